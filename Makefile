@@ -1,0 +1,61 @@
+# `make help` lists the commands. Everything is installed into .venv and nothing else is touched.
+PYTHON ?= python3
+VENV ?= .venv
+SHELL := /bin/bash
+BIN := $(abspath $(VENV))/bin
+export PATH := $(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test test-unit lint ui report clean constraints install install-test
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+repro: install ## run the whole study of params.yaml and build the report
+	dvc repro
+	@[ -f reports/index.html ] || howdeep report
+	@echo "report:    $(CURDIR)/reports/index.html"
+	@echo "MLflow UI: make ui"
+
+test: install-test ## all tests
+	python -m pytest
+
+test-unit: install-test ## the fast tests only
+	python -m pytest -m 'not slow'
+
+lint: install-test ## ruff and pyright
+	ruff check .
+	ruff format --check .
+	pyright
+
+ui: install ## MLflow's UI on http://127.0.0.1:5000 (PORT=5001 for another port)
+	howdeep ui --port $(or $(PORT),5000)
+
+report: install ## rebuild reports/index.html
+	howdeep report
+
+clean: ## remove what commands made, except the environment, the data and DVC's cache
+	rm -rf reports scratch outputs multirun mlflow.db* mlartifacts mlruns dvc_plots .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+constraints: install-test ## pin the newest versions that pyproject.toml allows (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+	  --no-annotate --no-header --quiet -o constraints.txt
+	sed -i '1i # Made by `make constraints`: one tested set of versions for Python 3.11 to 3.13.' constraints.txt
+
+install: $(VENV)/.installed
+install-test: $(VENV)/.installed-test
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit( \
+	  "expected Python 3.11 to 3.13, got %d.%d: try make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
