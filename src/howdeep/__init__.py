@@ -1,0 +1,1 @@
+"""How deep should a network be? Experiments that people can trust, rerun and extend."""

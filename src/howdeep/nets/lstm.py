@@ -1,0 +1,125 @@
+"""The long short-term memory network: `depth` stacked recurrent layers."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from howdeep.errors import UserError
+from howdeep.nets import checks, layers
+
+
+class HiddenLayer(nn.Module):
+    """h -> [h +] dropout(normalise(LSTM(h))), (batch, time, in_features) -> (batch, time, width).
+
+    The residual sum needs in_features = width.
+    """
+
+    def __init__(
+        self, *, in_features: int, width: int, residual: bool, normalisation: str, dropout: float
+    ) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(in_features, width, batch_first=True)
+        self.norm = layers.normalisation(normalisation, width)
+        self.dropout = nn.Dropout(dropout)
+        self.residual = residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, _ = self.lstm(x)  # (batch, time, width)
+        h = self.dropout(self.norm(h))
+        return x + h if self.residual else h
+
+
+class LSTM(nn.Module):
+    """A stack of long short-term memory layers (Hochreiter and Schmidhuber, 1997; Gers et al., 2000).
+
+    One layer reads x_t and its own h_(t-1), with s the logistic function and * elementwise:
+
+        i, f, o = s(W_(i,f,o) x_t + U_(i,f,o) h_(t-1) + b_(i,f,o));  g = tanh(W_g x_t + U_g h_(t-1) + b_g)
+        c_t = f * c_(t-1) + i * g;  h_t = o * tanh(c_t)
+
+    The next layer reads the sequence [x_t +] dropout(normalise(h_t)), with the sum if `residual`, from the
+    second layer on. Normalisation stands between layers, not inside the recurrence. y = W h + b reads the
+    last step of the last layer; residual sums are normalised once more for it, as
+    `layers.output_normalisation` says.
+
+    Args:
+        in_shape: (time, features) of one example. The same weights read sequences of any length.
+        out_features: numbers in the output.
+        depth: stacked recurrent layers.
+        width: units of each of them.
+        initialisation: "default" (PyTorch's own), "xavier", "he" or "orthogonal", see `layers.initialise`.
+        residual: whether each layer but the first adds its input to its output.
+        normalisation: "none", "batch" (over batch and time) or "layer".
+        dropout: share of hidden activations that training sets to 0, from 0 to below 1; after every layer,
+            the last one too.
+        forget_bias: what b_f starts from, the sum of both of PyTorch's bias vectors; 1 keeps the memory open
+            (Jozefowicz et al., 2015). None leaves it to the initialisation.
+
+    Raises:
+        UserError: a parameter that no such network has; which, what was expected and what came.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_shape: Sequence[int],
+        out_features: int,
+        depth: int,
+        width: int,
+        initialisation: str,
+        residual: bool,
+        normalisation: str,
+        dropout: float,
+        forget_bias: float | None,
+    ) -> None:
+        checks.whole(out_features=out_features, depth=depth, width=width)
+        checks.fraction(dropout=dropout)
+        checks.flag(residual=residual)
+        if forget_bias is not None:
+            checks.number(forget_bias=forget_bias)
+        features = _features(in_shape)
+        super().__init__()
+        self.layers = nn.ModuleList(
+            HiddenLayer(
+                in_features=width if index else features,
+                width=width,
+                residual=residual and index > 0,
+                normalisation=normalisation,
+                dropout=dropout,
+            )
+            for index in range(depth)
+        )
+        self.norm = layers.output_normalisation(normalisation, width, depth=depth, residual=residual)
+        self.head = nn.Linear(width, out_features)
+        layers.initialise(self.layers, initialisation, "tanh")
+        layers.initialise(self.head, initialisation, "linear")
+        if forget_bias is not None:
+            _set_forget_bias(self.layers, forget_bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, time, features) -> (batch, out_features)."""
+        h = x
+        for layer in self.layers:
+            h = layer(h)  # (batch, time, width)
+        return self.head(self.norm(h[:, -1]))
+
+
+@torch.no_grad()
+def _set_forget_bias(module: nn.Module, value: float) -> None:
+    for part in module.modules():
+        if isinstance(part, nn.LSTM):
+            _, _, bias_ih, bias_hh = part.parameters()  # (4 * width,) each; the layer adds them
+            for bias, start in ((bias_ih, value), (bias_hh, 0.0)):
+                _, forget, _, _ = bias.chunk(4)  # PyTorch's order: i, f, g, o
+                forget.fill_(start)
+
+
+def _features(in_shape: Sequence[int]) -> int:
+    sizes = checks.shape(in_shape)
+    if len(sizes) != 2:
+        raise UserError(
+            f"lstm reads sequences of shape (time, features), got in_shape {sizes}: "
+            "choose data=digit_sequences or data=sunspots, or model=mlp"
+        )
+    return sizes[1]
