@@ -1,0 +1,1 @@
+"""Data sets: fetched (`sources`), standardised (`splits`, `prepared`), loaded (`examples`, `batches`)."""

@@ -1,0 +1,129 @@
+"""From prepared files to tensors: training, validation and, if asked for, test examples."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from howdeep.data import prepared
+from howdeep.data.splits import chronological, stratified
+from howdeep.errors import UserError
+
+Examples = tuple[Tensor, Tensor]  # x (n, *in_shape) and y (n, ...)
+
+
+class Split(NamedTuple):
+    """The examples of each part; `test` is None unless the test file was given."""
+
+    train: Examples
+    validation: Examples
+    test: Examples | None
+
+
+def labelled(
+    train_file: Path,
+    test_file: Path | None,
+    *,
+    in_shape: Sequence[int],
+    validation_fraction: float,
+    seed: int,
+) -> Split:
+    """Labelled examples: x (n, *in_shape) float32, y (n,) int64.
+
+    Args:
+        train_file: training and validation examples.
+        test_file: test examples, or None to leave them unread.
+        in_shape: shape of one example; only its product is fixed by the data.
+        validation_fraction: share of the training file that becomes validation, class by class.
+        seed: decides which examples that is; the same for every run, so that runs can be compared.
+
+    Raises:
+        UserError: an unreadable file, an `in_shape` that does not fit, a fraction not between 0 and 1.
+    """
+    x, y = _read_labelled(train_file, in_shape)
+    kept, held_out = (torch.from_numpy(part) for part in stratified(y.numpy(), validation_fraction, seed))
+    test = _read_labelled(test_file, in_shape) if test_file else None
+    return Split((x[kept], y[kept]), (x[held_out], y[held_out]), test)
+
+
+def _read_labelled(path: Path, in_shape: Sequence[int]) -> Examples:
+    arrays = prepared.read(path, "x", "y")
+    x, y = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])
+    return x.view(len(x), *_fitting(in_shape, x[0].numel(), path.parent.name)), y  # (n, *in_shape), (n,)
+
+
+def _fitting(in_shape: Sequence[int], numbers: int, name: str) -> tuple[int, ...]:
+    """`in_shape` as a tuple, if an example of so many numbers can have it."""
+    listed = isinstance(in_shape, Sequence) and not isinstance(in_shape, str)
+    if not (listed and len(in_shape) and all(map(_is_whole, in_shape))):
+        raise UserError(f"data.in_shape must list whole numbers above 0, as in [{numbers}], got {in_shape!r}")
+    if (product := math.prod(in_shape)) != numbers:
+        raise UserError(
+            f"data.in_shape {list(in_shape)} holds {product} numbers, an example of {name} {numbers}: "
+            f"choose sizes whose product is {numbers}"
+        )
+    return tuple(in_shape)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def windows(
+    train_file: Path,
+    test_file: Path | None,
+    *,
+    context: int,
+    in_shape: Sequence[int],
+    validation_fraction: float,
+) -> Split:
+    """One-step-ahead examples of a series s: x = (s_(t-context), ..., s_(t-1)), y = s_t.
+
+    x is (n, context, variables), y is (n, variables). The last part of the training file is validation. A
+    window may look back into the part before its own, as a forecaster may, and never forward: no y of a later
+    part is in an earlier part's x or y.
+
+    Args:
+        train_file: training and validation steps.
+        test_file: the steps that follow, or None to leave them unread.
+        context: length of a window.
+        in_shape: (context, variables), the shape that the network is built for.
+        validation_fraction: share of the training file that becomes validation.
+
+    Raises:
+        UserError: an unreadable file, a context that the training part is too short for, an `in_shape` that
+            is not the windows', a fraction not between 0 and 1.
+    """
+    series = _read_series(train_file)
+    name, steps = train_file.parent.name, len(series)
+    boundary = len(chronological(steps, validation_fraction)[0])
+    if not _is_whole(context) or context >= boundary:
+        raise UserError(
+            f"data.context must be a whole number from 1 to {boundary - 1}, got {context!r}: "
+            f"a window and the value after it must fit into the {boundary} training steps of {name}"
+        )
+    shape = [context, series.shape[1]]
+    if not isinstance(in_shape, Sequence) or list(in_shape) != shape:
+        raise UserError(f"data.in_shape must be {shape} here, got {in_shape}: change data.context instead")
+    test = None
+    if test_file:
+        whole = torch.cat([series, _read_series(test_file)])
+        test = _windows(whole, context, steps, len(whole))
+    return Split(
+        train=_windows(series, context, context, boundary),
+        validation=_windows(series, context, boundary, steps),
+        test=test,
+    )
+
+
+def _read_series(path: Path) -> Tensor:
+    return torch.from_numpy(prepared.read(path, "series")["series"])  # (time, variables)
+
+
+def _windows(series: Tensor, context: int, start: int, stop: int) -> Examples:
+    """The examples whose y is at the steps from `start` to before `stop`."""
+    seen = series[start - context : stop - 1].unfold(0, context, 1)  # (n, variables, context)
+    return seen.transpose(1, 2).contiguous(), series[start:stop]  # (n, context, variables), (n, variables)

@@ -1,0 +1,171 @@
+"""Fetching the official files of a data set from a package, their address or a mirror, and verifying them."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from howdeep.errors import UserError
+
+TIMEOUT = 30.0  # seconds without a byte
+CHUNK = 1 << 20  # bytes
+ADVICE = "try again, or name a folder or URL that holds <name>/<file> with data.mirror or HOWDEEP_MIRROR"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One official file: its name, where it comes from (`package` and `path`, or `url`), and its checksum."""
+
+    file: str
+    package: str | None = None
+    path: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+    md5: str | None = None
+
+    def __post_init__(self) -> None:
+        if Path(self.file).name != self.file:
+            raise UserError(f"a source's file must be a name without folders, got '{self.file}'")
+        if bool(self.url) == bool(self.package and self.path):
+            raise UserError(f"the source of {self.file} must be either a url, or a package and a path in it")
+        if bool(self.sha256) == bool(self.md5):
+            raise UserError(f"the source of {self.file} must have either a sha256 or an md5")
+
+    @property
+    def checksum(self) -> tuple[str, str]:
+        """The kind of checksum and its hexadecimal digits."""
+        return ("sha256", self.sha256) if self.sha256 else ("md5", str(self.md5))
+
+
+def pull(name: str, sources: Sequence[Mapping[str, Any]], folder: Path, mirror: str | None) -> None:
+    """Brings `folder` to hold the files of a data set, verified, and no other file.
+
+    A file goes aside, is verified and then renamed, so that whatever has its final name is whole and right.
+    Files that are there and right are kept. Files of installed packages need no network, and no mirror.
+
+    Args:
+        name: the data set; its folder in the mirror.
+        sources: the keys of a `Source` for each file.
+        folder: where the files go.
+        mirror: a folder or URL prefix that holds `<name>/<file>`, used instead of each `url`.
+
+    Raises:
+        UserError: a file that cannot be had or is not the expected one; which, and what to do.
+    """
+    wanted = [_source(name, node) for node in sources]
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in wanted:
+        if not _is_right(folder / source.file, source):
+            _fetch(_address(name, source, mirror), folder / source.file, source)
+    _remove_all_but({source.file for source in wanted}, folder)
+
+
+def check(name: str, sources: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Raises `UserError` unless `folder` holds every file of the data set with its checksum."""
+    for source in (_source(name, node) for node in sources):
+        path = folder / source.file
+        if not _is_right(path, source):
+            kind, digits = source.checksum
+            came = f"{kind} {_digest(path, kind)}" if path.is_file() else "no file"
+            advice = f"run `howdeep pull data={name}`"
+            raise UserError(f"expected {path} with {kind} {digits}, found {came}: {advice}")
+
+
+def _source(name: str, node: Mapping[str, Any]) -> Source:
+    try:
+        return Source(**node)
+    except TypeError as error:
+        raise UserError(f"a source in conf/data/{name}.yaml has wrong keys: {error}") from None
+
+
+def _is_right(path: Path, source: Source) -> bool:
+    kind, digits = source.checksum
+    return path.is_file() and _digest(path, kind) == digits
+
+
+def _digest(path: Path, kind: str) -> str:
+    with path.open("rb") as file:
+        # Not for security: MD5 is what some official pages publish, and strict systems refuse it otherwise.
+        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
+
+
+def _address(name: str, source: Source, mirror: str | None) -> str | Path:
+    """A path, or a URL as a string."""
+    if source.package:
+        return _package_folder(source.package) / str(source.path)
+    if not mirror:
+        return str(source.url)
+    if "://" in mirror:
+        return f"{mirror.rstrip('/')}/{name}/{source.file}"
+    return Path(mirror).expanduser() / name / source.file
+
+
+def _package_folder(package: str) -> Path:
+    spec = find_spec(package)  # does not import it
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"expected the Python package '{package}', found none: reinstall what howdeep needs")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _fetch(address: str | Path, target: Path, source: Source) -> None:
+    """Brings one file under its final name, or nothing."""
+    target.unlink(missing_ok=True)  # a wrong file must not stay if the right one cannot be had
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with aside.open("wb") as file:
+            file.writelines(_chunks(address, source))
+        kind, expected = source.checksum
+        if (came := _digest(aside, kind)) != expected:
+            advice = _package_advice(source) if source.package else ADVICE
+            raise UserError(f"expected {kind} {expected} of {address}, got {came}: {advice}")
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _chunks(address: str | Path, source: Source) -> Iterator[bytes]:
+    """The content of a file or URL. Only errors of reading are told here: a full disk is another matter."""
+    try:
+        with _open(address) as stream:
+            yield from _all_of(stream, address)
+    except HTTPError as error:
+        error.close()
+        status = f"{error.code} {error.reason}"
+        raise UserError(f"expected a file at {address}, got {status}: {ADVICE}") from None
+    except FileNotFoundError:
+        advice = _package_advice(source) if source.package else "data.mirror must hold <name>/<file>"
+        raise UserError(f"expected a file at {address}, found none: {advice}") from None
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+        raise UserError(f"cannot read {address} ({reason}): {ADVICE}") from None
+
+
+def _open(address: str | Path) -> IO[bytes]:
+    return address.open("rb") if isinstance(address, Path) else urlopen(address, timeout=TIMEOUT)
+
+
+def _all_of(stream: IO[bytes], address: str | Path) -> Iterator[bytes]:
+    """Read in chunks, http.client ends a broken transfer like a whole one: the length tells them apart."""
+    headers = getattr(stream, "headers", {})
+    expected, came = int(headers.get("Content-Length") or 0), 0
+    while chunk := stream.read(CHUNK):
+        came += len(chunk)
+        yield chunk
+    if came < expected:
+        raise UserError(f"expected {expected} bytes of {address}, got only {came}: {ADVICE}")
+
+
+def _package_advice(source: Source) -> str:
+    return f"install the pinned version of the package that provides '{source.package}'"
+
+
+def _remove_all_but(names: set[str], folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name not in names and not path.is_dir():
+            path.unlink()

@@ -1,0 +1,140 @@
+"""The data sets against the loaders of scikit-learn and statsmodels, and through the whole way to tensors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hydra.utils import instantiate
+from sklearn.datasets import load_breast_cancer, load_digits
+from statsmodels.datasets import sunspots as statsmodels_sunspots
+
+from howdeep.data import breast_cancer, digits, prepared, sunspots
+
+CONFIGS = sorted((Path(__file__).parents[2] / "conf" / "data").rglob("*.yaml"))
+NAMES = [path.stem for path in CONFIGS]
+EMBEDDED = ["digits", "digit_sequences", "breast_cancer", "sunspots"]
+
+
+def arrays(folder: Path, part: str) -> dict[str, np.ndarray]:
+    return prepared.read(folder / f"{part}.safetensors")
+
+
+def test_digits_are_those_of_scikit_learn(raw):
+    x, y = digits.read(raw("digits"))
+    oracle: Any = load_digits()
+    np.testing.assert_array_equal(x, oracle.data)
+    np.testing.assert_array_equal(y, oracle.target)
+
+
+def test_breast_cancer_is_that_of_scikit_learn(raw):
+    x, y, names = breast_cancer.read(raw("breast_cancer"))
+    oracle: Any = load_breast_cancer()
+    np.testing.assert_array_equal(x, oracle.data)
+    np.testing.assert_array_equal(y, oracle.target)
+    assert names == list(oracle.target_names)
+
+
+def test_sunspots_are_those_of_statsmodels(raw):
+    years, numbers = sunspots.read(raw("sunspots"))
+    oracle: Any = statsmodels_sunspots.load_pandas().data
+    np.testing.assert_array_equal(years, oracle["YEAR"])
+    np.testing.assert_array_equal(numbers[:, 0], oracle["SUNACTIVITY"])
+
+
+@pytest.mark.parametrize(("name", "load"), [("digits", load_digits), ("breast_cancer", load_breast_cancer)])
+def test_both_parts_together_are_the_whole_data_set(folder, name, load):
+    card = json.loads((folder(name) / "card.json").read_text())
+    parts = [arrays(folder(name), part) for part in ("train", "test")]
+    x, y = (np.concatenate([part[key] for part in parts]) for key in ("x", "y"))
+    oracle: Any = load()
+    scaled = (oracle.data - np.array(card["mean"])) / np.array(card["std"])
+    for label, _ in enumerate(card["classes"]):
+        ours, theirs = np.sort(x[y == label], axis=0), np.sort(scaled[oracle.target == label], axis=0)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+        assert card["counts"]["train"][label] + card["counts"]["test"][label] == len(theirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "axis"), [("digits", None), ("digit_sequences", None), ("breast_cancer", 0)]
+)
+def test_training_examples_have_mean_0_and_deviation_1_and_test_examples_not(folder, name, axis):
+    train, test = (arrays(folder(name), part)["x"].astype(float) for part in ("train", "test"))
+    np.testing.assert_allclose(train.mean(axis), 0, atol=1e-6)
+    np.testing.assert_allclose(train.std(axis), 1, atol=1e-6)
+    assert (np.abs(test.mean(axis)) > 1e-4).all()
+
+
+def test_the_test_of_sunspots_is_its_last_fifth(folder):
+    card = json.loads((folder("sunspots") / "card.json").read_text())
+    assert card["period"] == {"train": [1700, 1946], "test": [1947, 2008]}
+    assert card["examples"] == {"train": 247, "test": 62}
+    series: Any = statsmodels_sunspots.load_pandas().data
+    oracle = series["SUNACTIVITY"].to_numpy()
+    expected = (oracle[247:] - oracle[:247].mean()) / oracle[:247].std()
+    np.testing.assert_allclose(arrays(folder("sunspots"), "test")["series"][:, 0], expected, rtol=1e-5)
+
+
+def test_digit_sequences_have_the_split_of_digits(folder):
+    for part in ("train", "test"):
+        assert prepared.checksum(folder("digits") / f"{part}.safetensors") == prepared.checksum(
+            folder("digit_sequences") / f"{part}.safetensors"
+        )
+
+
+def test_steps_of_a_digit_sequence_run_along_its_rows(composed, folder):
+    def train_images(*overrides: str) -> np.ndarray:
+        data = composed(*overrides).data
+        name = folder(data.name)
+        return instantiate(data.examples)(name / "train.safetensors", None).train[0].numpy()
+
+    images = train_images("data=digits")  # (n, 1, 8, 8)
+    sequences = train_images("data=digit_sequences")  # (n, 16, 4)
+    np.testing.assert_array_equal(sequences[:, 0], images[:, 0, 0, :4])
+    np.testing.assert_array_equal(sequences[:, 1], images[:, 0, 0, 4:])
+    np.testing.assert_array_equal(
+        train_images("data=digit_sequences", "data.in_shape=[8,8]"), images.squeeze(1)
+    )
+    assert train_images("data=digit_sequences", "data.in_shape=[64,1]").shape[1:] == (64, 1)
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_examples_have_the_shapes_that_the_yaml_promises(composed, folder, name):
+    cfg = composed(f"data={name}")
+    split = instantiate(cfg.data.examples)(
+        folder(name) / "train.safetensors", folder(name) / "test.safetensors"
+    )
+    for x, y in split:
+        assert list(x.shape[1:]) == list(cfg.data.in_shape)
+        outputs = int(y.max()) + 1 if name != "sunspots" else y.shape[1]
+        assert outputs == cfg.data.out_features
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_preparing_again_gives_the_same_numbers(composed, raw, folder, name):
+    again = instantiate(composed(f"data={name}").data.prepare)(raw(name))
+    for part in ("train", "test"):
+        for key, array in arrays(folder(name), part).items():
+            np.testing.assert_array_equal(getattr(again, part)[key], array)
+
+
+def test_sunspots_choose_forecasting_and_the_rest_keeps_the_default(composed):
+    assert composed("data=sunspots").task._target_.endswith("Forecasting")
+    for name in set(NAMES) - {"sunspots"}:
+        assert composed(f"data={name}").task._target_.endswith("Classification")
+
+
+def test_the_context_of_sunspots_decides_the_shape_of_an_example(composed):
+    assert composed("data=sunspots", "data.context=11").data.in_shape == [11, 1]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=NAMES)
+def test_a_yaml_has_the_name_of_its_file_and_every_key(composed, path):
+    data = composed(f"data={path.stem}").data
+    assert data.name == path.stem
+    wanted = {"name", "sources", "licence", "homepage", "prepare", "examples", "in_shape", "out_features"}
+    assert set(data) - {"context", "mirror"} == wanted
+    assert data.prepare._target_ == f"howdeep.data.{path.stem}.prepare"
+    assert path.read_text().startswith("# howdeep train ")
+    assert f"data={path.stem}" in path.read_text().splitlines()[0]

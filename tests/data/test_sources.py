@@ -1,0 +1,219 @@
+"""Fetching against a real server on this machine, and folders that play the mirror."""
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import sklearn
+
+from howdeep.data import sources
+from howdeep.errors import UserError
+
+CONTENT = b"the official file\n" * 200_000  # 3.6 MB: several chunks
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """/right and /mirror/... give the file, /wrong another, /truncated a part of it, anything else 404."""
+
+    def do_GET(self) -> None:
+        known = self.path in ("/right", "/wrong", "/truncated", "/mirror/toy/toy.bin")
+        if not known:
+            self.send_error(404)
+            return
+        body = {"/wrong": b"another file", "/truncated": CONTENT[:5000]}.get(self.path, CONTENT)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT if self.path == "/truncated" else body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keeps the tests' output clean."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+def toy(url: str, **checksum: str) -> list[dict[str, str]]:
+    return [{"file": "toy.bin", "url": url, **(checksum or {"sha256": sha256(CONTENT)})}]
+
+
+def failure(url: str, folder: Path, mirror: str | None = None) -> str:
+    """The message of a pull that must fail and leave nothing behind."""
+    with pytest.raises(UserError) as caught:
+        sources.pull("toy", toy(url), folder, mirror)
+    assert list(folder.iterdir()) == []
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "checksum", [{"sha256": sha256(CONTENT)}, {"md5": md5(CONTENT)}], ids=["sha256", "md5"]
+)
+def test_a_right_download_has_the_final_name_and_nothing_else_is_left(server, tmp_path, checksum):
+    sources.pull("toy", toy(f"{server}/right", **checksum), tmp_path / "toy", None)
+    assert [path.name for path in (tmp_path / "toy").iterdir()] == ["toy.bin"]
+    assert (tmp_path / "toy" / "toy.bin").read_bytes() == CONTENT
+
+
+def test_a_wrong_checksum_names_address_expectation_and_what_came(server, tmp_path):
+    message = failure(f"{server}/wrong", tmp_path / "toy")
+    for part in (f"{server}/wrong", sha256(CONTENT), sha256(b"another file"), "data.mirror"):
+        assert part in message
+
+
+def test_a_truncated_transfer_is_told_from_a_wrong_file(server, tmp_path):
+    message = failure(f"{server}/truncated", tmp_path / "toy")
+    assert f"{server}/truncated" in message
+    assert "5000" in message
+    assert "data.mirror" in message
+
+
+def test_a_missing_page_gives_its_status(server, tmp_path):
+    message = failure(f"{server}/absent", tmp_path / "toy")
+    assert f"{server}/absent, got 404 Not Found" in message
+    assert "data.mirror" in message
+
+
+def test_an_unreachable_address_gives_the_reason_and_names_the_mirror(tmp_path):
+    address = f"http://127.0.0.1:{closed_port()}/toy.bin"
+    message = failure(address, tmp_path / "toy")
+    assert address in message
+    assert "refused" in message
+    assert "data.mirror" in message
+
+
+def test_a_file_that_went_bad_is_gone_if_the_right_one_cannot_be_had(server, tmp_path):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "toy.bin").write_bytes(b"damaged")
+    failure(f"{server}/absent", tmp_path / "toy")
+
+
+def test_a_file_that_went_bad_is_fetched_again(server, tmp_path):
+    (tmp_path / "toy.bin").write_bytes(b"damaged")
+    sources.pull("toy", toy(f"{server}/right"), tmp_path, None)
+    assert (tmp_path / "toy.bin").read_bytes() == CONTENT
+
+
+def test_a_verified_file_is_kept_without_asking_the_network(tmp_path):
+    (tmp_path / "toy.bin").write_bytes(CONTENT)
+    before = (tmp_path / "toy.bin").stat().st_mtime_ns
+    sources.pull("toy", toy(f"http://127.0.0.1:{closed_port()}/toy.bin"), tmp_path, None)
+    assert (tmp_path / "toy.bin").stat().st_mtime_ns == before
+
+
+def test_files_that_no_source_names_are_removed(server, tmp_path):
+    (tmp_path / "old.csv").touch()
+    (tmp_path / ".toy.bin.4711.tmp").touch()  # of a pull that was killed
+    sources.pull("toy", toy(f"{server}/right"), tmp_path, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["toy.bin"]
+
+
+def test_a_mirror_folder_stands_in_for_every_url(tmp_path):
+    (tmp_path / "mirror" / "toy").mkdir(parents=True)
+    (tmp_path / "mirror" / "toy" / "toy.bin").write_bytes(CONTENT)
+    sources.pull("toy", toy("http://unreachable.invalid/toy.bin"), tmp_path / "toy", str(tmp_path / "mirror"))
+    assert (tmp_path / "toy" / "toy.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_mirror_may_be_a_url_prefix(server, tmp_path, slash):
+    mirror = f"{server}/mirror{slash}"
+    sources.pull("toy", toy("http://unreachable.invalid/toy.bin"), tmp_path, mirror)
+    assert (tmp_path / "toy.bin").read_bytes() == CONTENT
+
+
+def test_a_mirror_without_the_file_is_named_with_the_place_that_was_tried(tmp_path):
+    message = failure("http://unreachable.invalid/toy.bin", tmp_path / "toy", mirror=str(tmp_path / "mirror"))
+    assert str(tmp_path / "mirror" / "toy" / "toy.bin") in message
+
+
+def test_a_mirror_with_a_wrong_file_is_refused_too(tmp_path):
+    (tmp_path / "mirror" / "toy").mkdir(parents=True)
+    (tmp_path / "mirror" / "toy" / "toy.bin").write_bytes(b"another file")
+    message = failure("http://unreachable.invalid/toy.bin", tmp_path / "toy", mirror=str(tmp_path / "mirror"))
+    assert sha256(b"another file") in message
+
+
+def test_package_files_need_neither_network_nor_mirror(monkeypatch, tmp_path, composed):
+    def no_network(*args: object, **kwargs: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(sources, "urlopen", no_network)
+    sources.pull("digits", composed("data=digits").data.sources, tmp_path, "http://unreachable.invalid")
+    original = Path(sklearn.__file__).parent / "datasets" / "data" / "digits.csv.gz"
+    assert (tmp_path / "digits.csv.gz").read_bytes() == original.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"package": "no_such_package"}, "'no_such_package', found none"),
+        ({"path": "datasets/data/absent.csv"}, "absent.csv, found none: install the pinned version"),
+        ({"sha256": "0" * 64}, "install the pinned version of the package that provides 'sklearn'"),
+    ],
+    ids=["no package", "no file", "another version"],
+)
+def test_a_package_that_lacks_the_file_gives_one_line(tmp_path, composed, change, message):
+    source = {**composed("data=digits").data.sources[0], **change}
+    with pytest.raises(UserError, match=message):
+        sources.pull("digits", [source], tmp_path, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"file": "a", "url": "http://x/a"}, "either a sha256 or an md5"),
+        ({"file": "a", "url": "http://x/a", "sha256": "0", "md5": "0"}, "either a sha256 or an md5"),
+        ({"file": "a", "package": "sklearn", "sha256": "0"}, "either a url, or a package and a path"),
+        ({"file": "../a", "url": "http://x/a", "md5": "0"}, "without folders"),
+        ({"file": "a", "url": "http://x/a", "sha1": "0"}, "conf/data/toy.yaml has wrong keys.*sha1"),
+        ({"url": "http://x/a", "md5": "0"}, "conf/data/toy.yaml has wrong keys.*file"),
+    ],
+)
+def test_a_source_that_says_too_little_or_too_much_is_refused(tmp_path, source, message):
+    with pytest.raises(UserError, match=message):
+        sources.pull("toy", [source], tmp_path, None)
+
+
+def test_check_tells_an_absent_and_a_changed_file_from_the_right_one(tmp_path):
+    source = toy("http://unreachable.invalid/toy.bin")
+    with pytest.raises(UserError, match=r"found no file: run `howdeep pull data=toy`"):
+        sources.check("toy", source, tmp_path)
+    (tmp_path / "toy.bin").write_bytes(b"another file")
+    with pytest.raises(
+        UserError, match=f"found sha256 {sha256(b'another file')}: run `howdeep pull data=toy`"
+    ):
+        sources.check("toy", source, tmp_path)
+    (tmp_path / "toy.bin").write_bytes(CONTENT)
+    sources.check("toy", source, tmp_path)
