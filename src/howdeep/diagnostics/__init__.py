@@ -1,0 +1,1 @@
+"""What is measured beside the score: overfitting gap, gradient flow, cost."""

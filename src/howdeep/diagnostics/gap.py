@@ -1,0 +1,39 @@
+"""The overfitting gap: how much worse a network does on examples that it has not seen."""
+
+from collections.abc import Iterable
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from howdeep.diagnostics.due import due
+from howdeep.tasks.task import Examples, Task
+from howdeep.training.history import History
+
+
+def overfitting_gap(task: Task, train: Iterable[Examples], val: Iterable[Examples]) -> dict[str, float]:
+    """Validation minus training loss, and the same for the score, both in evaluation mode with the same weights.
+
+    Returns:
+        `{"loss": ..., "<score>": ..., "train_loss": ..., "train_<score>": ...}`; for a score of which more
+        is better, overfitting makes the gap negative.
+    """
+    seen, unseen = task.measure(train), task.measure(val)
+    return {name: unseen[name] - seen[name] for name in seen} | {f"train_{name}": seen[name] for name in seen}
+
+
+class OverfittingGap(Callback):
+    """Adds `gap/*` to the history every `every` epochs and in the last.
+
+    Args:
+        train, val: batches of fixed, un-augmented examples of either set; never the running training loss,
+            which is measured while the weights move and with dropout on.
+    """
+
+    def __init__(
+        self, history: History, *, train: Iterable[Examples], val: Iterable[Examples], every: int
+    ) -> None:
+        self.history, self.train, self.val, self.every = history, train, val, every
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if due(trainer, self.every):
+            gap = overfitting_gap(pl_module, self.train, self.val)  # type: ignore[arg-type]
+            self.history.add(trainer.current_epoch, {f"gap/{name}": value for name, value in gap.items()})

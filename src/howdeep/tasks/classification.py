@@ -1,0 +1,43 @@
+"""Classification: which of k classes does x belong to?"""
+
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from torch import Tensor
+from torch.nn import functional
+
+from howdeep.tasks.task import Examples, Task
+
+
+class Classification(Task):
+    """Softmax cross-entropy (nats), scored by accuracy: the share of examples whose largest logit is right.
+
+    The net gives logits of shape (batch, classes); y holds class indices of shape (batch,).
+    Baselines: always the most frequent class, and multinomial logistic regression (Cox, 1958).
+    """
+
+    score_name = "accuracy"
+    higher_is_better = True
+
+    def loss(self, output: Tensor, y: Tensor) -> Tensor:
+        return functional.cross_entropy(output, y)
+
+    def score(self, output: Tensor, y: Tensor) -> Tensor:
+        return (output.argmax(dim=1) == y).float().mean()
+
+    @classmethod
+    def baselines(cls, train: Examples, held_out: Examples) -> dict[str, dict[str, float]]:
+        (x, y), (x_held, y_held) = ((x.flatten(1).numpy(), y.numpy()) for x, y in (train, held_out))
+        classes, counts = torch.from_numpy(y).unique(return_counts=True)
+        shares = (counts / counts.sum()).numpy().reshape(1, -1).repeat(len(y_held), axis=0)
+        regression = LogisticRegression(max_iter=1000).fit(x, y)
+        return {
+            "majority": {
+                "loss": float(log_loss(y_held, shares, labels=classes.numpy())),
+                "accuracy": float((y_held == int(classes[counts.argmax()])).mean()),
+            },
+            "logistic regression": {
+                "loss": float(log_loss(y_held, regression.predict_proba(x_held), labels=classes.numpy())),
+                "accuracy": float(regression.score(x_held, y_held)),
+            },
+        }

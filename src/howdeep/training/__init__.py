@@ -1,0 +1,1 @@
+"""How a network is trained: one run from its config to its history and weights."""

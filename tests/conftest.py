@@ -1,0 +1,44 @@
+"""Shared fixtures: a project of its own with prepared data, and the config of a run in it."""
+
+import os
+import shutil
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+from omegaconf import DictConfig
+
+from howdeep import prepare
+from howdeep.composition import compose_train
+from howdeep.project import Project
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with the checkout's conf/ and the embedded data sets prepared; tests must not write into it."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    shutil.copy(ROOT / "params.yaml", folder)
+    here = Project(folder)
+    for data in ("digits", "digit_sequences", "breast_cancer", "sunspots"):
+        prepare.ensure_prepared(compose_train(here.conf, [f"data={data}"]).data, here)
+    return here
+
+
+@pytest.fixture(scope="session")
+def compose(project: Project):
+    """Composes the config of an untracked run: `compose('model=lstm', 'seed=3')`."""
+
+    def of(*overrides: str) -> DictConfig:
+        return compose_train(project.conf, ["tracking.uri=null", *overrides])
+
+    return of

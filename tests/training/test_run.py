@@ -1,0 +1,256 @@
+"""One training: the same bits for the same seed, uninterrupted or resumed, and equal to a hand-written loop."""
+
+import math
+
+import pytest
+import torch
+from pytorch_lightning import Callback
+from torch.nn import functional
+
+from howdeep.data.batches import Batches
+from howdeep.errors import UserError
+from howdeep.prepare import load_split
+from howdeep.records import finite
+from howdeep.training.run import prepare_task, train
+from howdeep.training.seeding import seed_everything
+
+IDENTITY = {"key": "k", "model": "mlp"}
+SMALL = ("trainer.max_epochs=4", "train_examples=200", "model.width=16", "diagnostics.every=2")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing may run after it that a killed process could not run."""
+
+
+class KillAfter(Callback):
+    """Raises at the start of the epoch after `epoch`, when the resume point of `epoch` has been written."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == self.epoch + 1:
+            raise Killed
+
+
+@pytest.fixture
+def fit(project, compose, tmp_path):
+    """Trains a small run: `fit('model=lstm', ...)`; keyword arguments go to `train`."""
+
+    def of(*overrides, **kwargs):
+        cfg = compose(*SMALL, *overrides)
+        kwargs = {"resume_point": tmp_path / "resume.ckpt", "identity": IDENTITY, **kwargs}
+        return train(cfg, load_split(cfg, project), **kwargs)
+
+    return of
+
+
+def same(one, other) -> bool:
+    return (
+        finite(one.history.epochs) == finite(other.history.epochs)
+        and finite(one.history.gradient_flow) == finite(other.history.gradient_flow)
+        and (one.gap, one.best_epoch, one.cost) == (other.gap, other.best_epoch, other.cost)
+        and one.weights.keys() == other.weights.keys()
+        and all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+    )
+
+
+RUNS = [
+    ("model=mlp", "model.depth=3", "model.dropout=0.2"),
+    ("model=lstm", "data=digit_sequences", "model.depth=2", "optimizer=rmsprop"),
+    ("model=lstm", "data=sunspots", "optimizer=sgd", "optimizer.lr=0.05", "schedule=warmup_cosine"),
+    ("model=mlp", "optimizer=adamw", "schedule=cosine", "trainer.gradient_clip_val=0.5", "patience=3"),
+]
+
+
+@pytest.mark.parametrize("overrides", RUNS, ids=lambda o: "-".join(o))
+def test_the_same_seed_gives_the_same_bits(fit, overrides):
+    assert same(fit(*overrides), fit(*overrides))
+
+
+@pytest.mark.parametrize("overrides", RUNS, ids=lambda o: "-".join(o))
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(fit, tmp_path, overrides, epoch):
+    point = tmp_path / "resume.ckpt"
+    with pytest.raises(Killed):
+        fit(*overrides, callbacks=[KillAfter(epoch)], resume_seconds=0)
+    assert same(fit(*overrides, resume=point), fit(*overrides))
+
+
+def test_another_seed_gives_another_network_and_another_order(fit):
+    assert not same(fit("seed=0"), fit("seed=1"))
+
+
+def test_the_parameters_equal_those_of_a_hand_written_loop_bit_for_bit(fit, project, compose):
+    overrides = ("model.depth=2", "trainer.max_epochs=3", "optimizer=sgd", "optimizer.lr=0.05")
+    outcome = fit(*overrides)
+    cfg = compose(*SMALL, *overrides)
+    split = load_split(cfg, project)
+    net = prepare_task(cfg).net
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+    batches = Batches((split.train[0][:200], split.train[1][:200]), batch_size=64, seed=0)
+    for epoch in range(outcome.best_epoch + 1):
+        seed_everything(0, epoch + 1)
+        batches.set_epoch(epoch)
+        net.train()
+        for x, y in batches:
+            optimizer.zero_grad()
+            functional.cross_entropy(net(x), y).backward()
+            optimizer.step()
+    for name, weight in net.state_dict().items():
+        assert torch.equal(weight, outcome.weights[name]), name
+
+
+def test_the_weights_are_those_of_the_epoch_with_the_lowest_validation_loss(fit, project, compose):
+    outcome = fit("trainer.max_epochs=6", "optimizer.lr=0.05")
+    losses = [row["val/loss"] for row in outcome.history.epochs]
+    assert outcome.best_epoch == losses.index(min(losses))
+    cfg = compose(*SMALL)
+    task = prepare_task(cfg)
+    task.net.load_state_dict(outcome.weights)
+    measured = task.measure(Batches(load_split(cfg, project).validation, batch_size=1024))
+    assert measured["loss"] == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_the_gap_is_validation_minus_training_loss_in_evaluation_mode(fit, project, compose):
+    outcome = fit("model.dropout=0.5", "diagnostics.gap_examples=100")
+    cfg = compose(*SMALL, "model.dropout=0.5")
+    split, net = load_split(cfg, project), prepare_task(cfg).net
+    net.load_state_dict(outcome.weights)
+    net.eval()
+    with torch.no_grad():
+        seen = functional.cross_entropy(net(split.train[0][:100]), split.train[1][:100])
+        unseen = functional.cross_entropy(net(split.validation[0]), split.validation[1])
+        hits = (net(split.train[0][:100]).argmax(1) == split.train[1][:100]).float().mean()
+    assert outcome.gap["best"]["loss"] == pytest.approx(float(unseen - seen), rel=1e-5)
+    assert outcome.gap["best"]["train_accuracy"] == pytest.approx(float(hits))
+
+
+def test_early_stopping_ends_after_patience_epochs_without_a_better_loss(fit):
+    outcome = fit("patience=2", "trainer.max_epochs=60", "optimizer.lr=0.05")
+    losses = [row["val/loss"] for row in outcome.history.epochs]
+    assert len(losses) < 60
+    assert len(losses) - 1 - outcome.best_epoch == 2
+    assert outcome.history.gradient_flow[-1]["epoch"] == len(losses) - 1
+
+
+def test_a_run_without_patience_trains_all_its_epochs(fit):
+    assert [row["epoch"] for row in fit().history.epochs] == [0, 1, 2, 3]
+
+
+def test_diagnostics_come_every_k_epochs_and_in_the_last(fit):
+    rows = fit("trainer.max_epochs=6", "diagnostics.every=2").history.epochs
+    assert [row["epoch"] for row in rows if "gap/loss" in row] == [0, 2, 4, 5]
+    assert [row["epoch"] for row in rows if "gradient/ratio" in row] == [0, 2, 4, 5]
+
+
+def test_diagnostics_leave_the_training_as_it_is(fit):
+    often, never = fit("diagnostics.every=1", "model.dropout=0.3"), fit("diagnostics.every=100", "model.dropout=0.3")
+    assert all(torch.equal(often.weights[name], never.weights[name]) for name in often.weights)
+
+
+def test_clipping_bounds_the_step(fit):
+    norms = []
+
+    class Watch(Callback):
+        def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+            squares = [p.grad.square().sum() for p in pl_module.parameters()]
+            norms.append(float(sum(squares)) ** 0.5)
+
+    fit("trainer.gradient_clip_val=0.01", callbacks=[Watch()])
+    assert len(norms) == 4 * math.ceil(200 / 64)
+    assert max(norms) > 0.02  # before clipping they are larger: the bound is at work
+    outcome = fit("trainer.gradient_clip_val=1e-9", "optimizer=sgd", "optimizer.momentum=0", "optimizer.lr=1")
+    assert max(row["update_ratio"] for row in outcome.history.gradient_flow) < 1e-8
+
+
+def test_a_schedule_moves_the_learning_rate_every_step(fit):
+    rates = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, *_):
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    fit("schedule=cosine", "optimizer.lr=0.01", callbacks=[Watch()])
+    steps = 4 * math.ceil(200 / 64)
+    expected = [0.01 * (1 + math.cos(math.pi * step / steps)) / 2 for step in range(1, steps + 1)]
+    assert rates == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_diverged_run_is_an_outcome_and_not_a_crash(fit):
+    outcome = fit("optimizer=sgd", "optimizer.lr=1e9", "model.normalisation=none")
+    assert outcome.state == "diverged"
+    assert "became nan in epoch" in outcome.reason or "became inf in epoch" in outcome.reason
+    assert outcome.weights is None
+    assert outcome.gap is None
+
+
+def test_a_diverged_run_diverges_again_to_the_same_record(fit):
+    one, other = (fit("optimizer=sgd", "optimizer.lr=1e9", "model.normalisation=none") for _ in range(2))
+    assert finite(one.history.epochs) == finite(other.history.epochs)
+
+
+def test_one_batch_can_be_overfitted(fit):
+    outcome = fit("train_examples=32", "trainer.max_epochs=150", "model.width=64")
+    assert outcome.gap["last"]["train_loss"] < 0.01
+    assert outcome.gap["last"]["train_accuracy"] == 1
+
+
+def test_a_checkpoint_of_another_run_is_refused(fit, tmp_path):
+    with pytest.raises(Killed):
+        fit(callbacks=[KillAfter(0)], resume_seconds=0)
+    mine = {"key": "k2", "model": "lstm"}
+    with pytest.raises(UserError, match=r"of another run: expected .*'lstm'.*, found .*'mlp'") as caught:
+        fit(resume=tmp_path / "resume.ckpt", identity=mine)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint"])
+def test_a_file_that_is_no_checkpoint_is_refused(fit, tmp_path, content):
+    (tmp_path / "x.ckpt").write_bytes(content)
+    with pytest.raises(UserError, match="not a readable howdeep checkpoint"):
+        fit(resume=tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match="no such file"):
+        fit(resume=tmp_path / "absent.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("optimizer.lr=0", "optimizer.lr must be a number above 0, got 0"),
+        ("optimizer.lr=-0.1", "above 0, got -0.1"),
+        ("optimizer.lr=fast", "above 0, got 'fast'"),
+        ("optimizer.lr=nan", "above 0, got nan"),
+        ("optimizer.betas=[2,0.9]", "Invalid beta"),
+        ("model.depth=0", "depth must be a whole number of at least 1, got 0"),
+        ("model.depth=-1", "got -1"),
+        ("model.depth=two", "got 'two'"),
+        ("batch_size=0", "batch_size must be"),
+        ("trainer.max_epochs=0", "trainer.max_epochs must be"),
+        ("patience=0", "patience must be"),
+        ("train_examples=1.5", "train_examples must be"),
+        ("diagnostics.every=0", "diagnostics.every must be"),
+        ("seed=-1", "seed must be"),
+        ("matching=parameters", "matching must be 'width'"),
+        ("data.in_shape=[1,8,9]", "holds 72 numbers, an example of digits 64"),
+        ("model=lstm", "lstm reads sequences of shape"),
+        ("+model.heads=2", "refuses its values"),
+        ("+trainer.max_epoch=2", "refuses its values"),
+    ],
+)
+def test_a_setting_that_cannot_be_trained_is_refused_in_one_line(fit, override, words):
+    with pytest.raises(UserError) as caught:
+        fit(override)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU, so that asking for one is no mistake")
+def test_a_gpu_that_is_not_there_is_one_line(fit):
+    with pytest.raises(UserError, match="expects a GPU .* use trainer=cpu"):
+        fit("trainer=gpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that this PyTorch can use")
+def test_a_gpu_trains_to_the_same_bits_twice(fit):
+    assert same(fit("trainer=gpu", "model.depth=2"), fit("trainer=gpu", "model.depth=2"))
