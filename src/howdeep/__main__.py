@@ -1,0 +1,3 @@
+from howdeep.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,184 @@
+"""The `howdeep` command. Imports late: `--help` must not wait for torch."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from howdeep.errors import Stopped, UserError
+
+DESCRIPTION = (
+    "How deep should a network be? Experiments that answer it: shallow and deep under one fair protocol."
+)
+EPILOG = """\
+examples:
+  howdeep train model=lstm data=sunspots model.depth=4 optimizer=rmsprop seed=3
+  howdeep train -m model=mlp model.depth=1,2,4,8 seed=0,1,2     every combination, one after the other
+  howdeep train debug=smoke                                     does it run at all? (also: overfit, profile)
+  howdeep ui                                                    browse all runs in MLflow
+  dvc repro                                                     the whole study of params.yaml, report included
+"""
+
+# What a full, broken or forbidden place looks like to Python; everything else is ours.
+PLACE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EFBIG,
+    errno.EIO,
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="howdeep",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+
+    def add(name: str, help_: str, *, overrides: bool = False) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help_, description=help_)
+        if overrides:
+            command.add_argument(
+                "overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides, such as data=mnist"
+            )
+        return command
+
+    # `train` goes to Hydra whole, which has its own options (-m, --cfg job, --help): see `main`.
+    add("train", "train one network, or many with -m: takes Hydra's options and KEY=VALUE overrides")
+    add("pull", "fetch and verify the files of a data set: howdeep pull data=mnist", overrides=True)
+    add(
+        "prepare",
+        "split and standardise a data set that was pulled: howdeep prepare data=mnist",
+        overrides=True,
+    )
+    entry = add("train-entry", "train the missing runs of one entry of params.yaml (the stage train@ENTRY)")
+    entry.add_argument("entry", metavar="ENTRY", help="a key of `entries`, such as digits-mlp")
+    entry.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")
+    add("evaluate", "score every run of the study on the test examples (the stage evaluate)")
+    add("compare", "tables, figures and report of the study (the stage compare)")
+    add("report", "rebuild reports/index.html, with seconds where provenance has them")
+    add("sync", "rebuild in MLflow the runs that the records have and it lacks")
+    ui = add("ui", "browse the runs with MLflow's UI on 127.0.0.1")
+    ui.add_argument("--port", type=_positive, default=5000, help="default: 5000")
+    return top
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got '{text}'")
+    return int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; the exit code is 0, 1 for a mistake, 2 for a wrong command line, 128 + signal if stopped."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    # One thread a process, decided before numpy and torch are imported; also what makes forking safe.
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    try:
+        return _run(argv)
+    except UserError as error:
+        return _complain(str(error))
+    except Stopped as stopped:
+        _complain("stopped; finished runs are kept, and the same command goes on from here")
+        return 128 + stopped.signum
+    except BrokenPipeError:  # the reader of our output has gone, as in `howdeep --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in PLACE:
+            raise
+        place = f" {error.filename}" if error.filename else ""
+        return _complain(
+            f"cannot write{place}: {error.strerror}: free space there or allow writing, then try again"
+        )
+
+
+def _complain(line: str) -> int:
+    print(f"howdeep: {line}", file=sys.stderr)
+    return 1
+
+
+def _run(argv: list[str]) -> int:
+    if argv[:1] == ["train"]:
+        return _train(argv[1:])
+    top = parser()
+    args = top.parse_args(argv)
+    if args.version:
+        from importlib.metadata import version
+
+        print(f"howdeep {version('howdeep')}")
+        return 0
+    if args.command is None:
+        top.print_help()
+        return 2
+    return COMMANDS[args.command](args) or 0
+
+
+def _train(overrides: list[str]) -> int:
+    from howdeep.train import main as train
+
+    return train(overrides)
+
+
+def _data(args: argparse.Namespace, step: str) -> None:
+    from howdeep import prepare, project
+    from howdeep.composition import compose_train
+
+    here = project.find()
+    data = compose_train(here.conf, args.overrides).data
+    if step == "prepare" and not here.raw(data.name).exists():
+        raise UserError(
+            f"expected the files of {data.name} in {here.raw(data.name)}: run `howdeep pull data={data.name}`"
+        )
+    place = getattr(prepare, step)(data, here)
+    print(f"{data.name}: {place.relative_to(here.root)}", file=sys.stderr)
+
+
+def _train_entry(args: argparse.Namespace) -> None:
+    from howdeep import processes, project
+
+    here = project.find()
+    processes.stop_on_signals()
+    processes.stop_with_dvc()
+    with processes.only_writer(here.scratch / f"{args.entry}.lock", f"runs/{args.entry}"):
+        from howdeep.train_entry import train_entry
+
+        train_entry(args.entry, here, args.workers)
+
+
+def _stage(name: str) -> Callable[[argparse.Namespace], None]:
+    def run(args: argparse.Namespace) -> None:
+        from howdeep import processes, project, stages
+
+        processes.stop_on_signals()
+        processes.stop_with_dvc()
+        getattr(stages, name)(project.find())
+
+    return run
+
+
+def _ui(args: argparse.Namespace) -> int:
+    from howdeep import project, ui
+
+    return ui.serve(project.find(), args.port)
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
+    "pull": lambda args: _data(args, "pull"),
+    "prepare": lambda args: _data(args, "prepare"),
+    "train-entry": _train_entry,
+    "evaluate": _stage("evaluate"),
+    "compare": _stage("compare"),
+    "report": _stage("report"),
+    "sync": _stage("sync"),
+    "ui": _ui,
+}

@@ -1,0 +1,55 @@
+"""The `evaluate` stage: the only reader of the test examples, once, after everything is chosen."""
+
+from pathlib import Path
+
+from hydra.utils import get_class
+from omegaconf import DictConfig
+
+from howdeep import records, study
+from howdeep.data.batches import Batches
+from howdeep.prepare import load_split
+from howdeep.project import Project
+from howdeep.tasks.task import Task
+from howdeep.training.run import EVALUATION_BATCH, build
+
+
+def evaluate(project: Project) -> dict:
+    """Test loss and score of every finished run of the study, and of each task's baselines.
+
+    Writes results/test.json: `{"runs": {key: {...}}, "baselines": {data: {name: {"val": ..., "test": ...}}}}`.
+    """
+    plan = study.read(project.params)
+    runs: dict[str, dict[str, float]] = {}
+    baselines: dict[str, dict[str, dict]] = {}
+    for entry in plan.entries.values():
+        for cell in plan.cells(entry):
+            for seed in plan.seeds:
+                folder = project.runs / entry.name / cell.run_name(seed)
+                record = records.read(folder)
+                cfg = records.config_of(record)
+                split = load_split(cfg, project, test=True)
+                assert split.test is not None
+                if record["state"] == "finished":
+                    task = trained_task(cfg, folder)
+                    runs[record["key"]] = task.measure(Batches(split.test, batch_size=EVALUATION_BATCH))
+                if entry.data not in baselines:
+                    of = get_class(cfg.task._target_).baselines
+                    baselines[entry.data] = _by_baseline(
+                        of(split.train, split.validation), of(split.train, split.test)
+                    )
+    content = {"runs": dict(sorted(runs.items())), "baselines": dict(sorted(baselines.items()))}
+    records.write_json(project.results / "test.json", content)
+    return content
+
+
+def trained_task(cfg: DictConfig, folder: Path) -> Task:
+    """The task of a run with the weights of its best epoch."""
+    from safetensors.torch import load_file
+
+    net = build(cfg.model)
+    net.load_state_dict(load_file(folder / "weights.safetensors"))
+    return build(cfg.task)(net=net, optimizer=None, schedule=None)
+
+
+def _by_baseline(val: dict, test: dict) -> dict:
+    return {name: {"val": val[name], "test": test[name]} for name in val}

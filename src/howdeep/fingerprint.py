@@ -1,0 +1,86 @@
+"""What decides a run's numbers, as one hash: its config, its data, and the code that it uses."""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+# They say where things are, not what is computed.
+PLACES = ("tracking", "resume")
+DATA_PLACES = ("mirror",)
+ENTRY_MODULE = "howdeep.training.run"
+
+
+def settings(cfg: DictConfig) -> dict:
+    """The composed config without what says only where things are: the same on every machine."""
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    kept = {str(name): node for name, node in plain.items() if name not in PLACES}
+    kept["data"] = {name: node for name, node in kept["data"].items() if name not in DATA_PLACES}
+    return kept
+
+
+def run_key(cfg: DictConfig, data_checksum: str) -> str:
+    """16 hexadecimal digits that two runs share only if they compute the same."""
+    parts = {"config": settings(cfg), "data": data_checksum, "code": code_checksum(cfg)}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def code_checksum(cfg: DictConfig) -> str:
+    digest = hashlib.sha256()
+    for path in sources(cfg):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def sources(cfg: DictConfig) -> list[Path]:
+    """The files of howdeep that a run with this config imports, directly or not, sorted.
+
+    Read from the import statements, so that it can be compared with what dvc.yaml declares.
+    """
+    found: dict[str, Path] = {}
+    waiting = [ENTRY_MODULE, *(module for module in _targets(settings(cfg)) if module.startswith("howdeep."))]
+    while waiting:
+        module = waiting.pop()
+        if module not in found and (path := _path(module)):
+            found[module] = path
+            waiting += _imports(path)
+    return sorted(found.values())
+
+
+def _targets(node: object) -> Iterable[str]:
+    """Modules named by the `_target_`s of a config that a training instantiates (preparing data is not part)."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield str(node["_target_"]).rpartition(".")[0]
+        for name, child in node.items():
+            if name != "prepare":
+                yield from _targets(child)
+
+
+def _path(module: str) -> Path | None:
+    spec = find_spec(module)
+    return Path(spec.origin) if spec and spec.origin else None
+
+
+def _imports(path: Path) -> list[str]:
+    """The howdeep modules that a file imports; `from howdeep.nets import layers` names a module too."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    ours = (name for name in names if name.startswith("howdeep."))
+    return [name for name in ours if _is_module(name)]
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # 'howdeep.errors.UserError': its parent is no package
+        return False

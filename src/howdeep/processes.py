@@ -1,0 +1,84 @@
+"""Ending in order: signals, a parent that died, and one writer at a time."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from howdeep.errors import Stopped, UserError
+
+
+def _raise_stopped(signum: int, _frame: object) -> None:
+    # A second signal must not cut short the closing of what the first one interrupted.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise Stopped(signum)
+
+
+def stop_on_signals() -> None:
+    """From now on SIGINT and SIGTERM raise `Stopped` in the main thread."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _raise_stopped)
+
+
+def stop_with(process: psutil.Process, seconds: float = 0.5) -> None:
+    """Raises `Stopped` in the main thread soon after `process` has died.
+
+    A timer rather than a thread: a process with threads cannot be forked safely.
+    """
+
+    def look(_signum: int, _frame: object) -> None:
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            _raise_stopped(signal.SIGTERM, None)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+
+
+def stop_with_dvc() -> None:
+    """Ends this process, in order, when the `dvc` that started it has died.
+
+    DVC ends on SIGTERM without a word to its stages, and the next `dvc repro` would start a second writer
+    beside the orphan. Between DVC and the stage stands a shell, so that the parent alone tells nothing: DVC
+    is the nearest ancestor without DVC_STAGE in its environment.
+    """
+    if "DVC_STAGE" in os.environ and (dvc := _dvc()) is not None:
+        stop_with(dvc)
+
+
+def _dvc() -> psutil.Process | None:
+    for process in psutil.Process().parents():
+        try:
+            if "DVC_STAGE" not in process.environ():
+                return process
+        except psutil.Error:
+            return None
+    return None
+
+
+@contextmanager
+def only_writer(path: Path, what: str, seconds: float = 10.0) -> Iterator[None]:
+    """Holds a lock file, released by the operating system when the process ends, however it ends.
+
+    Waits a few `seconds`: the workers of a killed process need a moment to notice it.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=seconds)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"{what} is being written by another process: wait for it or stop it, then try again"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

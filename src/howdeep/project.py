@@ -1,0 +1,62 @@
+"""Where things are: the folders of a howdeep project, found from where the command is typed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from howdeep.errors import UserError
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folders of a project. Paths stay relative to where the command was typed, if they can."""
+
+    root: Path
+
+    @property
+    def conf(self) -> Path:
+        return self.root / "conf"
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.yaml"
+
+    def raw(self, data: str) -> Path:
+        return self.root / "data" / "raw" / data
+
+    def prepared(self, data: str) -> Path:
+        return self.root / "data" / "prepared" / data
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def provenance(self) -> Path:
+        return self.root / "provenance"
+
+    @property
+    def scratch(self) -> Path:
+        return self.root / "scratch"
+
+
+def find(start: Path | None = None) -> Project:
+    """The project of this folder or the nearest one above it that has conf/train.yaml.
+
+    Raises:
+        UserError: there is none.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "conf" / "train.yaml").is_file():
+            return Project(folder)
+    raise UserError(
+        f"expected conf/train.yaml in {start} or a folder above it, found none: cd into a clone of howdeep"
+    )

@@ -1,0 +1,126 @@
+"""The record of a run: a folder with record.json and, unless the run diverged, weights.safetensors.
+
+Both are the same bits each time the run is trained on the same machine: no time, host, path, commit.
+"""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+
+from howdeep.errors import UserError
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (data set, architecture, depth, matching); with a seed, a run."""
+
+    data: str
+    model: str
+    depth: int
+    matching: str = "width"
+
+    def run_name(self, seed: int) -> str:
+        """The run's folder: 'depth=4-seed=0'."""
+        matching = "" if self.matching == "width" else f"matching={self.matching}-"
+        return f"{matching}depth={self.depth}-seed={seed}"
+
+
+def finite(value: Any) -> Any:
+    """The same with null for NaN and infinities, which JSON does not know."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: finite(child) for name, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(child) for child in value]
+    return value
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes strict JSON aside and renames it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        aside.write_text(json.dumps(finite(content), indent=1, allow_nan=False) + "\n")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def config_of(record: dict) -> DictConfig:
+    """The composed config that a record keeps, as it was trained."""
+    cfg = OmegaConf.create(record["config"])
+    assert isinstance(cfg, DictConfig)
+    return cfg
+
+
+def read(folder: Path) -> dict:
+    """The record in a run's folder.
+
+    Raises:
+        UserError: there is none, or it is no JSON.
+    """
+    path = folder / "record.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(
+            f"expected a run's record at {path}, found none: train it again with `dvc repro`"
+        ) from None
+    except ValueError as error:
+        raise UserError(
+            f"{path} is not readable as JSON ({error}): delete its folder, then `dvc repro`"
+        ) from None
+
+
+def run_folders(runs: Path) -> Iterator[Path]:
+    """Every folder below `runs` that holds a record, sorted."""
+    yield from sorted(path.parent for path in runs.glob("**/record.json"))
+
+
+def module_name(node: DictConfig) -> str:
+    """The one name of an architecture or a task: 'lstm' of `_target_: howdeep.nets.lstm.LSTM`."""
+    return node._target_.split(".")[-2]
+
+
+def describe(cfg: DictConfig, *, key: str, entry: str | None, checksum: str, config: dict) -> dict:
+    """The part of a record that is known before training."""
+    task = get_class(cfg.task._target_)
+    return {
+        "key": key,
+        "entry": entry,
+        "data": cfg.data.name,
+        "model": module_name(cfg.model),
+        "task": module_name(cfg.task),
+        "depth": cfg.model.depth,
+        "matching": cfg.matching,
+        "seed": cfg.seed,
+        "score": {"name": task.score_name, "higher_is_better": task.higher_is_better},
+        "data_checksum": checksum,
+        "config": config,
+    }
+
+
+def write(folder: Path, record: dict, weights: dict | None) -> None:
+    """Writes a run's folder aside and renames it: whoever finds the folder finds it whole."""
+    from safetensors.torch import save_file
+
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        if weights is not None:
+            save_file(weights, aside / "weights.safetensors")
+        write_json(aside / "record.json", record)
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.replace(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,128 @@
+"""The study of params.yaml: which data, architectures, depths and seeds are compared."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from howdeep.errors import UserError, near
+from howdeep.records import Cell
+
+KEYS = ("study", "data", "depths", "seeds", "optimizer", "schedule", "trainer", "entries")
+ENTRY_KEYS = ("data", "model", "task", "overrides")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the study: an architecture on a data set, with what differs from the defaults."""
+
+    name: str
+    data: str
+    model: str
+    task: str
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    name: str
+    data: tuple[str, ...]
+    depths: tuple[int, ...]
+    seeds: tuple[int, ...]
+    choices: tuple[str, ...]  # Hydra overrides that all entries share
+    entries: dict[str, Entry]
+
+    def overrides(self, entry: Entry, depth: int) -> list[str]:
+        """The Hydra overrides of a cell; the entry's own come last, so that they win."""
+        groups = (f"data={entry.data}", f"model={entry.model}", f"task={entry.task}")
+        return [*groups, *self.choices, f"model.depth={depth}", *entry.overrides]
+
+    def cells(self, entry: Entry) -> Iterator[Cell]:
+        """The cells of an entry, deepest first: the longest runs must not come last."""
+        for depth in sorted(self.depths, reverse=True):
+            yield Cell(entry.data, entry.model, depth)
+
+    def entry(self, name: str) -> Entry:
+        if name not in self.entries:
+            raise UserError(f"expected an entry of params.yaml, got '{name}'{near(name, self.entries)}")
+        return self.entries[name]
+
+
+def read(params: Path) -> Study:
+    """The study in a params.yaml.
+
+    Raises:
+        UserError: no such file, no YAML, a missing or mistyped key, a value that no study can have.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(params.read_text())
+    except FileNotFoundError:
+        raise UserError(f"expected a study in {params}, found no such file") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{params.name} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{params.name} must be a map with the keys {', '.join(KEYS)}, got {content!r}")
+    _known(content, KEYS, params.name)
+    for key in KEYS:
+        if key not in content:
+            raise UserError(f"{params.name} lacks the key '{key}'")
+    data = tuple(_list(content, "data", str))
+    if not isinstance(content["entries"], dict) or not content["entries"]:
+        raise UserError(
+            f"entries in {params.name} must be a map, such as {{digits-mlp: {{data: digits, model: mlp}}}}"
+        )
+    return Study(
+        name=str(content["study"]),
+        data=data,
+        depths=tuple(_list(content, "depths", int, least=1)),
+        seeds=tuple(_list(content, "seeds", int, least=0)),
+        choices=tuple(f"{group}={content[group]}" for group in ("optimizer", "schedule", "trainer")),
+        entries={str(name): _entry(str(name), node, data) for name, node in content["entries"].items()},
+    )
+
+
+def _entry(name: str, node: Any, data: tuple[str, ...]) -> Entry:
+    where = f"entries.{name}"
+    if not isinstance(node, dict):
+        raise UserError(f"{where} must be a map with data, model and task, got {node!r}")
+    _known(node, ENTRY_KEYS, where)
+    for key in ("data", "model", "task"):
+        if not isinstance(node.get(key), str):
+            raise UserError(f"{where}.{key} must be a name, got {node.get(key)!r}")
+    if node["data"] not in data:
+        raise UserError(
+            f"{where}.data is '{node['data']}', which the list `data` lacks{near(node['data'], data)}"
+        )
+    overrides = node.get("overrides") or {}
+    if not isinstance(overrides, dict):
+        raise UserError(
+            f"{where}.overrides must be a map such as {{model: {{width: 32}}}}, got {overrides!r}"
+        )
+    return Entry(name, node["data"], node["model"], node["task"], tuple(_flat(overrides)))
+
+
+def _flat(node: Any, prefix: str = "") -> Iterator[str]:
+    """`{model: {width: 16}}` as the Hydra override `model.width=16`."""
+    for key, value in node.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _flat(value, f"{path}.")
+        else:
+            yield f"{path}={'null' if value is None else str(value).lower() if isinstance(value, bool) else value}"
+
+
+def _list(content: dict, key: str, kind: type, least: int | None = None) -> list:
+    values = content[key]
+    good = isinstance(values, list) and values and len(set(map(str, values))) == len(values)
+    if not good or not all(type(v) is kind and (least is None or v >= least) for v in values):
+        what = "names" if kind is str else f"whole numbers of at least {least}"
+        raise UserError(f"{key} in params.yaml must be a list of different {what}, got {values!r}")
+    return values
+
+
+def _known(node: dict, keys: tuple[str, ...], where: str) -> None:
+    for key in node:
+        if key not in keys:
+            raise UserError(f"{where} has the unknown key '{key}'{near(key, keys)}")

@@ -1,0 +1,305 @@
+"""MLflow as a view of the records: an experiment a study, a parent run an entry, a nested run for each run.
+
+A run is known by its run key, a tag. Writes are buffered, since one write to the store costs as much as an
+epoch of a small network. `Store` is the only door: nothing else in howdeep imports mlflow.
+"""
+
+import logging
+import os
+import platform
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock
+
+from howdeep.errors import Stopped, UserError
+from howdeep.records import Cell
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+KEY, ENTRY, PROCESS, KIND = "howdeep.key", "howdeep.entry", "howdeep.process", "howdeep.kind"
+MODEL = "howdeep.model"
+PARENT = "mlflow.parentRunId"
+FLUSH_SECONDS = 3.0
+BATCH = 1000  # metrics that MLflow takes in one request
+
+
+def this_process() -> str:
+    """Host, process id and start: enough to tell later whether a run left RUNNING still runs."""
+    process = psutil.Process()
+    return f"{platform.node()}:{process.pid}:{process.create_time():.2f}"
+
+
+def is_gone(process: str) -> bool:
+    """Whether a process of this host, as `this_process` wrote it, has ended; of other hosts nothing is known."""
+    host, pid, started = process.rsplit(":", 2)
+    if host != platform.node():
+        return False
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(started)) > 1
+    except psutil.NoSuchProcess:
+        return True
+
+
+def locate(uri: str, root: Path) -> str:
+    """An sqlite file is meant relative to the project, not to where the command was typed."""
+    prefix = "sqlite:///"
+    if not uri.startswith(prefix) or Path(uri.removeprefix(prefix)).is_absolute():
+        return uri
+    return f"{prefix}{root / uri.removeprefix(prefix)}"
+
+
+@dataclass
+class Store:
+    """One experiment in an MLflow store.
+
+    Args:
+        uri: where MLflow keeps its runs, e.g. 'sqlite:////home/me/howdeep/mlflow.db' or 'http://...'.
+        experiment: its name, the study's.
+        root: the project's folder; artifacts of an sqlite store go to mlartifacts/ there.
+    """
+
+    uri: str
+    experiment: str
+    root: Path
+    _datasets: dict[str, Any] = field(default_factory=dict)
+    _pid: int | None = None
+
+    @property
+    def client(self):
+        """MLflow's client; a forked worker must not use the connections of its parent."""
+        if self._pid != os.getpid():
+            if self._pid is not None and self.uri.startswith(("sqlite:", "postgresql", "mysql")):
+                self._open._tracking_client.store.engine.dispose(close=False)
+            self._pid = os.getpid()
+        return self._open
+
+    @cached_property
+    def _open(self):
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            (self.root / "scratch").mkdir(exist_ok=True)
+            # Two first writers would both create the tables, and one crash.
+            with FileLock(self.root / "scratch" / "mlflow.lock"):
+                client = MlflowClient(self.uri)
+                client.search_experiments(max_results=1)
+                return client
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = str(error).splitlines()[0][:200]
+            raise UserError(
+                f"the MLflow store {self.uri} cannot be opened ({reason}): check tracking.uri, or tracking.uri=null"
+            ) from error
+
+    @cached_property
+    def experiment_id(self) -> str:
+        client = self.client
+        with FileLock(self.root / "scratch" / "mlflow.lock"):
+            if found := client.get_experiment_by_name(self.experiment):
+                return found.experiment_id
+            local = self.uri.startswith("sqlite:")
+            place = (self.root / "mlartifacts" / self.experiment).as_uri() if local else None
+            return client.create_experiment(self.experiment, artifact_location=place)
+
+    def find(self, **tags: str) -> list[Any]:
+        """Active runs with these tags ('.' is written '__'), newest first."""
+        wanted = [f"tags.`{name.replace('__', '.')}` = '{value}'" for name, value in tags.items()]
+        return list(self.client.search_runs([self.experiment_id], " and ".join(wanted), max_results=50_000))
+
+    def keys(self) -> set[str]:
+        """Keys of the runs that are here and finished."""
+        runs = self.client.search_runs(
+            [self.experiment_id],
+            f"tags.`{KIND}` = 'run' and attributes.status != 'RUNNING'",
+            max_results=50_000,
+        )
+        return {run.data.tags[KEY] for run in runs if run.info.status != "KILLED"}
+
+    def close_abandoned(self) -> int:
+        """Ends the runs that a killed process left RUNNING; how many there were."""
+        runs = self.client.search_runs(
+            [self.experiment_id], "attributes.status = 'RUNNING'", max_results=50_000
+        )
+        gone = [run for run in runs if is_gone(run.data.tags.get(PROCESS, f"{platform.node()}:0:0"))]
+        for run in gone:
+            self.client.set_terminated(run.info.run_id, "KILLED")
+        return len(gone)
+
+    def open_parent(self, entry: str, about: dict[str, str]) -> str:
+        """The run under which an entry's runs are nested: found again, or made."""
+        found = self.find(howdeep__kind="entry", howdeep__entry=entry)
+        if found:
+            run_id = found[0].info.run_id
+            self.client.update_run(run_id, status="RUNNING")
+        else:
+            run_id = self.client.create_run(
+                self.experiment_id, run_name=entry, tags={KIND: "entry", ENTRY: entry}
+            ).info.run_id
+        for name, value in {**about, PROCESS: this_process()}.items():
+            self.client.set_tag(run_id, name, value)
+        return run_id
+
+    def close(self, run_id: str, status: str) -> None:
+        self.client.set_terminated(run_id, status)
+
+    def start(
+        self, record: dict, *, parent: str | None, about: dict[str, str], dataset: dict[str, Any]
+    ) -> "TrackedRun":
+        """Opens the run of a record that is about to be trained; replaces an older run with the same key.
+
+        Args:
+            record: what `records.describe` gives.
+            about: more tags: commit, dirty flag and the like.
+            dataset: the data card.
+        """
+        from mlflow.entities import Param
+
+        for old in self.find(howdeep__key=record["key"]):
+            self.client.delete_run(old.info.run_id)
+        cell = Cell(record["data"], record["model"], record["depth"], record["matching"])
+        name = (
+            cell.run_name(record["seed"])
+            if record["entry"]
+            else f"{cell.data}-{cell.model}-{cell.run_name(record['seed'])}"
+        )
+        tags = {
+            KIND: "run",
+            KEY: record["key"],
+            PROCESS: this_process(),
+            "howdeep.data_checksum": record["data_checksum"],
+        }
+        tags |= {name: str(record[name]) for name in ("data", "model", "task")} | about
+        tags |= ({ENTRY: record["entry"]} if record["entry"] else {}) | ({PARENT: parent} if parent else {})
+        run_id = self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id
+        params = [Param(key, str(value)[:6000]) for key, value in flat(record["config"])]
+        self.client.log_batch(run_id, params=params)
+        self.client.log_inputs(run_id, [self._dataset_input(dataset)])
+        return TrackedRun(self, run_id)
+
+    def _dataset_input(self, card: dict[str, Any]) -> Any:
+        from mlflow.data.http_dataset_source import HTTPDatasetSource
+        from mlflow.data.meta_dataset import MetaDataset
+        from mlflow.entities import DatasetInput, InputTag
+
+        name = card["name"]
+        if name not in self._datasets:
+            dataset = MetaDataset(HTTPDatasetSource(card["homepage"]), name=name, digest=card["digest"][:16])
+            self._datasets[name] = DatasetInput(
+                dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")]
+            )
+        return self._datasets[name]
+
+    def log_record(self, run_id: str, record: dict, provenance: dict | None) -> None:
+        """What is known only when a run has ended: summary metrics, config, gradient table, cost."""
+        summary: dict[str, float | None] = dict(record["cost"])
+        for when, gap in (record["gap"] or {}).items():
+            summary |= {f"gap_{when}/{name}": value for name, value in gap.items()}
+        if record["best_epoch"] is not None:
+            best = next(row for row in record["epochs"] if row["epoch"] == record["best_epoch"])
+            summary |= {"best_epoch": best["epoch"]} | {
+                f"best/{name.removeprefix('val/')}": value
+                for name, value in best.items()
+                if name.startswith("val/")
+            }
+        if provenance:
+            summary |= {"seconds": provenance["seconds"], "memory_mb": provenance["memory_mb"]}
+        self.log_metrics(run_id, [(name, value, 0) for name, value in summary.items()])
+        self.client.log_dict(run_id, record["config"], "config.yaml")
+        self.client.log_dict(run_id, {"gradient_flow": record["gradient_flow"]}, "gradient_flow.json")
+
+    def log_metrics(self, run_id: str, values: Iterable[tuple[str, float | None, int]]) -> None:
+        """Logs (name, value, epoch) triples in as few requests as MLflow allows."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, float(value), now, step) for name, value, step in values if value is not None]
+        for first in range(0, len(metrics), BATCH):
+            self.client.log_batch(run_id, metrics=metrics[first : first + BATCH])
+
+    def log_model(self, run_id: str, net: Any, example: Any) -> None:
+        """Logs a net as a model with signature and input example, that `mlflow models serve` can serve.
+
+        Args:
+            example: a numpy array of a few inputs, (batch, *in_shape), float32.
+        """
+        import mlflow
+        import torch
+        from mlflow.models import ModelSignature
+        from mlflow.pytorch import log_model
+        from mlflow.types.schema import Schema, TensorSpec
+
+        net = net.cpu().eval()
+        with torch.no_grad():
+            output = net(torch.from_numpy(example)).numpy()
+        inputs, outputs = (Schema([TensorSpec(a.dtype, (-1, *a.shape[1:]))]) for a in (example, output))
+        # It warns of pickle with every model; the file is written and read by the same project.
+        logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)
+        mlflow.set_tracking_uri(self.uri)
+        with mlflow.start_run(run_id=run_id):
+            log_model(
+                net,
+                name="model",
+                signature=ModelSignature(inputs, outputs),
+                input_example=example,
+                pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "numpy"],
+                code_paths=[str(Path(__file__).parent)],
+                serialization_format="pickle",
+            )
+        self.client.set_tag(run_id, MODEL, "logged")
+
+
+@dataclass
+class TrackedRun:
+    """An open run. Rows of epochs are buffered and flushed every few seconds and at the end."""
+
+    store: Store
+    run_id: str
+    _sent: int = 0
+    _flushed: float = field(default_factory=time.monotonic)
+
+    def log_epochs(self, rows: list[dict[str, float]], *, flush: bool = False) -> None:
+        """Given all rows so far, sends those not sent yet, if it is time."""
+        if not flush and time.monotonic() - self._flushed < FLUSH_SECONDS:
+            return
+        fresh = rows[self._sent :]
+        triples = [
+            (name, value, int(row["epoch"]))
+            for row in fresh
+            for name, value in row.items()
+            if name != "epoch"
+        ]
+        self.store.log_metrics(self.run_id, triples)
+        self._sent, self._flushed = len(rows), time.monotonic()
+
+    def end(self, record: dict, provenance: dict | None) -> None:
+        """Writes the rest; FINISHED, or FAILED where the run diverged."""
+        self.log_epochs(record["epochs"], flush=True)
+        self.store.log_record(self.run_id, record, provenance)
+        if record["reason"]:
+            self.store.client.set_tag(self.run_id, "howdeep.reason", record["reason"])
+        self.store.close(self.run_id, "FINISHED" if record["state"] == "finished" else "FAILED")
+
+    def abort(self, error: BaseException, rows: list[dict[str, float]]) -> None:
+        """Ends the run as KILLED if it was stopped, else as FAILED, with the epochs that it had."""
+        self.log_epochs(rows, flush=True)
+        self.store.close(self.run_id, "KILLED" if isinstance(error, Stopped) else "FAILED")
+
+
+def flat(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """The leaves of a nested config: `[('model.depth', 4), ...]`."""
+    if not isinstance(node, dict):
+        return [(prefix, node)]
+    return [
+        leaf
+        for name, child in node.items()
+        for leaf in flat(child, f"{prefix}.{name}" if prefix else str(name))
+    ]

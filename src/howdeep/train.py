@@ -1,0 +1,68 @@
+"""`howdeep train`: a Hydra app that trains one run, or with -m one for each combination."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from howdeep import progress, project
+from howdeep.composition import explain
+from howdeep.errors import UserError
+from howdeep.processes import stop_on_signals
+
+
+def job(cfg: DictConfig) -> float:
+    """What Hydra calls; the config has been composed by now, so that a config error from here on is a bug."""
+    OmegaConf.resolve(cfg)
+    try:
+        return train_one(cfg)
+    except OmegaConfBaseException as error:
+        raise RuntimeError(f"howdeep read its config wrongly: {error}") from error
+
+
+def train_one(cfg: DictConfig) -> float:
+    """Trains the run of a resolved config; returns the best validation loss, for sweepers.
+
+    Raises:
+        UserError: the config cannot be trained, or the run diverged.
+    """
+    from howdeep import runs
+    from howdeep.prepare import ensure_prepared
+    from howdeep.tracking import Store, locate
+
+    here = project.find()
+    clock = time.perf_counter()
+    ensure_prepared(cfg.data, here)
+    store = None
+    if cfg.tracking.uri:
+        store = Store(locate(cfg.tracking.uri, here.root), cfg.tracking.experiment, here.root)
+        store.close_abandoned()
+    folder = Path(HydraConfig.get().runtime.output_dir) / "run"
+    record = runs.execute(runs.job(cfg, folder, here), here, store, [progress.EpochBar()])
+    line = progress.summary(record, time.perf_counter() - clock)
+    if record["state"] != "finished":
+        raise UserError(
+            f"{line}: try a smaller optimizer.lr or trainer.gradient_clip_val=1; record in {folder}"
+        )
+    print(f"{line} -> {os.path.relpath(folder)}")
+    return min(row["val/loss"] for row in record["epochs"])
+
+
+def main(overrides: list[str]) -> int:
+    """Hands the command line to Hydra; its complaints, and those of its jobs, become one line."""
+    here = project.find()
+    stop_on_signals()
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself and exits
+    sys.argv = ["howdeep train", *overrides]
+    app = hydra.main(version_base="1.3", config_path=str(here.conf), config_name="train")(job)
+    try:
+        app()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, here.conf) from error
+    return 0

@@ -1,0 +1,119 @@
+"""The `train` stage of one entry: trains the runs that are missing, removes those that are stale."""
+
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from howdeep import progress, records, runs, study
+from howdeep.composition import compose_train, files
+from howdeep.errors import UserError
+from howdeep.prepare import ensure_prepared
+from howdeep.project import Project
+from howdeep.provenance import commit
+from howdeep.synchronise import log_best_models, tracked_parent
+from howdeep.tracking import Store, locate
+from howdeep.workers import cores, run_all
+
+
+def train_entry(name: str, project: Project, n_workers: int | None = None) -> list[dict]:
+    """Brings the runs of an entry of params.yaml up to date.
+
+    A run whose record has the key that config, data and code give now is kept. Started with nothing missing
+    and nothing stale, the stage was forced: it trains all of it again, to the same bits.
+
+    Returns:
+        The records of all runs of the entry.
+    """
+    plan = study.read(project.params)
+    entry = plan.entry(name)
+    check_declared(entry, plan, project)
+    folder = project.runs / name
+    jobs, store = _plan(plan, entry, project)
+    wanted = {job.folder: job.key for job in jobs}
+    stale = [path for path in folder.glob("*") if path not in wanted or _key(path) != wanted[path]]
+    missing = [job for job in jobs if job.folder in stale or not job.folder.exists()]
+    if not stale and not missing:
+        missing = jobs
+    for path in stale:
+        shutil.rmtree(path)
+    _run(missing, project, store, entry, n_workers)
+    return [records.read(job.folder) for job in jobs]
+
+
+def _plan(plan: study.Study, entry: study.Entry, project: Project) -> tuple[list[runs.Job], Store | None]:
+    """The jobs of an entry, deepest first; each cell is composed once."""
+    jobs: list[runs.Job] = []
+    store = None
+    for cell in plan.cells(entry):
+        cfg = compose_train(project.conf, plan.overrides(entry, cell.depth))
+        ensure_prepared(cfg.data, project)
+        store = (
+            Store(locate(cfg.tracking.uri, project.root), plan.name, project.root)
+            if cfg.tracking.uri
+            else None
+        )
+        for seed in plan.seeds:
+            own = cfg.copy()
+            own.seed = seed
+            jobs.append(
+                runs.job(own, project.runs / entry.name / cell.run_name(seed), project, entry=entry.name)
+            )
+    return jobs, store
+
+
+def _run(
+    jobs: list[runs.Job], project: Project, store: Store | None, entry: study.Entry, n_workers: int | None
+) -> None:
+    """Trains the jobs in warm workers, under one parent run in MLflow."""
+    about = {**commit(project.root)}
+    with tracked_parent(store, entry.name, about) as parent:
+        jobs = [replace(job, parent=parent) for job in jobs]
+        gpu = jobs[0].cfg.trainer.accelerator != "cpu"
+        clock, diverged = time.perf_counter(), 0
+        progress.say(f"{entry.name}: {len(jobs)} runs to train")
+        bar = tqdm(total=len(jobs), desc=entry.name, unit="run", disable=None, leave=False)
+        with bar:
+            workers = 1 if gpu else n_workers or cores()
+            for _, record in run_all(lambda job: runs.execute(job, project, store), jobs, workers):
+                bar.update()
+                if record["state"] == "diverged":
+                    diverged += 1
+                    progress.say(
+                        f"{entry.name}: depth {record['depth']}, seed {record['seed']} failed: {record['reason']}"
+                    )
+        seconds = time.perf_counter() - clock
+        progress.say(
+            f"{entry.name}: {len(jobs)} runs in {seconds:.1f} s"
+            + (f", {diverged} failed" if diverged else "")
+        )
+        if store is not None:
+            log_best_models([job.folder for job in jobs], project, store)
+
+
+def _key(folder: Path) -> str | None:
+    """The key of the run in a folder, None if it holds no readable record."""
+    try:
+        return records.read(folder)["key"]
+    except (UserError, KeyError, TypeError):
+        return None
+
+
+def check_declared(entry: study.Entry, plan: study.Study, project: Project) -> None:
+    """Refuses an entry whose overrides load a YAML file on which its DVC stage does not depend.
+
+    A changed file would otherwise leave the old results standing.
+
+    Raises:
+        UserError: the override's group, and where to choose it instead.
+    """
+    plain = replace(entry, overrides=())
+    with_overrides, declared = (set(files(project.conf, plan.overrides(e, 1))) for e in (entry, plain))
+    for path in sorted(with_overrides - declared):
+        group = Path(path).parent
+        raise UserError(
+            f"entries.{entry.name}.overrides loads conf/{path}, on which its stage does not depend: "
+            f"choose {group} for the whole study with `{group}:` in params.yaml"
+        )

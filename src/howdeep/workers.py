@@ -1,0 +1,128 @@
+"""Warm one-thread worker processes: forked once, each runs many jobs without paying the imports again."""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import psutil
+
+from howdeep.errors import Stopped, UserError
+from howdeep.processes import stop_on_signals, stop_with
+
+SECONDS_TO_CLOSE = 10.0
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return (
+        len(psutil.Process().cpu_affinity())
+        if hasattr(psutil.Process, "cpu_affinity")
+        else os.cpu_count() or 1
+    )
+
+
+class WorkerDied(UserError):
+    """A worker was killed from outside: by a person, or by the system for want of memory."""
+
+
+def run_all(work: Callable[[Any], Any], jobs: Sequence[Any], n_workers: int) -> Iterator[tuple[Any, Any]]:
+    """Runs `work(job)` for every job in forked workers; yields (job, result) as they finish.
+
+    Jobs start in the order given. If this process is stopped, the workers get SIGTERM, a few seconds to
+    close what they hold open, and then SIGKILL. If this process is killed, they end by themselves.
+
+    Raises:
+        WorkerDied: a worker ended by a signal; finished jobs were yielded.
+        Exception: what `work` raised, once the workers are closed.
+    """
+    context = multiprocessing.get_context("fork")
+    waiting = list(reversed(jobs))
+    workers: dict[Connection, BaseProcess] = {}
+    running: dict[Connection, Any] = {}
+
+    def hand_out(connection: Connection) -> None:
+        if waiting:
+            running[connection] = waiting.pop()
+            connection.send(running[connection])
+        else:
+            connection.send(None)
+
+    try:
+        for _ in range(min(n_workers, len(jobs))):
+            ours, theirs = context.Pipe()
+            # Forked workers inherit every pipe end made so far; they must not keep a sibling's open.
+            process = context.Process(target=_work, args=(work, theirs, [*workers, ours]), daemon=True)
+            process.start()
+            theirs.close()
+            workers[ours] = process
+            hand_out(ours)
+        while running:
+            for connection in wait(list(running)):
+                assert isinstance(connection, Connection)
+                try:
+                    result, error = connection.recv()
+                except EOFError:
+                    raise _died(workers[connection], running[connection]) from None
+                if error is not None:
+                    raise error
+                job = running.pop(connection)
+                hand_out(connection)
+                yield job, result
+    finally:
+        _close(list(workers.values()), gently=not running)
+
+
+def _work(work: Callable[[Any], Any], connection: Connection, others: list[Connection]) -> None:
+    for other in others:
+        other.close()
+    stop_on_signals()
+    stop_with(psutil.Process(os.getppid()))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes it on
+    try:
+        while (job := connection.recv()) is not None:
+            try:
+                answer = (work(job), None)
+            except Exception as error:
+                answer = (None, _portable(error))
+            connection.send(answer)
+    except (EOFError, BrokenPipeError):  # the parent was killed
+        pass
+    except Stopped:
+        os._exit(128 + signal.SIGTERM)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or its words where it cannot be pickled."""
+    error.add_note("".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _died(process: BaseProcess, job: Any) -> WorkerDied:
+    process.join(SECONDS_TO_CLOSE)
+    code = process.exitcode
+    cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+    return WorkerDied(
+        f"a worker ended by {cause} while it ran {job}: finished runs are kept; free memory if it was the system, "
+        "then run `dvc repro` again"
+    )
+
+
+def _close(processes: list[BaseProcess], gently: bool) -> None:
+    for process in processes:
+        if not gently:
+            process.terminate()
+    for process in processes:
+        process.join(SECONDS_TO_CLOSE)
+        if process.is_alive():
+            process.kill()
+            process.join()

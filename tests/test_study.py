@@ -1,0 +1,95 @@
+"""The study of params.yaml: read whole, or refused in one line."""
+
+import pytest
+import yaml
+
+from howdeep import study
+from howdeep.errors import UserError
+
+GOOD = {
+    "study": "s",
+    "data": ["digits"],
+    "depths": [1, 4, 2],
+    "seeds": [0, 1],
+    "optimizer": "adam",
+    "schedule": "constant",
+    "trainer": "cpu",
+    "entries": {
+        "digits-mlp": {
+            "data": "digits",
+            "model": "mlp",
+            "task": "classification",
+            "overrides": {"model": {"width": 16, "residual": False}, "patience": None, "optimizer.lr": 0.01},
+        }
+    },
+}
+
+
+def write(tmp_path, **changes):
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump({**GOOD, **changes}, sort_keys=False))
+    return path
+
+
+def test_an_entry_becomes_hydra_overrides_with_its_own_last(tmp_path):
+    plan = study.read(write(tmp_path))
+    assert plan.overrides(plan.entry("digits-mlp"), depth=4) == [
+        "data=digits", "model=mlp", "task=classification", "optimizer=adam", "schedule=constant", "trainer=cpu",
+        "model.depth=4", "model.width=16", "model.residual=false", "patience=null", "optimizer.lr=0.01",
+    ]  # fmt: skip
+
+
+def test_the_deepest_cell_comes_first(tmp_path):
+    plan = study.read(write(tmp_path))
+    assert [cell.depth for cell in plan.cells(plan.entry("digits-mlp"))] == [4, 2, 1]
+
+
+ENTRY = GOOD["entries"]["digits-mlp"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"depths": [1, 0]}, r"depths .* at least 1, got \[1, 0\]"),
+        ({"depths": [1, 1]}, "depths .* different"),
+        ({"depths": [True]}, "depths"),
+        ({"depths": "two"}, "depths .* got 'two'"),
+        ({"seeds": []}, "seeds"),
+        ({"seedz": [0]}, "unknown key 'seedz', did you mean 'seeds'?"),
+        ({"entries": {}}, "entries .* must be a map"),
+        ({"entries": {"a": 3}}, "entries.a must be a map"),
+        (
+            {"entries": {"a": {**ENTRY, "data": "digit"}}},
+            "'digit', which the list `data` lacks, did you mean 'digits'",
+        ),
+        ({"entries": {"a": {"data": "digits", "task": "t"}}}, "entries.a.model must be a name, got None"),
+        ({"entries": {"a": {**ENTRY, "modle": "x"}}}, "unknown key 'modle', did you mean 'model'?"),
+        ({"entries": {"a": {**ENTRY, "overrides": [1]}}}, "overrides must be a map"),
+    ],
+)
+def test_a_mistake_is_named_in_one_line(tmp_path, changes, words):
+    with pytest.raises(UserError, match=words) as caught:
+        study.read(write(tmp_path, **changes))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", GOOD)
+def test_a_missing_key_is_named(tmp_path, key):
+    content = {name: value for name, value in GOOD.items() if name != key}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=f"lacks the key '{key}'"):
+        study.read(tmp_path / "params.yaml")
+
+
+def test_a_file_that_is_absent_or_no_yaml_is_named(tmp_path):
+    with pytest.raises(UserError, match="found no such file"):
+        study.read(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("a: [1, 2\nb: {")
+    with pytest.raises(UserError, match="is no YAML") as caught:
+        study.read(tmp_path / "params.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_entry_gets_a_near_match(tmp_path):
+    with pytest.raises(UserError, match="did you mean 'digits-mlp'"):
+        study.read(write(tmp_path)).entry("digit-mlp")

@@ -1,0 +1,196 @@
+"""MLflow as a view of the records: a real sqlite store, real processes."""
+
+import os
+import subprocess
+import sys
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from howdeep.errors import Stopped, UserError
+from howdeep.tracking import KEY, PROCESS, Store, flat, is_gone, locate, this_process
+
+CARD = {"name": "digits", "homepage": "https://example.org/digits", "digest": "0123456789abcdef0123"}
+
+
+def record(key="k1", state="finished", entry="digits-mlp"):
+    return {
+        "key": key, "entry": entry, "data": "digits", "model": "mlp", "task": "classification", "depth": 2,
+        "matching": "width", "seed": 0, "score": {"name": "accuracy", "higher_is_better": True},
+        "data_checksum": "abc", "config": {"model": {"depth": 2}, "seed": 0},
+        "state": state, "reason": None if state == "finished" else "train/loss became nan in epoch 1", "best_epoch": 1,
+        "epochs": [
+            {"epoch": 0, "train/loss": 1.0, "val/loss": 0.9, "val/accuracy": 0.5, "gap/loss": 0.1},
+            {"epoch": 1, "train/loss": 0.5, "val/loss": 0.6, "val/accuracy": 0.75},
+        ],
+        "gap": {"best": {"loss": 0.1}, "last": {"loss": 0.2}}, "gradient_flow": [],
+        "cost": {"parameters": 10, "training_flops": 60},
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A store with its tables made once; making them takes two seconds."""
+    root = tmp_path_factory.mktemp("mlflow")
+    Store(f"sqlite:///{root / 'mlflow.db'}", "default", root).client  # noqa: B018
+    return root / "mlflow.db"
+
+
+@pytest.fixture
+def store(empty_store, tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
+    return Store(f"sqlite:///{tmp_path / 'mlflow.db'}", "study", tmp_path)
+
+
+def test_a_run_has_parameters_curves_summary_data_set_and_config(store):
+    parent = store.open_parent("digits-mlp", {"commit": "c0"})
+    run = store.start(record(), parent=parent, about={"commit": "c0", "dirty": "false"}, dataset=CARD)
+    run.end(record(), {"seconds": 1.5, "memory_mb": 100.0})
+    seen = MlflowClient(store.uri).get_run(run.run_id)
+    assert seen.info.status == "FINISHED"
+    assert seen.info.run_name == "depth=2-seed=0"
+    assert seen.data.params == {"model.depth": "2", "seed": "0"}
+    assert seen.data.tags[KEY] == "k1"
+    assert seen.data.tags["mlflow.parentRunId"] == parent
+    assert (seen.data.tags["commit"], seen.data.tags["dirty"]) == ("c0", "false")
+    curve = MlflowClient(store.uri).get_metric_history(run.run_id, "val/accuracy")
+    assert [(m.step, m.value) for m in curve] == [(0, 0.5), (1, 0.75)]
+    assert seen.data.metrics["gap_last/loss"] == 0.2
+    assert seen.data.metrics["best/accuracy"] == 0.75
+    assert seen.data.metrics["parameters"] == 10
+    assert seen.inputs is not None
+    assert seen.inputs.dataset_inputs[0].dataset.name == "digits"
+    artifacts = {file.path for file in MlflowClient(store.uri).list_artifacts(run.run_id)}
+    assert artifacts == {"config.yaml", "gradient_flow.json"}
+
+
+def test_curves_are_buffered_and_every_epoch_is_sent_once(store):
+    run = store.start(record(), parent=None, about={}, dataset=CARD)
+    rows = record()["epochs"]
+    run.log_epochs(rows[:1])
+    assert MlflowClient(store.uri).get_metric_history(run.run_id, "val/loss") == []
+    run.log_epochs(rows[:1], flush=True)
+    run.log_epochs(rows, flush=True)
+    assert [m.step for m in MlflowClient(store.uri).get_metric_history(run.run_id, "val/loss")] == [0, 1]
+
+
+def test_a_diverged_run_ends_failed_with_its_reason(store):
+    run = store.start(record(), parent=None, about={}, dataset=CARD)
+    run.end(record(state="diverged") | {"gap": None}, None)
+    seen = MlflowClient(store.uri).get_run(run.run_id)
+    assert seen.info.status == "FAILED"
+    assert "nan in epoch 1" in seen.data.tags["howdeep.reason"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(Stopped(15), "KILLED"), (RuntimeError(), "FAILED")])
+def test_a_run_that_ends_early_keeps_its_epochs(store, error, status):
+    run = store.start(record(), parent=None, about={}, dataset=CARD)
+    run.abort(error, record()["epochs"][:1])
+    seen = MlflowClient(store.uri).get_run(run.run_id)
+    assert (seen.info.status, seen.data.metrics["val/loss"]) == (status, 0.9)
+
+
+def test_the_same_key_replaces_the_older_run(store):
+    first = store.start(record(), parent=None, about={}, dataset=CARD)
+    second = store.start(record(), parent=None, about={}, dataset=CARD)
+    assert [run.info.run_id for run in store.find(howdeep__key="k1")] == [second.run_id] != [first.run_id]
+
+
+def test_an_entry_has_one_parent_however_often_it_starts(store):
+    assert store.open_parent("digits-mlp", {}) == store.open_parent("digits-mlp", {})
+    assert store.open_parent("digits-mlp", {}) != store.open_parent("other", {})
+
+
+def test_runs_of_a_dead_process_are_closed_and_those_of_a_living_one_are_not(store):
+    live = store.start(record("live"), parent=None, about={}, dataset=CARD)
+    dead = store.start(record("dead"), parent=None, about={}, dataset=CARD)
+    ended = subprocess.run(
+        [sys.executable, "-c", "from howdeep.tracking import this_process; print(this_process())"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    store.client.set_tag(dead.run_id, PROCESS, ended.stdout.strip())
+    assert store.close_abandoned() == 1
+    assert store.client.get_run(dead.run_id).info.status == "KILLED"
+    assert store.client.get_run(live.run_id).info.status == "RUNNING"
+
+
+def test_a_process_is_known_by_host_id_and_start():
+    assert not is_gone(this_process())
+    host, pid, started = this_process().rsplit(":", 2)
+    assert is_gone(f"{host}:{pid}:{float(started) - 100}")  # the same id, taken by a later process
+    assert not is_gone(f"elsewhere:{pid}:{started}")
+
+
+def test_keys_are_those_of_runs_that_ended_by_themselves(store):
+    store.start(record("finished"), parent=None, about={}, dataset=CARD).end(record("finished"), None)
+    store.start(record("diverged"), parent=None, about={}, dataset=CARD).end(
+        record("diverged", "diverged"), None
+    )
+    store.start(record("killed"), parent=None, about={}, dataset=CARD).abort(Stopped(15), [])
+    store.start(record("running"), parent=None, about={}, dataset=CARD)
+    assert store.keys() == {"finished", "diverged"}
+
+
+@pytest.mark.slow
+def test_two_first_writers_do_not_crash(tmp_path):
+    code = (
+        "from pathlib import Path; from howdeep.tracking import Store; import sys; p = Path(sys.argv[1]);"
+        "Store(f'sqlite:///{p}/mlflow.db', 'study', p).experiment_id"
+    )
+    first, second = (
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    )
+    errors = [process.communicate()[1] for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), errors
+    store = Store(f"sqlite:///{tmp_path}/mlflow.db", "study", tmp_path)
+    assert {e.name for e in store.client.search_experiments()} == {"Default", "study"}
+
+
+def test_a_logged_model_predicts_what_the_net_predicts(store):
+    import numpy as np
+    import torch
+
+    run = store.start(record(), parent=None, about={}, dataset=CARD)
+    run.end(record(), None)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 2))
+    example = np.random.default_rng(0).normal(size=(4, 2, 3)).astype("float32")
+    store.log_model(run.run_id, net, example)
+    (output,) = store.client.get_run(run.run_id).outputs.model_outputs
+    model = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
+    np.testing.assert_allclose(
+        model.predict(example), net(torch.from_numpy(example)).detach().numpy(), rtol=1e-6
+    )
+    assert model.metadata.signature.inputs.inputs[0].shape == (-1, 2, 3)
+
+
+def test_a_store_that_cannot_be_opened_is_one_line(tmp_path):
+    (tmp_path / "mlflow.db").write_text("this is no database" * 100)
+    with pytest.raises(UserError, match=r"cannot be opened .* check tracking.uri") as caught:
+        Store(f"sqlite:///{tmp_path}/mlflow.db", "study", tmp_path).client  # noqa: B018
+    assert "\n" not in str(caught.value)
+
+
+def test_an_sqlite_file_is_meant_relative_to_the_project(tmp_path):
+    assert locate("sqlite:///mlflow.db", tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert locate("sqlite:////elsewhere/m.db", tmp_path) == "sqlite:////elsewhere/m.db"
+    assert locate("http://127.0.0.1:5000", tmp_path) == "http://127.0.0.1:5000"
+
+
+def test_a_config_is_flattened_to_its_leaves():
+    assert flat({"a": {"b": 1, "c": [1, 2]}, "d": None}) == [("a.b", 1), ("a.c", [1, 2]), ("d", None)]
+
+
+def test_a_forked_worker_can_write_to_the_store_its_parent_opened(store):
+    from howdeep.workers import run_all
+
+    store.experiment_id  # noqa: B018  (opens the parent's connection)
+
+    def work(key):
+        store.start(record(key), parent=None, about={}, dataset=CARD).end(record(key), None)
+        return os.getpid()
+
+    pids = {pid for _, pid in run_all(work, ["a", "b", "c", "d"], 2)}
+    assert os.getpid() not in pids
+    assert store.keys() == {"a", "b", "c", "d"}

@@ -1,0 +1,86 @@
+"""Warm workers: real processes, really killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import psutil
+import pytest
+
+from howdeep.errors import UserError
+from howdeep.workers import WorkerDied, run_all
+
+
+def test_every_job_runs_once_and_gives_its_result():
+    assert sorted(run_all(lambda n: n * n, range(7), 2)) == [(n, n * n) for n in range(7)]
+
+
+def test_workers_stay_warm_and_are_as_many_as_asked_for():
+    pids = {pid for _, pid in run_all(lambda _: os.getpid(), range(8), 2)}
+    assert 1 <= len(pids) <= 2
+    assert os.getpid() not in pids
+
+
+def test_no_jobs_need_no_workers():
+    assert list(run_all(str, [], 2)) == []
+
+
+def fail_at_two(n):
+    if n == 2:
+        raise UserError("two is too much")
+    return n
+
+
+def test_an_error_comes_back_as_it_was_raised():
+    with pytest.raises(UserError, match="two is too much"):
+        list(run_all(fail_at_two, [1, 2, 3], 1))
+    assert psutil.Process().children() == []
+
+
+class Unpicklable(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+
+def raise_unpicklable(_):
+    raise Unpicklable(1, 2)
+
+
+def test_an_error_that_cannot_be_pickled_keeps_its_words():
+    with pytest.raises(RuntimeError, match="Unpicklable: 1 and 2"):
+        list(run_all(raise_unpicklable, [0], 1))
+
+
+def die_at_two(n):
+    if n == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return n
+
+
+def test_a_killed_worker_is_one_clear_line_and_finished_jobs_are_kept():
+    results = run_all(die_at_two, [1, 2, 3], 1)
+    assert next(results) == (1, 1)
+    with pytest.raises(WorkerDied, match="SIGKILL while it ran 2: finished runs are kept"):
+        next(results)
+    assert psutil.Process().children() == []
+
+
+@pytest.mark.slow
+def test_workers_end_when_their_parent_is_killed():
+    script = textwrap.dedent("""
+        import time
+        from howdeep.workers import run_all
+        def work(n):
+            import os; print(os.getpid(), flush=True); time.sleep(60)
+        list(run_all(work, [1, 2], 2))
+    """)
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    workers = [psutil.Process(int(parent.stdout.readline())) for _ in range(2)]
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    gone, alive = psutil.wait_procs(workers, timeout=10)
+    assert len(gone) == 2, alive
