@@ -135,10 +135,6 @@ def _data(args: argparse.Namespace, step: str) -> None:
 
     here = project.find()
     data = compose_train(here.conf, args.overrides).data
-    if step == "prepare" and not here.raw(data.name).exists():
-        raise UserError(
-            f"expected the files of {data.name} in {here.raw(data.name)}: run `howdeep pull data={data.name}`"
-        )
     place = getattr(prepare, step)(data, here)
     print(f"{data.name}: {place.relative_to(here.root)}", file=sys.stderr)
 

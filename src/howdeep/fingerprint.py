@@ -40,7 +40,7 @@ def code_checksum(cfg: DictConfig) -> str:
 def sources(cfg: DictConfig) -> list[Path]:
     """The files of howdeep that a run with this config imports, directly or not, sorted.
 
-    Read from the import statements, so that it can be compared with what dvc.yaml declares.
+    Without the `__init__.py` of packages, which hold a docstring only. Read from the import statements, so that it can be compared with what dvc.yaml declares.
     """
     found: dict[str, Path] = {}
     waiting = [ENTRY_MODULE, *(module for module in _targets(settings(cfg)) if module.startswith("howdeep."))]
@@ -49,7 +49,7 @@ def sources(cfg: DictConfig) -> list[Path]:
         if module not in found and (path := _path(module)):
             found[module] = path
             waiting += _imports(path)
-    return sorted(found.values())
+    return sorted(path for path in found.values() if path.name != "__init__.py")
 
 
 def _targets(node: object) -> Iterable[str]:

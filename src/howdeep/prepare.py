@@ -25,8 +25,9 @@ def pull(data: DictConfig, project: Project) -> Path:
 def prepare(data: DictConfig, project: Project) -> Path:
     """Writes the train file, the test file and the card of a data set that was pulled."""
     folder = project.prepared(data.name)
-    content = instantiate(data.prepare)(project.raw(data.name))
-    prepared.write(content, folder, data=_plain(data), raw=project.raw(data.name))
+    raw, plain = project.raw(data.name), _plain(data)
+    sources.check(data.name, plain["sources"], raw)
+    prepared.write(instantiate(data.prepare)(raw), folder, data=plain, raw=raw)
     return folder
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from howdeep.data.splits import moments, standardise
 from howdeep.errors import UserError
@@ -104,7 +104,8 @@ def write(prepared: Prepared, folder: Path, *, data: Mapping[str, Any], raw: Pat
     try:
         aside.mkdir(parents=True)
         for part in PARTS:
-            save_file(getattr(prepared, part), _file(aside, part))
+            # save_file would hide the file from others (mode 600) and tell a full disk as a broken file.
+            _file(aside, part).write_bytes(save(getattr(prepared, part)))
         card = {name: data[name] for name in ("name", "licence", "homepage")} | prepared.card
         card["raw"] = {source["file"]: checksum(raw / source["file"]) for source in data["sources"]}
         card |= _checksums(aside)

@@ -1,0 +1,87 @@
+"""Every YAML composes, builds and trains one step; a mistyped override is one line with a near match."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from howdeep.composition import compose_train, explain, files, options
+from howdeep.errors import UserError
+from howdeep.prepare import load_split
+from howdeep.training.run import train
+
+CONF = Path(__file__).parents[1] / "conf"
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
+YAMLS = sorted(str(path.relative_to(CONF).with_suffix("")) for path in CONF.glob("*/**/*.yaml"))
+
+
+def test_the_yamls_are_found():
+    assert {"data/mnist", "model/lstm", "optimizer/sgd", "schedule/cosine", "debug/smoke"} <= set(YAMLS)
+
+
+@pytest.mark.parametrize("path", YAMLS)
+def test_every_yaml_begins_with_a_command_that_selects_it(path):
+    group, _, name = path.partition("/")
+    first, second = (CONF / f"{path}.yaml").read_text().splitlines()[:2]
+    line = second if first == "# @package _global_" else first
+    assert line.startswith("# howdeep train ")
+    assert f"{group}={name}" in line.split()
+
+
+@pytest.mark.parametrize("path", YAMLS)
+def test_every_yaml_composes(path):
+    group, _, name = path.partition("/")
+    assert f"{path}.yaml" in files(CONF, [f"{group}={name}"])
+    compose_train(CONF, [f"{group}={name}"])
+
+
+FITS = [  # every architecture with every data set whose shape it reads
+    (data, model)
+    for data, model in itertools.product(options(CONF, "data"), options(CONF, "model"))
+    if data != "mnist" and not (model == "lstm" and data in ("digits", "breast_cancer"))
+]
+
+
+@pytest.mark.parametrize(("data", "model"), sorted(FITS))
+@pytest.mark.parametrize("optimizer", sorted(options(CONF, "optimizer")))
+def test_every_architecture_trains_on_every_data_set_with_every_optimizer(
+    compose, project, tmp_path, data, model, optimizer
+):
+    cfg = compose(f"data={data}", f"model={model}", f"optimizer={optimizer}", "debug=smoke", "model.depth=2")
+    outcome = train(cfg, load_split(cfg, project), resume_point=tmp_path / "x.ckpt", identity={})
+    assert outcome.state == "finished"
+    assert len(outcome.history.epochs) == 1
+    assert outcome.cost["parameters"] > 0
+
+
+def test_sunspots_choose_forecasting():
+    assert compose_train(CONF, ["data=sunspots"]).task._target_.endswith("Forecasting")
+    assert compose_train(CONF, ["data=digits"]).task._target_.endswith("Classification")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("data=digit", "conf/data/, got data=digit, did you mean 'digits'?"),
+        ("model=ltsm", "got model=ltsm, did you mean 'lstm'?"),
+        ("optimizer=adm", "did you mean 'adam'?"),
+        ("optimizer=xyz", "there are: adam, adamw, rmsprop, sgd"),
+        ("model.dpeth=4", "expected a key of the config, got 'model.dpeth', did you mean 'model.depth'?"),
+        ("modle=mlp", "got 'modle', did you mean 'model'?"),
+        ("sede=1", "did you mean 'seed'?"),
+        ("model.depth", "write key=value"),
+        ("model.depth=[1", "got 'model.depth=[1': write key=value"),
+        ("seed=${nothing}", "nothing"),
+    ],
+)
+def test_a_mistyped_override_is_one_line_with_a_near_match(override, words):
+    with pytest.raises(UserError) as caught:
+        compose_train(CONF, [override])
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_any_other_complaint_of_hydra_keeps_its_first_line():
+    from hydra.errors import HydraException
+
+    assert str(explain(HydraException("what\nwhere"), CONF)) == "the config cannot be composed: what"

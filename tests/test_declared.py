@@ -1,0 +1,77 @@
+"""dvc.yaml declares all that a stage depends on, and nothing else: a test composes and imports, and compares."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+
+from howdeep import fingerprint, study
+from howdeep.composition import compose_train, files
+
+ROOT = Path(__file__).parents[1]
+PLAN = study.read(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, PipelineStage]:
+    """Every stage of dvc.yaml, as DVC itself resolves it."""
+    with Repo(str(ROOT)) as repo:
+        return {stage.name: stage for stage in repo.index.stages if isinstance(stage, PipelineStage)}
+
+
+def declared_files(stage: PipelineStage) -> set[str]:
+    """The source files among a stage's dependencies, folders expanded."""
+    found: set[Path] = set()
+    for path in (ROOT / dep.def_path for dep in stage.deps if dep.def_path.startswith("src/")):
+        found |= set(path.rglob("*.py")) if path.is_dir() else {path}
+    return {str(path.relative_to(ROOT)) for path in found if path.name != "__init__.py"}
+
+
+def declared_yamls(stage: PipelineStage) -> set[str]:
+    paths = {param.def_path for param in stage.deps if hasattr(param, "params")}
+    return {path.removeprefix("conf/") for path in paths if path.startswith("conf/")}
+
+
+@pytest.mark.parametrize("name", PLAN.entries)
+def test_train_depends_on_every_yaml_that_hydra_loads_for_it_and_on_no_other(stages, name):
+    loaded = files(ROOT / "conf", PLAN.overrides(PLAN.entry(name), depth=1))
+    assert declared_yamls(stages[f"train@{name}"]) == set(loaded)
+
+
+@pytest.mark.parametrize("name", PLAN.entries)
+def test_train_depends_on_every_source_that_it_imports_and_on_no_other(stages, name):
+    cfg = compose_train(ROOT / "conf", PLAN.overrides(PLAN.entry(name), depth=1))
+    imported = {str(path.relative_to(ROOT)) for path in fingerprint.sources(cfg)}
+    assert declared_files(stages[f"train@{name}"]) == imported
+
+
+@pytest.mark.parametrize("name", PLAN.entries)
+def test_an_entry_composes_to_the_data_model_and_task_that_it_names(name):
+    entry = PLAN.entry(name)
+    cfg = compose_train(ROOT / "conf", PLAN.overrides(entry, depth=3))
+    assert cfg.data.name == entry.data
+    assert cfg.model._target_.startswith(f"howdeep.nets.{entry.model}.")
+    assert cfg.task._target_.startswith(f"howdeep.tasks.{entry.task}.")
+    assert cfg.model.depth == 3
+
+
+def test_only_evaluate_and_the_reader_of_a_folder_depend_on_test_examples(stages):
+    readers = {
+        name
+        for name, stage in stages.items()
+        for dep in stage.deps
+        if dep.def_path.startswith("data/prepared") and not dep.def_path.endswith("train.safetensors")
+    }
+    assert readers == {"evaluate"}
+
+
+def test_outputs_of_training_are_kept_until_the_stage_itself_has_looked_at_them(stages):
+    assert all(out.persist for name, stage in stages.items() if name.startswith("train@") for out in stage.outs)
+
+
+def test_packages_hold_a_docstring_and_no_code_that_a_fingerprint_would_miss():
+    for path in (ROOT / "src" / "howdeep").rglob("__init__.py"):
+        body = ast.parse(path.read_text()).body
+        assert all(isinstance(node, ast.Expr) for node in body), path
