@@ -18,7 +18,7 @@ PLAN = study.read(ROOT / "params.yaml")
 def stages() -> dict[str, PipelineStage]:
     """Every stage of dvc.yaml, as DVC itself resolves it."""
     with Repo(str(ROOT)) as repo:
-        return {stage.name: stage for stage in repo.index.stages if isinstance(stage, PipelineStage)}
+        return {str(stage.name): stage for stage in repo.index.stages if isinstance(stage, PipelineStage)}
 
 
 def declared_files(stage: PipelineStage) -> set[str]:
@@ -68,7 +68,9 @@ def test_only_evaluate_and_the_reader_of_a_folder_depend_on_test_examples(stages
 
 
 def test_outputs_of_training_are_kept_until_the_stage_itself_has_looked_at_them(stages):
-    assert all(out.persist for name, stage in stages.items() if name.startswith("train@") for out in stage.outs)
+    assert all(
+        out.persist for name, stage in stages.items() if name.startswith("train@") for out in stage.outs
+    )
 
 
 def test_packages_hold_a_docstring_and_no_code_that_a_fingerprint_would_miss():

@@ -1,12 +1,11 @@
 """The `howdeep` command. Imports late: `--help` must not wait for torch."""
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
 
-from howdeep.errors import Stopped, UserError
+from howdeep.errors import Stopped, UserError, of_place
 
 DESCRIPTION = (
     "How deep should a network be? Experiments that answer it: shallow and deep under one fair protocol."
@@ -19,18 +18,6 @@ examples:
   howdeep ui                                                    browse all runs in MLflow
   dvc repro                                                     the whole study of params.yaml, report included
 """
-
-# What a full, broken or forbidden place looks like to Python; everything else is ours.
-PLACE = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENOTDIR,
-    errno.EFBIG,
-    errno.EIO,
-}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -94,12 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in PLACE:
+        if (line := of_place(error)) is None:
             raise
-        place = f" {error.filename}" if error.filename else ""
-        return _complain(
-            f"cannot write{place}: {error.strerror}: free space there or allow writing, then try again"
-        )
+        return _complain(str(line))
 
 
 def _complain(line: str) -> int:
@@ -144,8 +128,8 @@ def _train_entry(args: argparse.Namespace) -> None:
 
     here = project.find()
     processes.stop_on_signals()
-    processes.stop_with_dvc()
-    with processes.only_writer(here.scratch / f"{args.entry}.lock", f"runs/{args.entry}"):
+    lock = processes.only_writer(here.scratch / f"{args.entry}.lock", f"runs/{args.entry}")
+    with processes.stop_with_dvc(), lock:
         from howdeep.train_entry import train_entry
 
         train_entry(args.entry, here, args.workers)
@@ -156,8 +140,8 @@ def _stage(name: str) -> Callable[[argparse.Namespace], None]:
         from howdeep import processes, project, stages
 
         processes.stop_on_signals()
-        processes.stop_with_dvc()
-        getattr(stages, name)(project.find())
+        with processes.stop_with_dvc():
+            getattr(stages, name)(project.find())
 
     return run
 

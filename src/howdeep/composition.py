@@ -66,7 +66,9 @@ def explain(error: Exception, conf: Path) -> UserError:
         return UserError(f"expected a key of the config, got '{found[1]}'{near(found[1], keys(conf))}")
     if isinstance(error, OverrideParseException):
         override = getattr(error, "override", first)
-        return UserError(f"expected overrides such as model.depth=4, got '{override}': write key=value, and quote lists")
+        return UserError(
+            f"expected overrides such as model.depth=4, got '{override}': write key=value, and quote lists"
+        )
     return UserError(f"the config cannot be composed: {first}")
 
 

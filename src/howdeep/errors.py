@@ -1,5 +1,6 @@
 """The two ways a command ends early that are nobody's bug: a mistake of the user, and a request to stop."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -18,6 +19,23 @@ class Stopped(BaseException):
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
         self.signum = signum
+
+
+# What a full, broken or forbidden place looks like to Python; every other OSError is ours.
+PLACE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EFBIG,
+    errno.EIO,
+}  # fmt: skip
+
+
+def of_place(error: OSError) -> UserError | None:
+    """The line for a place that cannot be written; None if `error` is something else, and so a bug."""
+    if error.errno not in PLACE:
+        return None
+    place = f" {error.filename}" if error.filename else ""
+    return UserError(
+        f"cannot write{place}: {error.strerror}: make room there or allow writing, then try again"
+    )
 
 
 def near(name: object, names: Iterable[str]) -> str:

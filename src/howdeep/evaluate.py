@@ -21,6 +21,7 @@ def evaluate(project: Project) -> dict:
     plan = study.read(project.params)
     runs: dict[str, dict[str, float]] = {}
     baselines: dict[str, dict[str, dict]] = {}
+    compared: set[tuple[str, str]] = set()  # (data, task)
     for entry in plan.entries.values():
         for cell in plan.cells(entry):
             for seed in plan.seeds:
@@ -32,10 +33,12 @@ def evaluate(project: Project) -> dict:
                 if record["state"] == "finished":
                     task = trained_task(cfg, folder)
                     runs[record["key"]] = task.measure(Batches(split.test, batch_size=EVALUATION_BATCH))
-                if entry.data not in baselines:
+                if (entry.data, entry.task) not in compared:
+                    compared.add((entry.data, entry.task))
                     of = get_class(cfg.task._target_).baselines
-                    baselines[entry.data] = _by_baseline(
-                        of(split.train, split.validation), of(split.train, split.test)
+                    val, test = of(split.train, split.validation), of(split.train, split.test)
+                    baselines.setdefault(entry.data, {}).update(
+                        {name: {"val": val[name], "test": test[name]} for name in val}
                     )
     content = {"runs": dict(sorted(runs.items())), "baselines": dict(sorted(baselines.items()))}
     records.write_json(project.results / "test.json", content)
@@ -49,7 +52,3 @@ def trained_task(cfg: DictConfig, folder: Path) -> Task:
     net = build(cfg.model)
     net.load_state_dict(load_file(folder / "weights.safetensors"))
     return build(cfg.task)(net=net, optimizer=None, schedule=None)
-
-
-def _by_baseline(val: dict, test: dict) -> dict:
-    return {name: {"val": val[name], "test": test[name]} for name in val}

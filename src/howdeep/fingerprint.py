@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 # They say where things are, not what is computed.
-PLACES = ("tracking", "resume")
+PLACES = ("tracking", "resume", "checkpoint_seconds")
 DATA_PLACES = ("mirror",)
 ENTRY_MODULE = "howdeep.training.run"
 
@@ -40,7 +40,8 @@ def code_checksum(cfg: DictConfig) -> str:
 def sources(cfg: DictConfig) -> list[Path]:
     """The files of howdeep that a run with this config imports, directly or not, sorted.
 
-    Without the `__init__.py` of packages, which hold a docstring only. Read from the import statements, so that it can be compared with what dvc.yaml declares.
+    Read from the import statements, so that it can be compared with what dvc.yaml declares. Without the
+    `__init__.py` of packages, which hold a docstring only.
     """
     found: dict[str, Path] = {}
     waiting = [ENTRY_MODULE, *(module for module in _targets(settings(cfg)) if module.startswith("howdeep."))]

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import psutil
@@ -25,7 +25,8 @@ def stop_on_signals() -> None:
         signal.signal(number, _raise_stopped)
 
 
-def stop_with(process: psutil.Process, seconds: float = 0.5) -> None:
+@contextmanager
+def stop_with(process: psutil.Process, seconds: float = 0.5) -> Iterator[None]:
     """Raises `Stopped` in the main thread soon after `process` has died.
 
     A timer rather than a thread: a process with threads cannot be forked safely.
@@ -38,17 +39,23 @@ def stop_with(process: psutil.Process, seconds: float = 0.5) -> None:
 
     signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # at exit Python drops its handlers, and SIGALRM would kill
 
 
-def stop_with_dvc() -> None:
+@contextmanager
+def stop_with_dvc() -> Iterator[None]:
     """Ends this process, in order, when the `dvc` that started it has died.
 
     DVC ends on SIGTERM without a word to its stages, and the next `dvc repro` would start a second writer
     beside the orphan. Between DVC and the stage stands a shell, so that the parent alone tells nothing: DVC
     is the nearest ancestor without DVC_STAGE in its environment.
     """
-    if "DVC_STAGE" in os.environ and (dvc := _dvc()) is not None:
-        stop_with(dvc)
+    dvc = _dvc() if "DVC_STAGE" in os.environ else None
+    with stop_with(dvc) if dvc else nullcontext():
+        yield
 
 
 def _dvc() -> psutil.Process | None:

@@ -13,15 +13,25 @@ from omegaconf.errors import OmegaConfBaseException
 
 from howdeep import progress, project
 from howdeep.composition import explain
-from howdeep.errors import UserError
+from howdeep.errors import UserError, of_place
 from howdeep.processes import stop_on_signals
 
 
-def job(cfg: DictConfig) -> float:
-    """What Hydra calls; the config has been composed by now, so that a config error from here on is a bug."""
+def job(cfg: DictConfig, failed: list[UserError]) -> float:
+    """What Hydra calls for each run; a failed one is told and counted, and with -m the next ones still run.
+
+    The config has been composed by now, so that a config error from here on is a bug.
+    """
     OmegaConf.resolve(cfg)
     try:
         return train_one(cfg)
+    except (UserError, OSError) as error:
+        line = error if isinstance(error, UserError) else of_place(error)
+        if line is None:
+            raise
+        failed.append(line)
+        print(f"howdeep: {line}", file=sys.stderr)
+        return float("nan")
     except OmegaConfBaseException as error:
         raise RuntimeError(f"howdeep read its config wrongly: {error}") from error
 
@@ -60,9 +70,12 @@ def main(overrides: list[str]) -> int:
     stop_on_signals()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself and exits
     sys.argv = ["howdeep train", *overrides]
-    app = hydra.main(version_base="1.3", config_path=str(here.conf), config_name="train")(job)
+    failed: list[UserError] = []
+    app = hydra.main(version_base="1.3", config_path=str(here.conf), config_name="train")(
+        lambda cfg: job(cfg, failed)
+    )
     try:
         app()
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, here.conf) from error
-    return 0
+    return 1 if failed else 0

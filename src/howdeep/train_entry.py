@@ -39,7 +39,11 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
         missing = jobs
     for path in stale:
         shutil.rmtree(path)
-    _run(missing, project, store, entry, n_workers)
+    progress.say(
+        f"{name}: {len(missing)} runs to train, {len(jobs) - len(missing)} kept, {len(stale)} removed"
+    )
+    if missing:
+        _run(missing, project, store, entry, n_workers)
     return [records.read(job.folder) for job in jobs]
 
 
@@ -73,7 +77,6 @@ def _run(
         jobs = [replace(job, parent=parent) for job in jobs]
         gpu = jobs[0].cfg.trainer.accelerator != "cpu"
         clock, diverged = time.perf_counter(), 0
-        progress.say(f"{entry.name}: {len(jobs)} runs to train")
         bar = tqdm(total=len(jobs), desc=entry.name, unit="run", disable=None, leave=False)
         with bar:
             workers = 1 if gpu else n_workers or cores()

@@ -82,15 +82,15 @@ def _work(work: Callable[[Any], Any], connection: Connection, others: list[Conne
     for other in others:
         other.close()
     stop_on_signals()
-    stop_with(psutil.Process(os.getppid()))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes it on
     try:
-        while (job := connection.recv()) is not None:
-            try:
-                answer = (work(job), None)
-            except Exception as error:
-                answer = (None, _portable(error))
-            connection.send(answer)
+        with stop_with(psutil.Process(os.getppid())):
+            while (job := connection.recv()) is not None:
+                try:
+                    answer = (work(job), None)
+                except Exception as error:
+                    answer = (None, _portable(error))
+                connection.send(answer)
     except (EOFError, BrokenPipeError):  # the parent was killed
         pass
     except Stopped:

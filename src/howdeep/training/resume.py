@@ -21,7 +21,7 @@ class ResumePoint(Checkpoint):
         seconds: training time that a kill may cost at most.
     """
 
-    def __init__(self, path: Path, identity: dict, seconds: float = 10.0) -> None:
+    def __init__(self, path: Path, identity: dict, seconds: float) -> None:
         self.path = path
         self.identity = identity
         self.seconds = seconds

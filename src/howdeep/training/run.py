@@ -108,7 +108,6 @@ def train(
     identity: dict,
     resume: Path | None = None,
     callbacks: Sequence[Callback] = (),
-    resume_seconds: float = 10.0,
 ) -> Outcome:
     """Trains one network, from the start or from a checkpoint, to the same numbers.
 
@@ -145,7 +144,7 @@ def train(
             GradientFlow(history, batch=_first(train_set, cfg.diagnostics.gradient_examples), every=every),
             *([EarlyStopping("val/loss", patience=cfg.patience, check_finite=False)] if cfg.patience else []),
             *callbacks,
-            ResumePoint(resume_point, identity, resume_seconds),
+            ResumePoint(resume_point, identity, cfg.checkpoint_seconds),
         ],
         logger=False,
         enable_progress_bar=False,

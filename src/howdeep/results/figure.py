@@ -1,0 +1,151 @@
+"""The paper that plots are drawn on: panels, colours for light and dark, and the same bytes each time."""
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from matplotlib import colormaps, style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
+
+INK, FAINT = "#24292f", "#8b949d"
+# Okabe and Ito's colours, which the colour-blind can tell apart, and lighter ones of the same hue for the dark.
+SERIES = {
+    "#0072b2": "#58b6f0",
+    "#d55e00": "#ff9a4d",
+    "#007a5a": "#3fcf9f",
+    "#b0508a": "#ec9ccb",
+    "#8a6d00": "#e2c04a",
+    "#6b5bd2": "#b3a8ff",
+    "#5f6b76": "#b4bec8",
+}
+MARKERS = "os^Dv<P"
+VIRIDIS = colormaps["viridis"]
+STEPS = 24
+# Depth is an order: the deeper, the stronger against the page, in the light and in the dark.
+_light, _dark = np.linspace(0.72, 0, STEPS + 1), np.linspace(0.36, 1, STEPS + 1)
+DEPTH = {to_hex(light): to_hex(dark) for light, dark in zip(VIRIDIS(_light), VIRIDIS(_dark), strict=True)}
+DARK = {INK: "#e6edf3", FAINT: "#7d8590", **SERIES, **DEPTH}
+PAPER = {"light": "#ffffff", "dark": "#0d1117"}
+PANEL = (3.9, 3.0)  # inches; one of them fills a phone
+LEGEND_ROW = 0.17
+STYLE = {
+    "svg.fonttype": "none",  # text stays text: searched, read aloud, and half the size
+    "svg.hashsalt": "howdeep",  # else the ids are random
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so that the layout is the same everywhere
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "lines.linewidth": 1.6,
+}
+# Decorates what draws: nobody's own matplotlibrc may change the bytes.
+styled = style.context(["default", STYLE])
+FONTS = "system-ui, 'DejaVu Sans', sans-serif"
+
+
+def panels(titles: Sequence[str], note: str, legend_rows: int = 0) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel for each title, at most three side by side, and a note below them all.
+
+    Rows of a legend make the panels taller, so that it does not flatten them.
+    """
+    columns = min(3, len(titles))
+    rows = math.ceil(len(titles) / columns)
+    size = (PANEL[0] * columns, (PANEL[1] + LEGEND_ROW * legend_rows) * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis, title in zip(axes, titles, strict=False):
+        head(axis, title)
+        axis.tick_params(length=3, color=FAINT)
+    for axis in axes[len(titles) :]:
+        axis.remove()
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # type: ignore[union-attr]
+    figure.supxlabel(note, fontsize=8, color=INK)
+    return figure, axes[: len(titles)]
+
+
+def head(axis: Axes, title: str, below: Sequence[str] = ()) -> None:
+    """A bold title over a panel, and small lines between the two."""
+    axis.set_title(title, loc="left", fontsize=10.5, fontweight="bold", pad=6 + 10.5 * len(below))
+    axis.annotate(
+        "\n".join(below), (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", fontsize=8,
+        color=INK,
+    )  # fmt: skip
+
+
+def legend(axis: Axes, columns: int) -> None:
+    """A legend below the panel, where it covers nothing."""
+    below_label = axis.transAxes + ScaledTranslation(0, -0.44, axis.figure.dpi_scale_trans)  # inches
+    axis.legend(
+        loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below_label, ncols=columns, borderpad=0,
+        handlelength=1.2, handletextpad=0.5, columnspacing=0.9, labelcolor=INK, frameon=False, fontsize=8.5,
+    )  # fmt: skip
+
+
+def svg(figure: Figure, alt: str) -> str:
+    """The figure as one <svg> element, its text told to those who cannot see it.
+
+    A plain picture in the light colours on a clear ground, plus a style for readers who prefer the dark.
+    """
+    buffer = io.StringIO()
+    nothing = {"Creator": None, "Date": None, "Format": None, "Type": None}
+    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)  # type: ignore[arg-type]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
+    text = text[text.index("<svg") :].replace("'DejaVu Sans'", FONTS)
+    opening = f'<svg class="howdeep-figure" role="img" aria-label="{escape(alt)}"'
+    return re.sub(r"(<svg[^>]*>)", lambda tag: f"{tag[1]}\n {_style(text)}", opening + text[4:], count=1)
+
+
+def _style(text: str) -> str:
+    rules = "".join(
+        f'.howdeep-figure [style*="{part}: {light}"]{{{part}:{dark}!important}}'
+        for light, dark in DARK.items()
+        for part in ("stroke", "fill")
+        if f"{part}: {light}" in text
+    )
+    return (
+        f"<style>.howdeep-figure{{background:{PAPER['light']}}}@media (prefers-color-scheme:dark)"
+        f"{{.howdeep-figure{{background:{PAPER['dark']}}}{rules}}}</style>"
+    )
+
+
+def depth_colours(depths: Sequence[int]) -> dict[int, str]:
+    """A colour a depth, evenly along the scale."""
+    scale = list(DEPTH)
+    last = max(len(depths) - 1, 1)
+    return {depth: scale[round(STEPS * rank / last)] for rank, depth in enumerate(sorted(depths))}
+
+
+def depth_axis(axis: Axes, depths: Sequence[int]) -> None:
+    """Depth on a logarithmic axis, with a tick for each depth of the study, or for its powers of two if crowded."""
+    ticks = sorted(depths)
+    if len(ticks) > 8:
+        ticks = [depth for depth in ticks if depth & (depth - 1) == 0]
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_locator(FixedLocator([float(depth) for depth in ticks]))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda depth, _: f"{depth:g}"))
+    axis.set_xlim(min(depths) / 1.25, max(depths) * 1.25)
+    axis.set_xlabel("depth")
+
+
+def log_values(axis: Axes) -> None:
+    """A logarithmic y axis with plain numbers: matplotlib's own are powers of ten, set as formulas."""
+    axis.set_yscale("log")
+    low, high = axis.get_ylim()
+    steps = (1, 2, 5) if high > 8 * low else (1, 1.5, 2, 3, 4, 5, 7)
+    axis.yaxis.set_major_locator(LogLocator(subs=steps, numticks=8))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -1,0 +1,144 @@
+"""What the figures show, read from the SVG as a browser would."""
+
+import re
+from xml.etree import ElementTree
+
+import matplotlib
+import pytest
+
+from howdeep.results import figure, plots
+from howdeep.results.scores import curves, scores, select, summary
+
+
+@pytest.fixture(scope="session")
+def runs(records, test_scores):
+    return scores(records, test_scores)
+
+
+@pytest.fixture(scope="session")
+def drawn(records, test_scores, runs):
+    """The four figures of classification by name."""
+    cells = select(summary(runs), task="classification")
+    return {
+        "score": plots.score(cells, runs, test_scores["baselines"]),
+        "curves": plots.curves(cells, curves(records)),
+        "gap": plots.gap(cells, runs),
+        "gradient": plots.gradient(cells, runs),
+    }
+
+
+def texts(svg: str) -> list[str]:
+    return [
+        element.text or "" for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
+    ]
+
+
+@pytest.mark.parametrize("name", ["score", "curves", "gap", "gradient"])
+def test_a_figure_is_one_svg_with_an_alternative_text_that_fetches_nothing(drawn, name):
+    root = ElementTree.fromstring(drawn[name])
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "digits" in root.get("aria-label", "")
+    assert not re.search(r"(href|src)=\"(?!#)|url\((?!#)|<metadata|<!DOCTYPE", drawn[name])
+
+
+@pytest.mark.parametrize("name", ["score", "curves", "gap", "gradient"])
+def test_every_colour_that_is_drawn_has_a_counterpart_for_the_dark(drawn, name):
+    body = drawn[name].split("</style>", 1)[1]
+    colours = set(re.findall(r"(?:stroke|fill): (#[0-9a-f]{6})", body))
+    assert colours
+    assert colours <= set(figure.DARK)
+    assert all(f': {colour}"]' in drawn[name] for colour in colours)
+    uncoloured = [text for text in re.findall(r"<text[^>]*>", body) if "fill: " not in text]
+    assert uncoloured == []  # SVG's default is black
+
+
+@pytest.mark.parametrize("name", ["score", "curves", "gap", "gradient"])
+def test_each_data_set_has_a_panel_of_its_own(drawn, name):
+    assert [text for text in texts(drawn[name]) if ", mlp" in text] == ["breast_cancer, mlp", "digits, mlp"]
+
+
+def test_the_alternative_text_tells_the_means_and_intervals(drawn, runs):
+    cell = select(summary(runs), data="digits", depth=4).iloc[0]
+    interval = f"[{cell['val_score_low']:.3f}, {cell['val_score_high']:.3f}]"
+    assert f"depth 4: {cell['val_score']:.3f} {interval}" in ElementTree.fromstring(drawn["score"]).get(
+        "aria-label", ""
+    )
+
+
+def test_failed_runs_are_shown_in_the_score_figure(runs, test_scores):
+    cells = select(summary(runs), task="forecasting")
+    assert "1 of 5" in texts(plots.score(cells, runs, test_scores["baselines"]))
+
+
+def test_a_baseline_far_from_every_score_is_named_and_does_not_flatten_them(runs, test_scores):
+    cells = select(summary(runs), data="digits")
+    said = texts(plots.score(cells, runs, test_scores["baselines"]))
+    assert "dotted: logistic regression 0.978" in said
+    assert "below: majority 0.101" in said
+    assert not any(text.startswith("0.1") for text in said)  # no tick so low
+
+
+def test_depths_have_different_colours_in_their_order_in_the_light_and_in_the_dark():
+    colours = list(figure.depth_colours([1, 2, 4, 8, 16, 32]).values())
+    light = [luminance(colour) for colour in colours]
+    dark = [luminance(figure.DARK[colour]) for colour in colours]
+    assert light == sorted(light, reverse=True)
+    assert dark == sorted(dark)
+    assert len(set(colours)) == 6
+
+
+@pytest.mark.parametrize("pair", figure.DARK.items(), ids=str)
+def test_every_colour_stands_out_from_its_paper(pair):
+    light, dark = pair
+    assert contrast(light, figure.PAPER["light"]) > 2
+    assert contrast(dark, figure.PAPER["dark"]) > 3
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.1, relative luminance."""
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a: str, b: str) -> float:
+    low, high = sorted([luminance(a), luminance(b)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_crowded_depths_are_labelled_by_powers_of_two(make_record):
+    records = [make_record("digits", "mlp", 1, 0) | {"depth": depth} for depth in range(1, 13)]
+    table = scores(records, {"runs": {}})
+    ticks = [text for text in texts(plots.gap(summary(table), table)) if text.isdigit()]
+    assert ticks == ["1", "2", "4", "8"]
+
+
+@pytest.mark.parametrize("diverged", [True, False])
+def test_a_single_run_can_be_drawn_whether_it_finished_or_not(make_record, diverged):
+    records = [make_record("digits", "mlp", 1, 0, diverged=diverged)]
+    table = scores(records, {"runs": {}})
+    cells = summary(table)
+    assert "digits, mlp" in texts(plots.score(cells, table, {}))
+    assert "digits, mlp" in texts(plots.curves(cells, curves(records)))
+    assert "digits, mlp" in texts(plots.gap(cells, table))
+    assert "digits, mlp" in texts(plots.gradient(cells, table))
+
+
+def test_several_architectures_share_a_panel_and_are_named_in_a_legend(make_record):
+    records = [
+        make_record("digits", "mlp", depth, 0) | {"model": m, "entry": m}
+        for m in ("cnn", "mlp")
+        for depth in (1, 2)
+    ]
+    table = scores(records, {"runs": {}})
+    said = texts(plots.score(summary(table), table, {}))
+    assert {"digits", "cnn", "mlp"} <= set(said)
+
+
+def test_nobodys_own_matplotlib_settings_change_a_figure(runs, test_scores, drawn):
+    cells = select(summary(runs), task="classification")
+    with matplotlib.rc_context(
+        {"lines.linewidth": 9, "font.size": 30, "axes.grid": True, "svg.hashsalt": "own"}
+    ):
+        assert plots.score(cells, runs, test_scores["baselines"]) == drawn["score"]
+        assert matplotlib.rcParams["font.size"] == 30

@@ -1,0 +1,180 @@
+"""Files and page: the same each time, whole, and nothing but what the study holds."""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from howdeep.errors import UserError
+from howdeep.results import report
+from howdeep.results.page import page
+from howdeep.results.report import build_report, compare, comparison
+
+VOID = {"meta", "br", "path", "use", "rect", "link"}
+
+
+@pytest.fixture(scope="session")
+def html(records, test_scores, cards, provenance) -> str:
+    return page(records, test_scores, study="default", cards=cards, provenance=provenance)
+
+
+@pytest.fixture(scope="session")
+def contents(records, test_scores) -> dict[str, str]:
+    return comparison(records, test_scores)
+
+
+def few(make_record) -> list[dict]:
+    return [make_record("digits", "mlp", depth, seed) for depth in (1, 2) for seed in (0, 1)]
+
+
+EMPTY = {"runs": {}, "baselines": {}}
+
+
+def files(folder) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_files_are_a_pure_function_of_the_records_whatever_their_order(records, test_scores, contents):
+    assert comparison(random.Random(0).sample(records, len(records)), test_scores) == contents
+
+
+def test_another_process_with_other_hashes_makes_the_same_bytes(make_record):
+    script = (
+        "import json, sys; from howdeep.results.report import comparison\n"
+        "print(json.dumps(comparison(json.load(sys.stdin), {'runs': {}, 'baselines': {}})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps(few(make_record)), text=True, capture_output=True, check=True,
+        env=os.environ | {"PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert json.loads(done.stdout) == comparison(few(make_record), EMPTY)
+
+
+def test_compare_writes_what_comparison_made_and_leaves_the_test_scores_alone(make_record, tmp_path):
+    (tmp_path / "test.json").write_text("{}")
+    compare(few(make_record)[:2], EMPTY, folder=tmp_path)
+    compare(few(make_record), EMPTY, folder=tmp_path)
+    assert files(tmp_path) == comparison(few(make_record), EMPTY) | {"test.json": "{}"}
+    assert set(files(tmp_path)) >= {
+        "scores.csv",
+        "summary.csv",
+        "curves.csv",
+        "metrics.json",
+        "tables/classification.md",
+    }
+    assert json.loads((tmp_path / "metrics.json").read_text())["digits-mlp"]["depth=1"]["diverged"] == 0
+
+
+def test_files_of_a_task_that_left_the_study_are_removed(make_record, tmp_path):
+    for name in ("tables/generation.md", "figures/generation-score.svg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("old")
+    compare(few(make_record), EMPTY, folder=tmp_path)
+    assert not [name for name in files(tmp_path) if "generation" in name]
+
+
+def test_a_comparison_that_cannot_be_made_writes_nothing(tmp_path):
+    with pytest.raises(UserError):
+        compare([], EMPTY, folder=tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    for text in ("older", "old"):
+        report.write(tmp_path / "index.html", text)
+    with pytest.raises(UnicodeEncodeError):
+        report.write(tmp_path / "index.html", "half \ud800")
+    assert files(tmp_path) == {"index.html": "old"}
+
+
+def test_the_report_is_written_whole_into_a_new_folder(make_record, tmp_path):
+    path = tmp_path / "reports" / "index.html"
+    build_report(few(make_record), EMPTY, study="small", cards={}, provenance={}, path=path)
+    assert path.read_text() == page(few(make_record), EMPTY, study="small", cards={}, provenance={})
+    assert list(files(tmp_path)) == ["reports/index.html"]
+
+
+class Outline(HTMLParser):
+    """The ids, the targets of links, and whether every tag is closed in its order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str | None] = []
+        self.targets: set[str | None] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        if self.open.count("svg") == 0:
+            self.ids += [value for name, value in attrs if name == "id"]
+        self.targets |= {value for name, value in attrs if name == "href" and tag == "a"}
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def test_every_tag_is_closed_and_every_link_leads_somewhere_on_the_page(html):
+    outline = Outline(html)
+    assert outline.open == []
+    assert len(outline.ids) == len(set(outline.ids))
+    assert outline.targets == {f"#{name}" for name in outline.ids}
+
+
+def test_the_page_fetches_nothing(html):
+    assert not re.search(r"(src|href)=\"(?!#)|url\((?!#)|@import|<script|<link|<img", html)
+
+
+def test_the_page_opens_with_a_sentence_a_line_and_says_that_it_is_no_test(html):
+    first_look = html[html.index("First look, no test") : html.index('<section id="classification"')]
+    assert re.findall(r"<li>On (\w+), (\w+)", first_look) == [
+        ("breast_cancer", "mlp"), ("digits", "mlp"), ("sunspots", "lstm"),
+    ]  # fmt: skip
+
+
+def test_the_page_tells_failures_baselines_sizes_checksums_and_seconds(html, records):
+    assert "1 of them diverged." in html
+    assert "<td>sunspots-lstm</td><td>8</td><td>3</td><td>train/loss became nan in epoch 2</td>" in html
+    assert '<td>persistence</td><td class="number">0.440</td><td class="number">0.570</td>' in html
+    assert "1,438" in html
+    assert "b9e7" * 16 in html
+    assert '<td class="number">8.0</td>' in html  # seconds at depth 8
+    assert "none: make it with `howdeep prepare data=breast_cancer`" in html
+
+
+def test_the_page_names_no_host(html):
+    assert "a-host-name" not in html
+
+
+def test_settings_that_differ_between_depths_show_all_their_values(make_record):
+    records = few(make_record)
+    records[-1]["config"]["optimizer"]["lr"] = 0.01
+    html = page(records, EMPTY, study="s", cards={}, provenance={})
+    assert "<dt>optimizer.lr</dt><dd>0.003, 0.01</dd>" in html
+    assert "<dt>model.depth</dt>" not in html
+
+
+def test_without_provenance_there_are_no_seconds_and_without_failures_none_are_told(make_record):
+    html = page(few(make_record), EMPTY, study="s", cards={}, provenance={})
+    assert ">seconds<" not in html
+    assert "Made with" not in html
+    assert "None: every run finished with a finite loss." in html
+
+
+def test_names_from_records_cannot_break_the_page(make_record):
+    records = [record | {"entry": "a<b>&c", "data": "d<e>"} for record in few(make_record)]
+    html = page(records, EMPTY, study="<study>", cards={}, provenance={})
+    assert Outline(html).open == []
+    assert "<study>" not in html
+    assert "d<e>" not in html

@@ -1,0 +1,146 @@
+"""The tables of a study, against the records they come from."""
+
+import io
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from howdeep.errors import UserError
+from howdeep.results.scores import csv as to_csv
+from howdeep.results.scores import curves, known, metrics, scores, select, summary
+from howdeep.results.statistics import mean_interval
+
+
+@pytest.fixture(scope="session")
+def runs(records, test_scores) -> pd.DataFrame:
+    return scores(records, test_scores)
+
+
+def test_every_run_has_one_row_whatever_became_of_it(records, runs):
+    assert sorted(runs["key"]) == sorted(record["key"] for record in records)
+    assert (runs["state"] == "diverged").sum() == 1
+
+
+def test_a_runs_scores_are_those_of_its_best_epoch_and_of_its_best_weights(records, test_scores, runs):
+    for record in records[:5]:
+        row = runs[runs["key"] == record["key"]].iloc[0]
+        best = record["epochs"][record["best_epoch"]]
+        assert (row["val_loss"], row["val_score"]) == (best["val/loss"], best["val/accuracy"])
+        assert (row["gap_loss"], row["train_loss"]) == tuple(
+            record["gap"]["best"][n] for n in ("loss", "train_loss")
+        )
+        last = record["gap"]["last"]
+        assert (row["gap_loss_last"], row["gap_score_last"]) == (last["loss"], last["accuracy"])
+        assert row["test_score"] == test_scores["runs"][record["key"]]["accuracy"]
+        assert row["gradient_ratio"] == record["epochs"][-1]["gradient/ratio"]
+
+
+def test_the_best_epoch_is_found_by_its_number_not_by_its_place(make_record):
+    record = make_record("digits", "mlp", 1, 0)
+    record["epochs"] = record["epochs"][3:]
+    record["best_epoch"] = 5
+    assert scores([record], {"runs": {}})["val_loss"][0] == record["epochs"][2]["val/loss"]
+
+
+def test_a_diverged_run_that_had_good_epochs_has_no_score(make_record):
+    record = make_record("digits", "mlp", 1, 0, diverged=True, best_epoch=1)
+    row = scores([record], {"runs": {}}).iloc[0]
+    assert (
+        row[["train_loss", "val_loss", "val_score", "test_score", "gap_loss", "gap_score_last"]].isna().all()
+    )
+    assert row["epochs"] == 3
+
+
+def test_the_order_of_the_records_changes_nothing(records, test_scores, runs):
+    shuffled = random.Random(0).sample(records, len(records))
+    assert to_csv(scores(shuffled, test_scores)) == to_csv(runs)
+    assert to_csv(curves(shuffled)) == to_csv(curves(records))
+
+
+def test_no_records_and_missing_test_scores_are_mistakes_of_one_line(records, test_scores):
+    with pytest.raises(UserError, match="found none: train with `dvc repro`"):
+        scores([], {"runs": {}})
+    partly = {"runs": dict(list(test_scores["runs"].items())[1:])}
+    with pytest.raises(UserError, match=r"lacks the run digits-mlp, depth 1, seed 0 .*`howdeep evaluate`"):
+        scores(records, partly)
+
+
+def test_a_cells_estimates_are_of_its_finished_runs_and_its_failures_are_counted(records, runs):
+    cells = summary(runs)
+    cell = select(cells, entry="sunspots-lstm", depth=8).iloc[0]
+    assert (cell["runs"], cell["diverged"]) == (5, 1)
+    finished = [
+        r for r in records if r["entry"] == "sunspots-lstm" and r["depth"] == 8 and r["state"] == "finished"
+    ]
+    values = [record["epochs"][record["best_epoch"]]["val/mae"] for record in finished]
+    assert len(values) == 4
+    assert tuple(cell[["val_score", "val_score_low", "val_score_high"]]) == pytest.approx(
+        mean_interval(values)
+    )
+    assert cell["gap_loss"] == pytest.approx(np.mean([record["gap"]["best"]["loss"] for record in finished]))
+    assert cell["parameters"] == finished[0]["cost"]["parameters"]
+
+
+def test_cells_are_sorted_and_the_depths_by_number(make_record):
+    records = [make_record("digits", "mlp", 8, 0), make_record("digits", "mlp", 1, 0) | {"depth": 16}]
+    records.append(make_record("digits", "mlp", 2, 0))
+    assert summary(scores(records, {"runs": {}}))["depth"].tolist() == [2, 8, 16]
+
+
+def test_two_entries_of_one_architecture_are_never_mixed(make_record):
+    records = [
+        make_record("digits", "mlp", 1, seed, entry=entry) for entry in ("plain", "wide") for seed in (0, 1)
+    ]
+    cells = summary(scores(records, {"runs": {}}))
+    assert cells[["name", "runs"]].values.tolist() == [["plain", 2], ["wide", 2]]
+
+
+def test_a_line_is_named_by_its_architecture_and_by_what_is_matched(make_record):
+    records = [make_record("digits", "mlp", 1, 0, matching=matching) for matching in ("width", "parameters")]
+    assert summary(scores(records, {"runs": {}}))["name"].tolist() == ["mlp, equal parameters", "mlp"]
+
+
+def test_a_curve_is_the_mean_over_the_finished_runs_that_came_so_far(make_record):
+    short, long = (make_record("digits", "mlp", 1, seed) for seed in (0, 1))
+    short["epochs"] = short["epochs"][:2]
+    short["best_epoch"] = 1
+    table = curves([short, long, make_record("digits", "mlp", 1, 2, diverged=True)])
+    assert table["runs"].tolist() == [2, 2] + [1] * 18
+    both = [record["epochs"][1]["val/loss"] for record in (short, long)]
+    assert table["val_loss"].tolist()[1:3] == pytest.approx([np.mean(both), long["epochs"][2]["val/loss"]])
+
+
+def test_a_study_in_which_all_diverged_still_has_its_tables(make_record):
+    records = [make_record("digits", "mlp", 1, seed, diverged=True) for seed in (0, 1)]
+    cells = summary(scores(records, {"runs": {}}))
+    assert cells["diverged"].tolist() == [2]
+    assert known(cells, "val_score").size == 0
+    assert curves(records).empty
+
+
+def test_csv_has_six_significant_digits_whole_numbers_whole_and_gaps_for_missing_values(records, runs):
+    text = to_csv(runs)
+    again = pd.read_csv(io.StringIO(text), dtype={"key": str})
+    assert again["val_loss"].to_numpy() == pytest.approx(runs["val_loss"].to_numpy(), rel=1e-5, nan_ok=True)
+    digits = [
+        len(value.lstrip("-0.").replace(".", ""))
+        for value in pd.read_csv(io.StringIO(text), dtype=str)["val_loss"].dropna()
+    ]
+    assert max(digits) == 6
+    diverged = next(line for line in text.splitlines() if ",diverged," in line)
+    assert ",diverged,3,,,,mae,False,,,,,,,," in diverged
+
+
+def test_metrics_hold_the_means_by_entry_and_depth_and_leave_out_what_is_missing(runs, make_record):
+    cells = summary(runs)
+    content = metrics(cells)
+    assert list(content) == ["breast_cancer-mlp", "digits-mlp", "sunspots-lstm"]
+    cell = select(cells, entry="digits-mlp", depth=4).iloc[0]
+    assert content["digits-mlp"]["depth=4"]["test_score"] == float(f"{cell['test_score']:.6g}")
+    assert content["sunspots-lstm"]["depth=8"]["diverged"] == 1
+    failed = [make_record("digits", "mlp", 1, 0, diverged=True, matching="flops")]
+    assert metrics(summary(scores(failed, {"runs": {}}))) == {
+        "digits-mlp": {"matching=flops-depth=1": {"diverged": 1}}
+    }

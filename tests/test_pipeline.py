@@ -1,0 +1,335 @@
+"""The pipeline as people use it: a git clone, a real `dvc repro`, processes really killed."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from howdeep.tracking import Store
+
+pytestmark = pytest.mark.slow
+
+STUDY = {
+    "study": "test",
+    "data": ["digits", "sunspots"],
+    "depths": [1, 2],
+    "seeds": [0, 1],
+    "optimizer": "adam",
+    "schedule": "constant",
+    "trainer": "cpu",
+    "entries": {
+        "digits-mlp": {
+            "data": "digits", "model": "mlp", "task": "classification",
+            "overrides": {"trainer": {"max_epochs": 3}, "train_examples": 300},
+        },
+        "sunspots-lstm": {
+            "data": "sunspots", "model": "lstm", "task": "forecasting",
+            "overrides": {"trainer": {"max_epochs": 3}, "model": {"width": 8}},
+        },
+    },
+}  # fmt: skip
+ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+ENV = {name: value for name, value in ENV.items() if not name.startswith(("DVC_", "GIT_", "MLFLOW_"))}
+
+
+class Clone:
+    """A git clone of the project with a study of its own."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.folder = folder
+        ignore = shutil.ignore_patterns(
+            ".venv", ".git", "tmp", "cache", "runs", "data", "results", "reports", "outputs", "multirun",
+            "provenance", "scratch", "mlartifacts", "mlflow.db*", "dvc.lock", "__pycache__", "*.egg-info", "notebooks",
+        )  # fmt: skip
+        shutil.copytree(root, folder, ignore=ignore, ignore_dangling_symlinks=True)
+        # `data` is also the name of a folder in conf/ and src/
+        for name in ("conf/data", "src/howdeep/data", "src/howdeep/results"):
+            shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        self.write_params(STUDY)
+        self.run("git", "init", "-q", ".")
+        self.commit()
+
+    def commit(self) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "study")
+
+    def run(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(args, cwd=self.folder, env=ENV, capture_output=True, text=True, timeout=300)
+        assert not check or done.returncode == 0, f"{args}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def repro(self, *args: str) -> str:
+        return self.run("dvc", "repro", *args).stdout
+
+    def write_params(self, params: dict) -> None:
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+    @property
+    def lock(self) -> str:
+        return (self.folder / "dvc.lock").read_text()
+
+    def stamps(self) -> dict[str, int]:
+        """When each run's record was written: it stays the same if the run was kept."""
+        return {
+            str(p.relative_to(self.folder)): p.stat().st_mtime_ns
+            for p in self.folder.glob("runs/**/record.json")
+        }
+
+    def store(self) -> Store:
+        return Store(f"sqlite:///{self.folder}/mlflow.db", "test", self.folder)
+
+
+@pytest.fixture(scope="module")
+def reproduced(root, tmp_path_factory) -> Clone:
+    """A clone in which `dvc repro` has run; tests that change it take a copy."""
+    clone = Clone(root, tmp_path_factory.mktemp("pipeline") / "clone")
+    clone.repro()
+    clone.commit()
+    return clone
+
+
+@pytest.fixture
+def clone(reproduced, tmp_path) -> Clone:
+    copy = object.__new__(Clone)
+    copy.folder = tmp_path / "clone"
+    shutil.copytree(reproduced.folder, copy.folder)
+    return copy
+
+
+def test_repro_leaves_a_record_a_run_and_all_declared_outputs(reproduced):
+    assert len(reproduced.stamps()) == 8
+    for path in ("results/scores.csv", "results/metrics.json", "results/test.json", "reports/index.html"):
+        assert (reproduced.folder / path).stat().st_size > 0
+    tracked = reproduced.run("git", "ls-files").stdout.splitlines()
+    made = {
+        path
+        for path in tracked
+        if path.startswith(("runs/", "results/", "reports/", "provenance/", "data/", "ml"))
+    }
+    assert made == {"results/metrics.json", "results/summary.csv"}
+    assert "dvc.lock" in tracked
+
+
+def test_declared_outputs_hold_no_host_path_or_commit(reproduced):
+    commit = reproduced.run("git", "rev-parse", "HEAD").stdout.strip()
+    (run,) = reproduced.store().find(howdeep__kind="entry", howdeep__entry="digits-mlp")
+    host = rf"\b{re.escape(os.uname().nodename)}\b"
+    secrets = re.compile("|".join([re.escape(str(reproduced.folder)), commit, run.info.run_id, host]))
+    texts = [
+        path
+        for path in reproduced.folder.glob("r*/**/*.*")
+        if path.suffix in (".json", ".csv", ".md", ".svg")
+    ]
+    assert {path.suffix for path in texts} == {".json", ".csv", ".md", ".svg"}
+    for path in texts:
+        assert not secrets.search(path.read_text()), path
+
+
+def test_mlflow_has_a_parent_an_entry_nested_runs_and_the_best_model_of_each_cell(reproduced):
+    store = reproduced.store()
+    for entry in STUDY["entries"]:
+        (parent,) = store.find(howdeep__kind="entry", howdeep__entry=entry)
+        runs = store.find(howdeep__kind="run", howdeep__entry=entry)
+        assert parent.info.status == "FINISHED"
+        assert {run.info.status for run in runs} == {"FINISHED"}
+        assert {run.data.tags["mlflow.parentRunId"] for run in runs} == {parent.info.run_id}
+        assert len(runs) == 4
+        models = [run for run in runs if run.outputs and run.outputs.model_outputs]
+        assert len(models) == 2
+
+
+def test_nothing_is_done_when_nothing_changed(reproduced):
+    before = reproduced.stamps()
+    out = reproduced.repro()
+    assert "Running stage" not in out
+    assert reproduced.stamps() == before
+
+
+def test_force_trains_everything_again_to_the_same_lock(clone):
+    lock, before = clone.lock, clone.stamps()
+    clone.repro("--force")
+    assert clone.lock == lock
+    after = clone.stamps()
+    assert all(after[path] != before[path] for path in before)
+
+
+def test_a_comment_in_a_yaml_reruns_nothing(clone):
+    path = clone.folder / "conf/model/mlp.yaml"
+    path.write_text(path.read_text() + "# said\n")
+    assert "Running stage" not in clone.repro()
+
+
+def test_a_models_yaml_reruns_that_architecture_only(clone):
+    before = clone.stamps()
+    path = clone.folder / "conf/model/lstm.yaml"
+    path.write_text(path.read_text().replace("forget_bias: null", "forget_bias: 1.0"))
+    out = clone.repro()
+    assert "Running stage 'train@sunspots-lstm'" in out
+    assert "Running stage 'train@digits-mlp'" not in out
+    assert {p for p, t in clone.stamps().items() if before[p] == t} == {
+        p for p in before if "digits-mlp" in p
+    }
+
+
+def test_a_new_depth_trains_that_depth_only_and_a_dropped_one_is_removed(clone):
+    before = clone.stamps()
+    clone.write_params({**STUDY, "depths": [1, 2, 3]})
+    clone.repro()
+    after = clone.stamps()
+    assert {path for path in after if "depth=3" in path} == set(after) - set(before)
+    assert all(after[path] == before[path] for path in before)
+    clone.write_params({**STUDY, "depths": [2, 3]})
+    clone.repro()
+    assert clone.stamps() == {path: stamp for path, stamp in after.items() if "depth=1" not in path}
+
+
+def test_dvc_shows_metrics_and_plots_and_runs_experiments(clone):
+    assert "val_score" in clone.run("dvc", "metrics", "show", "--md").stdout
+    clone.run("dvc", "plots", "show", "--no-open")
+    page = (clone.folder / "dvc_plots/index.html").read_text()
+    assert "curves.csv" in page
+    assert "summary.csv" in page
+    clone.run("dvc", "exp", "run", "-S", "seeds=[0]", "-S", "entries.digits-mlp.overrides.train_examples=200")
+    shown = json.loads(clone.run("dvc", "exp", "show", "--json").stdout)
+    assert "200" in json.dumps(shown)
+    assert len(clone.stamps()) == 4
+
+
+def test_a_stage_whose_data_restores_from_the_cache_is_rebuilt_in_mlflow_by_sync(clone):
+    for path in clone.folder.glob("mlflow.db*"):
+        path.unlink()
+    shutil.rmtree(clone.folder / "mlartifacts")
+    shutil.rmtree(clone.folder / "runs")
+    clone.run("dvc", "checkout")
+    assert "8 runs and 4 models added" in clone.run("howdeep", "sync").stderr
+    assert "0 runs and 0 models added" in clone.run("howdeep", "sync").stderr
+    runs = clone.store().find(howdeep__kind="run")
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len(runs) == 8
+
+
+def test_a_diverged_run_is_counted_and_the_study_goes_on(clone):
+    entry = {
+        **STUDY["entries"]["digits-mlp"],
+        "overrides": {"optimizer": {"lr": 1e9}, "model": {"normalisation": "none"}},
+    }
+    clone.write_params({**STUDY, "entries": {**STUDY["entries"], "digits-mlp": entry}})
+    clone.repro()
+    lines = (clone.folder / "results/scores.csv").read_text().splitlines()
+    assert sum("diverged" in line for line in lines) == 4
+    assert len(lines) == 9
+    assert {
+        run.info.status for run in clone.store().find(howdeep__kind="run", howdeep__entry="digits-mlp")
+    } >= {"FAILED"}
+
+
+def test_a_mistake_in_params_stops_the_stage_with_one_line(clone):
+    entry = {**STUDY["entries"]["digits-mlp"], "overrides": {"modle": {"width": 3}}}
+    clone.write_params({**STUDY, "entries": {**STUDY["entries"], "digits-mlp": entry}})
+    done = clone.run("dvc", "repro", check=False)
+    assert done.returncode != 0
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("howdeep: ")]
+    assert "'modle.width', did you mean 'model.width'?" in line
+    assert "Traceback" not in done.stderr
+
+
+def test_an_override_that_loads_an_undeclared_yaml_is_refused(clone):
+    entry = {**STUDY["entries"]["digits-mlp"], "overrides": {"optimizer": "sgd"}}
+    clone.write_params({**STUDY, "entries": {**STUDY["entries"], "digits-mlp": entry}})
+    done = clone.run("dvc", "repro", check=False)
+    assert done.returncode != 0
+    assert "loads conf/optimizer/sgd.yaml, on which its stage does not depend" in done.stderr
+
+
+# Long enough to be killed in the middle, in runs of both entries.
+LONG = {
+    **STUDY,
+    "entries": {
+        name: {
+            **entry,
+            "overrides": {**entry["overrides"], "trainer": {"max_epochs": 40}, "checkpoint_seconds": 0.1},
+        }
+        for name, entry in STUDY["entries"].items()
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(reproduced, tmp_path_factory) -> str:
+    """The dvc.lock of the longer study, trained without a pause."""
+    copy = object.__new__(Clone)
+    copy.folder = tmp_path_factory.mktemp("uninterrupted") / "clone"
+    shutil.copytree(reproduced.folder, copy.folder)
+    copy.write_params(LONG)
+    copy.repro()
+    return copy.lock
+
+
+def start(clone: Clone) -> subprocess.Popen[str]:
+    """`dvc repro` in a process group of its own, up to the middle of the first training."""
+    clone.write_params(LONG)
+    process = subprocess.Popen(
+        ["dvc", "repro"], cwd=clone.folder, env=ENV, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    while not list(clone.folder.glob("scratch/*.ckpt")):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    return process
+
+
+def stage_of(dvc: subprocess.Popen[str]) -> psutil.Process:
+    """The stage that dvc runs: the topmost howdeep below it."""
+    below = psutil.Process(dvc.pid).children(recursive=True)
+    return next(process for process in below if any("train-entry" in word for word in process.cmdline()[1:3]))
+
+
+def kill_the_stage(dvc):
+    stage_of(dvc).kill()
+
+
+def kill_dvc(dvc):
+    dvc.kill()
+
+
+def terminate_dvc(dvc):
+    dvc.terminate()
+
+
+def terminate_the_stage(dvc):
+    stage_of(dvc).terminate()
+
+
+def press_ctrl_c(dvc):
+    os.killpg(dvc.pid, signal.SIGINT)
+
+
+@pytest.mark.parametrize("stop", [kill_the_stage, kill_dvc, terminate_dvc, terminate_the_stage, press_ctrl_c])
+def test_repro_after_a_stop_gives_the_lock_of_an_uninterrupted_one(clone, uninterrupted, stop):
+    process = start(clone)
+    stage = stage_of(process)
+    family = [stage, *stage.children(recursive=True)]
+    stop(process)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive, "a writer outlived its dvc"
+    if stop in (terminate_the_stage, press_ctrl_c):
+        assert out.count("howdeep: stopped") == 1
+        assert "Traceback" not in out
+    assert len(clone.stamps()) < 8 or clone.lock != uninterrupted
+    clone.repro()
+    assert clone.lock == uninterrupted
+    statuses = {run.info.status for run in clone.store().find(howdeep__kind="run")}
+    assert "RUNNING" not in statuses
+    resumed = [json.loads(path.read_text())["resumed"] for path in clone.folder.glob("provenance/*.json")]
+    assert any(resumed)
