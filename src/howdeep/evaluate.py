@@ -35,8 +35,10 @@ def evaluate(project: Project) -> dict:
                     runs[record["key"]] = task.measure(Batches(split.test, batch_size=EVALUATION_BATCH))
                 if (entry.data, entry.task) not in compared:
                     compared.add((entry.data, entry.task))
-                    of = get_class(cfg.task._target_).baselines
-                    val, test = of(split.train, split.validation), of(split.train, split.test)
+                    of, model = get_class(cfg.task._target_).baselines, record["config"]["model"]
+                    val, test = (
+                        of(split.train, held_out, model) for held_out in (split.validation, split.test)
+                    )
                     baselines.setdefault(entry.data, {}).update(
                         {name: {"val": val[name], "test": test[name]} for name in val}
                     )

@@ -12,14 +12,20 @@ PACKAGES = ("howdeep", "torch", "pytorch-lightning", "hydra-core", "mlflow", "dv
 
 @cache
 def commit(root: Path) -> dict[str, str]:
-    """`{"commit": ..., "dirty": "true" | "false"}`; "unknown" where there is no git."""
+    """`{"commit": ..., "dirty": "true" | "false"}`; "unknown" where there is no git.
+
+    What the pipeline itself writes while it runs does not make the tree dirty.
+    """
 
     def git(*args: str) -> str:
         done = subprocess.run(["git", "-C", str(root), *args], capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": str(bool(git("status", "--porcelain"))).lower()}
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "dirty": str(bool(git("status", "--porcelain", "--", ".", ":!dvc.lock", ":!results"))).lower(),
+        }
     except (OSError, subprocess.CalledProcessError):
         return {"commit": "unknown", "dirty": "unknown"}
 

@@ -108,7 +108,8 @@ class Store:
                 return found.experiment_id
             local = self.uri.startswith("sqlite:")
             place = (self.root / "mlartifacts" / self.experiment).as_uri() if local else None
-            return client.create_experiment(self.experiment, artifact_location=place)
+            kind = {"mlflow.experimentKind": "custom_model_development"}  # else the UI opens its GenAI pages
+            return client.create_experiment(self.experiment, artifact_location=place, tags=kind)
 
     def find(self, **tags: str) -> list[Any]:
         """Active runs with these tags ('.' is written '__'), newest first."""

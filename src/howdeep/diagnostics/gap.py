@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from howdeep.data.examples import Examples
 from howdeep.diagnostics.due import due
-from howdeep.tasks.task import Examples, Task
+from howdeep.tasks.task import Task
 from howdeep.training.history import History
 
 

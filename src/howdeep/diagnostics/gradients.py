@@ -1,20 +1,19 @@
 """Gradient flow: how much of the loss gradient reaches each hidden layer."""
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from howdeep.data.examples import Examples
 from howdeep.diagnostics.due import due
-from howdeep.tasks.task import Examples, Task
+from howdeep.tasks.task import Task
 from howdeep.training.history import History
 
-
-def hidden_layers(net: nn.Module) -> list[nn.Module]:
-    """The hidden layers that every architecture keeps in `layers`, in order."""
-    return list(net.get_submodule("layers").children())
+Row = dict[str, float | str]
 
 
 def weight_of(layer: nn.Module) -> Tensor:
@@ -22,61 +21,72 @@ def weight_of(layer: nn.Module) -> Tensor:
     return next(p for p in layer.parameters() if p.ndim >= 2)
 
 
-def gradient_flow(task: Task, batch: Examples) -> list[dict[str, float]]:
+def gradient_flow(task: Task, batch: Examples) -> list[Row]:
     """Follows the loss gradient of one batch back through the hidden layers, in training mode.
 
     With a_l the activation of hidden layer l, (batch, ...), and W_l its weight, per layer:
     `activation_gradient` = ||dL/da_l||, `weight_gradient` = ||dL/dW_l||, `activation_rms` = sqrt(mean a_l^2).
     Weight gradients alone mislead: they also hold the size of the layer's input (Glorot and Bengio, 2010).
+    `weight` is the weight's name. Networks that are trained against each other are a `part` each, with its own loss.
 
     Works on a copy, so that running statistics, gradients and random numbers of the training stay as they are.
     """
     net = copy.deepcopy(task.net).train()
-    activations: list[Tensor] = []
+    activations: dict[nn.Module, Tensor] = {}
 
-    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-        activations.append(output)
+    def keep(module: nn.Module, _inputs: object, output: Tensor) -> None:
+        activations[module] = output
 
-    hidden = hidden_layers(net)
-    for layer in hidden:
-        layer.register_forward_hook(keep)
-    x, y = batch
+    for module in net.modules():
+        if isinstance(module, nn.ModuleList):
+            for layer in module:
+                layer.register_forward_hook(keep)
+    x, y = (part.to(task.device) for part in batch)
     gpus = [task.device] if task.device.type == "cuda" else []
+    names: dict[Tensor, str] = {weight: name for name, weight in net.named_parameters()}
+    rows: list[Row] = []
     with torch.random.fork_rng(devices=gpus), torch.enable_grad():
-        loss = task.loss(net(x.to(task.device)), y.to(task.device))
-    weights = [weight_of(layer) for layer in hidden]
-    gradients = torch.autograd.grad(loss, [*activations, *weights])
-    depth = len(activations)
+        for part, (layers, loss) in task.gradient_losses(net, x, y).items():
+            weights = [weight_of(layer) for layer in layers]
+            flow = _flow([activations[layer] for layer in layers], weights, loss)
+            named = {"part": part} if part else {}
+            rows += [{**named, **row, "weight": names[w]} for row, w in zip(flow, weights, strict=True)]
+    return rows
+
+
+def _flow(activations: list[Tensor], weights: list[Tensor], loss: Tensor) -> list[Row]:
+    gradients = torch.autograd.grad(loss, [*activations, *weights], retain_graph=True)
+    by_activation, by_weight = gradients[: len(activations)], gradients[len(activations) :]
     return [
         {
             "layer": index + 1,
-            "activation_gradient": float(gradients[index].norm()),
-            "weight_gradient": float(gradients[depth + index].norm()),
+            "activation_gradient": float(by_activation[index].norm()),
+            "weight_gradient": float(by_weight[index].norm()),
             "activation_rms": float(activations[index].detach().square().mean().sqrt()),
         }
-        for index in range(depth)
+        for index in range(len(activations))
     ]
 
 
 class UpdateRatio:
-    """||W_after - W_before|| / ||W_before|| of each layer in the latest step of an optimizer.
+    """||W_after - W_before|| / ||W_before|| of each layer's weight in the latest step of its optimizer.
 
-    Hooked to the optimizer rather than to Lightning's batches, and only for the epochs that are looked at.
+    Hooked to the optimizers rather than to Lightning's batches, and only for the epochs that are looked at.
     """
 
-    def __init__(self, net: nn.Module, optimizer: Optimizer) -> None:
-        self.weights = [weight_of(layer) for layer in hidden_layers(net)]
-        self.before: list[Tensor] = []
-        self._handle = optimizer.register_step_pre_hook(self._remember)
+    def __init__(self, optimizers: Iterable[Optimizer]) -> None:
+        self._before: dict[Tensor, Tensor] = {}
+        self._handles = [optimizer.register_step_pre_hook(self._remember) for optimizer in optimizers]
 
-    def _remember(self, *_: object) -> None:
-        self.before = [w.detach().clone() for w in self.weights]
+    def _remember(self, optimizer: Optimizer, *_: object) -> None:
+        for group in optimizer.param_groups:
+            self._before |= {w: w.detach().clone() for w in group["params"] if w.ndim >= 2}
 
-    def close(self) -> list[float]:
-        """The ratio of each layer; removes the hook."""
-        self._handle.remove()
-        pairs = zip(self.before, self.weights, strict=True)
-        return [float((after.detach() - before).norm() / before.norm()) for before, after in pairs]
+    def close(self) -> dict[Tensor, float]:
+        """The ratio of each weight; removes the hooks."""
+        for handle in self._handles:
+            handle.remove()
+        return {w: float((w.detach() - before).norm() / before.norm()) for w, before in self._before.items()}
 
 
 class GradientFlow(Callback):
@@ -92,7 +102,7 @@ class GradientFlow(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if due(trainer, self.every):
-            self._updates = UpdateRatio(pl_module.net, trainer.optimizers[0])  # type: ignore[arg-type]
+            self._updates = UpdateRatio(trainer.optimizers)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._updates is not None:
@@ -100,16 +110,19 @@ class GradientFlow(Callback):
             self._look(trainer.current_epoch, pl_module, ratios)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        epoch = self.history.epochs[-1]["epoch"]
+        epoch = int(self.history.epochs[-1]["epoch"])
         if self.history.gradient_flow[-1]["epoch"] != epoch:  # stopped early: no step was watched
-            layers = hidden_layers(pl_module.get_submodule("net"))
-            self._look(int(epoch), pl_module, [float("nan")] * len(layers))
+            self._look(epoch, pl_module, {})
 
-    def _look(self, epoch: int, pl_module: LightningModule, ratios: list[float]) -> None:
-        flow = gradient_flow(pl_module, self.batch)  # type: ignore[arg-type]
-        for row, ratio in zip(flow, ratios, strict=True):
+    def _look(self, epoch: int, task: LightningModule, ratios: dict[Tensor, float]) -> None:
+        assert isinstance(task, Task)
+        flow = gradient_flow(task, self.batch)
+        weights = dict(task.net.named_parameters())
+        for row in flow:
+            ratio = ratios.get(weights[str(row.pop("weight"))], float("nan"))
             self.history.gradient_flow.append({"epoch": epoch, **row, "update_ratio": ratio})
-        first, last = flow[0]["activation_gradient"], flow[-1]["activation_gradient"]
-        self.history.add(
-            epoch, {"gradient/ratio": first / last if last else float("nan"), "gradient/first": first}
-        )
+        for part in dict.fromkeys(row.get("part") for row in flow):
+            norms = [float(row["activation_gradient"]) for row in flow if row.get("part") == part]
+            prefix = f"gradient/{part}_" if part else "gradient/"
+            ratio = norms[0] / norms[-1] if norms[-1] else float("nan")
+            self.history.add(epoch, {f"{prefix}ratio": ratio, f"{prefix}first": norms[0]})

@@ -1,12 +1,16 @@
 """Classification: which of k classes does x belong to?"""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from torch import Tensor
 from torch.nn import functional
 
-from howdeep.tasks.task import Examples, Task
+from howdeep.data.examples import Examples
+from howdeep.tasks.task import Scores, Task
 
 
 class Classification(Task):
@@ -19,14 +23,14 @@ class Classification(Task):
     score_name = "accuracy"
     higher_is_better = True
 
-    def loss(self, output: Tensor, y: Tensor) -> Tensor:
-        return functional.cross_entropy(output, y)
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        return functional.cross_entropy(output, target)
 
-    def score(self, output: Tensor, y: Tensor) -> Tensor:
-        return (output.argmax(dim=1) == y).float().mean()
+    def score(self, output: Tensor, target: Tensor) -> Tensor:
+        return (output.argmax(dim=1) == target).float().mean()
 
     @classmethod
-    def baselines(cls, train: Examples, held_out: Examples) -> dict[str, dict[str, float]]:
+    def baselines(cls, train: Examples, held_out: Examples, model: Mapping[str, Any]) -> Scores:
         (x, y), (x_held, y_held) = ((x.flatten(1).numpy(), y.numpy()) for x, y in (train, held_out))
         classes, counts = torch.from_numpy(y).unique(return_counts=True)
         shares = (counts / counts.sum()).numpy().reshape(1, -1).repeat(len(y_held), axis=0)

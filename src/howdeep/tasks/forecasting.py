@@ -1,9 +1,13 @@
 """Forecasting: given a window of the past, what comes next?"""
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor
 from torch.nn import functional
 
-from howdeep.tasks.task import Examples, Task
+from howdeep.data.examples import Examples
+from howdeep.tasks.task import Scores, Task
 
 
 class Forecasting(Task):
@@ -16,14 +20,14 @@ class Forecasting(Task):
     score_name = "mae"
     higher_is_better = False
 
-    def loss(self, output: Tensor, y: Tensor) -> Tensor:
-        return functional.mse_loss(output, y)
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        return functional.mse_loss(output, target)
 
-    def score(self, output: Tensor, y: Tensor) -> Tensor:
-        return functional.l1_loss(output, y)
+    def score(self, output: Tensor, target: Tensor) -> Tensor:
+        return functional.l1_loss(output, target)
 
     @classmethod
-    def baselines(cls, train: Examples, held_out: Examples) -> dict[str, dict[str, float]]:
+    def baselines(cls, train: Examples, held_out: Examples, model: Mapping[str, Any]) -> Scores:
         x, y = held_out
         last = x[:, -1]  # (batch, variables)
         return {

@@ -18,7 +18,7 @@ class History(Callback):
 
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
-        self.gradient_flow: list[dict[str, float]] = []
+        self.gradient_flow: list[dict[str, float | str]] = []
 
     def add(self, epoch: int, values: dict[str, float]) -> None:
         """Adds `values` to the row of `epoch`, the newest one or the next."""
