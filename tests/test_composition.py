@@ -85,3 +85,10 @@ def test_any_other_complaint_of_hydra_keeps_its_first_line():
     from hydra.errors import HydraException
 
     assert str(explain(HydraException("what\nwhere"), CONF)) == "the config cannot be composed: what"
+
+
+def test_debug_overrides_the_defaults():
+    assert compose_train(CONF, ["debug=smoke"]).tracking.uri is None
+    overfit = compose_train(CONF, ["debug=overfit"])
+    assert (overfit.train_examples, overfit.trainer.max_epochs, overfit.tracking.uri) == (32, 200, None)
+    assert compose_train(CONF, ["debug=overfit", "train_examples=8"]).train_examples == 8
