@@ -12,7 +12,7 @@ from howdeep.errors import UserError
 from howdeep.prepare import load_split
 from howdeep.records import finite
 from howdeep.training.run import prepare_task, train
-from howdeep.training.seeding import seed_everything
+from howdeep.training.seeding import epoch_seed
 
 IDENTITY = {"key": "k", "model": "mlp"}
 SMALL = ("trainer.max_epochs=4", "train_examples=200", "model.width=16", "diagnostics.every=2")
@@ -82,7 +82,13 @@ def test_another_seed_gives_another_network_and_another_order(fit):
 
 
 def test_the_parameters_equal_those_of_a_hand_written_loop_bit_for_bit(fit, project, compose):
-    overrides = ("model.depth=2", "trainer.max_epochs=3", "optimizer=sgd", "optimizer.lr=0.05")
+    overrides = (
+        "model.depth=2",
+        "model.dropout=0.2",
+        "trainer.max_epochs=3",
+        "optimizer=sgd",
+        "optimizer.lr=0.05",
+    )
     outcome = fit(*overrides)
     cfg = compose(*SMALL, *overrides)
     split = load_split(cfg, project)
@@ -90,7 +96,7 @@ def test_the_parameters_equal_those_of_a_hand_written_loop_bit_for_bit(fit, proj
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
     batches = Batches((split.train[0][:200], split.train[1][:200]), batch_size=64, seed=0)
     for epoch in range(outcome.best_epoch + 1):
-        seed_everything(0, epoch + 1)
+        torch.manual_seed(epoch_seed(0, epoch))
         batches.set_epoch(epoch)
         net.train()
         for x, y in batches:
@@ -259,3 +265,32 @@ def test_a_gpu_that_is_not_there_is_one_line(fit):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that this PyTorch can use")
 def test_a_gpu_trains_to_the_same_bits_twice(fit):
     assert same(fit("trainer=gpu", "model.depth=2"), fit("trainer=gpu", "model.depth=2"))
+
+
+class Listen(Callback):
+    """Listens to every step, so that Lightning's own loop runs."""
+
+    def on_train_batch_end(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("overrides", RUNS, ids=lambda o: "-".join(o))
+def test_a_whole_epoch_in_one_go_equals_lightnings_own_loop_bit_for_bit(fit, overrides):
+    assert same(fit(*overrides), fit(*overrides, callbacks=[Listen()]))
+
+
+@pytest.mark.parametrize("callbacks", [[], [Listen()]], ids=["whole epochs", "Lightning's own loop"])
+def test_global_step_counts_the_steps_of_the_optimizer(fit, callbacks):
+    class Count(Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            steps.append(trainer.global_step)
+
+    steps: list[int] = []
+    fit(callbacks=[Count(), *callbacks])
+    assert steps == [4, 8, 12, 16]
+
+
+def test_training_can_be_limited_to_the_first_batches(fit):
+    assert same(
+        fit("trainer.limit_train_batches=2"), fit("trainer.limit_train_batches=2", callbacks=[Listen()])
+    )

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from howdeep.errors import UserError
 from howdeep.tasks.task import Task
 from howdeep.training.best_weights import BestWeights
 from howdeep.training.history import Diverged, History
+from howdeep.training.loop import run_whole_epochs
 from howdeep.training.resume import ResumePoint, check
 from howdeep.training.seeding import SeedEpochs, seed_everything
 
@@ -31,6 +33,9 @@ EVALUATION_BATCH = 1024
 
 # Its notes on hardware and its tips would be repeated for each of a thousand runs.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+logging.getLogger("pytorch_lightning.profilers").setLevel(
+    logging.INFO
+)  # but what debug=profile asks for is told
 # Lightning 2.6 warns of its own use of torch 2.13; nobody here can do anything about it.
 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 
@@ -84,6 +89,7 @@ def check_settings(cfg: DictConfig) -> None:
         raise UserError(f"optimizer.lr must be a number above 0, got {lr!r}: try optimizer.lr=0.001")
     if cfg.matching != "width":
         raise UserError(f"matching must be 'width', the only one there is yet, got {cfg.matching!r}")
+    build(cfg.schedule)(0.0)  # a schedule checks its parameters when it is called
     try:  # torch checks the rest, but only when the optimizer is made, in the middle of a fit
         build(cfg.optimizer)([torch.nn.Parameter(torch.zeros(1))])
     except (ValueError, TypeError, RuntimeError) as error:
@@ -97,7 +103,10 @@ def prepare_task(cfg: DictConfig) -> Task:
     check_settings(cfg)
     seed_everything(cfg.seed, 0)
     net = build(cfg.model)
-    return build(cfg.task)(net=net, optimizer=build(cfg.optimizer), schedule=build(cfg.schedule))
+    schedule = build(cfg.schedule)
+    # Hydra's partial checks its target anew at each call, and a schedule is called once a step.
+    schedule = partial(schedule.func, *schedule.args, **schedule.keywords)
+    return build(cfg.task)(net=net, optimizer=build(cfg.optimizer), schedule=schedule)
 
 
 def train(
@@ -151,6 +160,7 @@ def train(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+    run_whole_epochs(trainer)
     batches = Batches(train_set, batch_size=cfg.batch_size, seed=cfg.seed)
     try:
         trainer.fit(task, batches, unseen, ckpt_path=resume, weights_only=False)

@@ -22,4 +22,13 @@ class SeedEpochs(Callback):
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        seed_everything(self.seed, trainer.current_epoch + 1)  # 0 is the initialisation's
+        # Not `torch.manual_seed`, which looks for every kind of device and takes as long as ten steps.
+        seed = epoch_seed(self.seed, trainer.current_epoch)
+        torch.default_generator.manual_seed(seed)
+        if pl_module.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """The seed of torch in one epoch of a run; its initialisation has another."""
+    return int(np.random.SeedSequence([seed, epoch + 1]).generate_state(1)[0])
