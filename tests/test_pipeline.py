@@ -333,3 +333,13 @@ def test_repro_after_a_stop_gives_the_lock_of_an_uninterrupted_one(clone, uninte
     assert "RUNNING" not in statuses
     resumed = [json.loads(path.read_text())["resumed"] for path in clone.folder.glob("provenance/*.json")]
     assert any(resumed)
+
+
+def test_a_setting_that_cannot_be_trained_removes_no_run(clone):
+    before = clone.stamps()
+    entry = {**STUDY["entries"]["digits-mlp"], "overrides": {"model": {"dropout": 2}}}
+    clone.write_params({**STUDY, "entries": {**STUDY["entries"], "digits-mlp": entry}})
+    done = clone.run("dvc", "repro", check=False)
+    assert done.returncode != 0
+    assert "howdeep: dropout must be a number from 0 to below 1, got 2" in done.stderr
+    assert clone.stamps() == before

@@ -32,6 +32,7 @@ def evaluate(project: Project) -> dict:
                 assert split.test is not None
                 if record["state"] == "finished":
                     task = trained_task(cfg, folder)
+                    task.prepare(split)
                     runs[record["key"]] = task.measure(Batches(split.test, batch_size=EVALUATION_BATCH))
                 if (entry.data, entry.task) not in compared:
                     compared.add((entry.data, entry.task))

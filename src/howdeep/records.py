@@ -10,12 +10,15 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from howdeep.errors import UserError
+
+if TYPE_CHECKING:  # records are read without torch
+    from howdeep.training.run import Outcome
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,17 @@ def read(folder: Path) -> dict:
         ) from None
 
 
+def read_artifacts(folder: Path) -> dict[str, Any]:
+    """What a run left for galleries: numpy arrays and texts by name."""
+    from safetensors.numpy import load_file
+
+    found: dict[str, Any] = {
+        path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt"))
+    }
+    tensors = folder / "artifacts.safetensors"
+    return found | (load_file(tensors) if tensors.exists() else {})
+
+
 def run_folders(runs: Path) -> Iterator[Path]:
     """Every folder below `runs` that holds a record, sorted."""
     yield from sorted(path.parent for path in runs.glob("**/record.json"))
@@ -109,8 +123,24 @@ def describe(cfg: DictConfig, *, key: str, entry: str | None, checksum: str, con
     }
 
 
-def write(folder: Path, record: dict, weights: dict | None) -> None:
-    """Writes a run's folder aside and renames it: whoever finds the folder finds it whole."""
+def results(outcome: "Outcome") -> dict:
+    """The part of a record that training adds."""
+    return {
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "best_epoch": outcome.best_epoch,
+        "epochs": outcome.history.epochs,
+        "gap": outcome.gap,
+        "gradient_flow": outcome.history.gradient_flow,
+        "cost": outcome.cost,
+    }
+
+
+def write(folder: Path, record: dict, weights: dict | None, artifacts: dict[str, Any]) -> None:
+    """Writes a run's folder aside and renames it: whoever finds the folder finds it whole.
+
+    Tensors among the artifacts go to artifacts.safetensors, a text to a file of its name.
+    """
     from safetensors.torch import save_file
 
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
@@ -119,6 +149,11 @@ def write(folder: Path, record: dict, weights: dict | None) -> None:
         aside.mkdir(parents=True)
         if weights is not None:
             save_file(weights, aside / "weights.safetensors")
+        if tensors := {name: t.contiguous() for name, t in artifacts.items() if not isinstance(t, str)}:
+            save_file(tensors, aside / "artifacts.safetensors")
+        for name, text in artifacts.items():
+            if isinstance(text, str):
+                (aside / f"{name}.txt").write_text(text, encoding="utf-8")
         write_json(aside / "record.json", record)
         shutil.rmtree(folder, ignore_errors=True)
         aside.replace(folder)

@@ -1,7 +1,8 @@
 """One run from config to record: data, key, training, tracking, provenance, folder."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +11,11 @@ from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from howdeep import provenance, records
+from howdeep.diagnostics.history import History
 from howdeep.fingerprint import run_key, settings
 from howdeep.prepare import load_split, prepared_card, train_checksum
 from howdeep.project import Project
 from howdeep.tracking import Store, TrackedRun
-from howdeep.training.history import History
 from howdeep.training.run import train
 
 
@@ -51,8 +52,23 @@ class LiveCurves(Callback):
         self.run.log_epochs(self.rows[:-1])
 
 
+@contextmanager
+def tracked(store: Store | None, job: Job, record: dict, project: Project) -> Iterator[LiveCurves | None]:
+    """The run's place in MLflow while it trains; ends it as KILLED or FAILED if the training does not end."""
+    if store is None:
+        yield None
+        return
+    about, card = provenance.commit(project.root), prepared_card(job.cfg, project)
+    live = LiveCurves(store.start(record, parent=job.parent, about=about, dataset=card))
+    try:
+        yield live
+    except BaseException as error:
+        live.run.abort(error, live.rows)
+        raise
+
+
 def execute(job: Job, project: Project, store: Store | None, callbacks: Sequence[Callback] = ()) -> dict:
-    """Trains a run and writes its record, its MLflow run and its provenance; goes on where a killed one stopped.
+    """Trains a run and writes its record, its provenance and its MLflow run; goes on where a killed one stopped.
 
     Returns:
         The record, as written.
@@ -60,58 +76,35 @@ def execute(job: Job, project: Project, store: Store | None, callbacks: Sequence
     Raises:
         UserError: a config that cannot be trained.
     """
-    cfg, started = job.cfg, datetime.now(UTC)
-    clock = time.perf_counter()
+    cfg, started, clock = job.cfg, datetime.now(UTC), time.perf_counter()
     split, checksum = load_split(cfg, project), train_checksum(cfg, project)
     record = records.describe(cfg, key=job.key, entry=job.entry, checksum=checksum, config=settings(cfg))
-    identity = {name: record[name] for name in ("model", "data", "depth", "seed", "key")}
-    about = provenance.commit(project.root)
-    tracked = live = None
-    if store is not None:
-        card = prepared_card(cfg, project)
-        tracked = store.start(record, parent=job.parent, about=about, dataset=card)
-        live = LiveCurves(tracked)
     resume_point = project.scratch / f"{job.key}.ckpt"
     resume_point.parent.mkdir(parents=True, exist_ok=True)
-    own = resume_point if resume_point.exists() else None
-    try:
-        clock_training = time.perf_counter()
+    resume = Path(cfg.resume) if cfg.resume else resume_point if resume_point.exists() else None
+    with tracked(store, job, record, project) as live:
         outcome = train(
             cfg,
             split,
             resume_point=resume_point,
-            identity=identity,
-            resume=Path(cfg.resume) if cfg.resume else own,
+            identity={name: record[name] for name in ("model", "data", "depth", "seed", "key")},
+            resume=resume,
             callbacks=[*callbacks, *([live] if live else [])],
         )
-        training_seconds = time.perf_counter() - clock_training
-        record |= {
-            "state": outcome.state,
-            "reason": outcome.reason,
-            "best_epoch": outcome.best_epoch,
-            "epochs": outcome.history.epochs,
-            "gap": outcome.gap,
-            "gradient_flow": outcome.history.gradient_flow,
-            "cost": outcome.cost,
-        }
-        record = records.finite(record)
         trace = {
-            "seconds": time.perf_counter() - clock,
-            "train_seconds": training_seconds,
-            "memory_mb": provenance.peak_memory_mb(),
-            "resumed": own is not None or cfg.resume is not None,
             "started": started.isoformat(timespec="seconds"),
-            **about,
+            "train_seconds": time.perf_counter() - clock,
+            "resumed": resume is not None,
+            "memory_mb": provenance.peak_memory_mb(),
+            **provenance.commit(project.root),
             **provenance.machine(),
             "packages": provenance.packages(),
         }
+        record = records.finite(record | records.results(outcome))
+        records.write(job.folder, record, outcome.weights, outcome.artifacts)
+        trace["seconds"] = time.perf_counter() - clock
         records.write_json(project.provenance / f"{job.key}.json", trace)
-        if tracked:
-            tracked.end(record, trace)
-        records.write(job.folder, record, outcome.weights)
-    except BaseException as error:
-        if tracked:
-            tracked.abort(error, live.rows if live else [])
-        raise
+        if live:
+            live.run.end(record, trace)
     resume_point.unlink(missing_ok=True)
     return record

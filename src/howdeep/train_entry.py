@@ -15,6 +15,7 @@ from howdeep.project import Project
 from howdeep.provenance import commit
 from howdeep.synchronise import log_best_models, tracked_parent
 from howdeep.tracking import Store, locate
+from howdeep.training.run import prepare_task
 from howdeep.workers import cores, run_all
 
 
@@ -38,22 +39,26 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
     if not stale and not missing:
         missing = jobs
     for path in stale:
-        shutil.rmtree(path)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     progress.say(
         f"{name}: {len(missing)} runs to train, {len(jobs) - len(missing)} kept, {len(stale)} removed"
     )
     if missing:
-        _run(missing, project, store, entry, n_workers)
+        with tracked_parent(store, name, commit(project.root)) as parent:
+            _train([replace(job, parent=parent) for job in missing], name, project, store, n_workers)
+            if store is not None:
+                log_best_models([job.folder for job in jobs], project, store)
     return [records.read(job.folder) for job in jobs]
 
 
 def _plan(plan: study.Study, entry: study.Entry, project: Project) -> tuple[list[runs.Job], Store | None]:
-    """The jobs of an entry, deepest first; each cell is composed once."""
+    """The jobs of an entry, deepest first; each cell is composed once, and refused before anything is removed."""
     jobs: list[runs.Job] = []
     store = None
     for cell in plan.cells(entry):
         cfg = compose_train(project.conf, plan.overrides(entry, cell.depth))
         ensure_prepared(cfg.data, project)
+        prepare_task(cfg)
         store = (
             Store(locate(cfg.tracking.uri, project.root), plan.name, project.root)
             if cfg.tracking.uri
@@ -68,32 +73,21 @@ def _plan(plan: study.Study, entry: study.Entry, project: Project) -> tuple[list
     return jobs, store
 
 
-def _run(
-    jobs: list[runs.Job], project: Project, store: Store | None, entry: study.Entry, n_workers: int | None
+def _train(
+    jobs: list[runs.Job], name: str, project: Project, store: Store | None, n_workers: int | None
 ) -> None:
-    """Trains the jobs in warm workers, under one parent run in MLflow."""
-    about = {**commit(project.root)}
-    with tracked_parent(store, entry.name, about) as parent:
-        jobs = [replace(job, parent=parent) for job in jobs]
-        gpu = jobs[0].cfg.trainer.accelerator != "cpu"
-        clock, diverged = time.perf_counter(), 0
-        bar = tqdm(total=len(jobs), desc=entry.name, unit="run", disable=None, leave=False)
-        with bar:
-            workers = 1 if gpu else n_workers or cores()
-            for _, record in run_all(lambda job: runs.execute(job, project, store), jobs, workers):
-                bar.update()
-                if record["state"] == "diverged":
-                    diverged += 1
-                    progress.say(
-                        f"{entry.name}: depth {record['depth']}, seed {record['seed']} failed: {record['reason']}"
-                    )
-        seconds = time.perf_counter() - clock
-        progress.say(
-            f"{entry.name}: {len(jobs)} runs in {seconds:.1f} s"
-            + (f", {diverged} failed" if diverged else "")
-        )
-        if store is not None:
-            log_best_models([job.folder for job in jobs], project, store)
+    """Trains the jobs in warm workers, and says how it goes."""
+    on_cpu = jobs[0].cfg.trainer.accelerator == "cpu"
+    workers = (n_workers or cores()) if on_cpu else 1
+    clock, failed = time.perf_counter(), 0
+    with tqdm(total=len(jobs), desc=name, unit="run", disable=None, leave=False) as bar:
+        for job, record in run_all(lambda job: runs.execute(job, project, store), jobs, workers):
+            bar.update()
+            if record["state"] == "diverged":
+                failed += 1
+                progress.say(f"{name}: {job} failed: {record['reason']}")
+    told = f", {failed} failed" if failed else ""
+    progress.say(f"{name}: {len(jobs)} runs in {time.perf_counter() - clock:.1f} s{told}")
 
 
 def _key(folder: Path) -> str | None:

@@ -1,52 +1,139 @@
 """The YAML files of conf/model against the classes that they name."""
 
 import inspect
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
+import hydra
 import pytest
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
-from omegaconf import OmegaConf
-from torch.nn.functional import cross_entropy
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
 
-CONFIGS = sorted((Path(__file__).parents[2] / "conf" / "model").rglob("*.yaml"))
+from howdeep.composition import composer
+from howdeep.errors import UserError
+
+CONF = Path(__file__).parents[2] / "conf"
+MODELS = sorted(
+    str(path.relative_to(CONF / "model").with_suffix("")) for path in CONF.glob("model/**/*.yaml")
+)
 
 
-@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
-def path(request) -> Path:
+class Kind(NamedTuple):
+    """What the examples of a data set look like."""
+
+    in_shape: tuple[int, ...]
+    vocabulary: int | None = None
+    every_step: bool = False
+
+    def batch(self, n: int) -> Tensor:
+        if self.vocabulary:
+            return torch.randint(self.vocabulary, (n, *self.in_shape))
+        return torch.randn(n, *self.in_shape)
+
+
+KINDS = {
+    "images": Kind((1, 8, 8)),
+    "sequences": Kind((16, 4)),
+    "sequences at every step": Kind((16, 4), every_step=True),
+    "characters": Kind((16,), vocabulary=10, every_step=True),
+    "characters, one output": Kind((16,), vocabulary=10),
+}
+
+
+@cache
+def compose(model: str) -> DictConfig:
+    with composer(CONF):
+        return hydra.compose("train", [f"model={model}", "data.out_features=10"])
+
+
+def config(model: str, kind: Kind) -> DictConfig:
+    cfg = compose(model).copy()
+    cfg.data.update({**kind._asdict(), "in_shape": list(kind.in_shape)})
+    return cfg.model
+
+
+def parameters(model: str) -> set[str]:
+    return set(inspect.signature(get_class(compose(model).model._target_).__init__).parameters) - {"self"}
+
+
+def is_asked(model: str, kind: Kind) -> bool:
+    """Only nets that know these options can tell characters from numbers, or a step from the last one."""
+    needed = {name for name in ("vocabulary", "every_step") if kind._asdict()[name]}
+    return needed <= parameters(model)
+
+
+def build(model: str, kind: Kind, depth: int) -> nn.Module:
+    torch.manual_seed(0)
+    try:
+        return instantiate(config(model, kind), depth=depth)
+    except InstantiationException as error:
+        raise error.__cause__ or error from None
+
+
+def reads(model: str, kind: Kind) -> bool:
+    try:
+        build(model, kind, depth=1)
+    except UserError:
+        return False
+    return True
+
+
+ASKED = [(model, name) for model in MODELS for name, kind in KINDS.items() if is_asked(model, kind)]
+READ = [(model, name) for model, name in ASKED if reads(model, KINDS[name])]
+REFUSED = [case for case in ASKED if case not in READ]
+
+
+@pytest.fixture(params=MODELS)
+def model(request) -> str:
     return request.param
 
 
-def compose(path: Path):
-    data = {"in_shape": [16, 4], "out_features": 10}
-    return OmegaConf.create({"data": data, "model": OmegaConf.load(path)}).model
+def test_conf_model_names_every_parameter_and_no_other(model):
+    assert set(compose(model).model) == parameters(model) | {"_target_"}
 
 
-def test_conf_model_names_every_parameter_and_no_other(path):
-    model = compose(path)
-    parameters = inspect.signature(get_class(model._target_).__init__).parameters
-    assert set(model) == set(parameters) - {"self"} | {"_target_"}
+def test_conf_model_reads_the_examples_of_some_kind(model):
+    assert model in dict(READ)
 
 
+@pytest.mark.parametrize(("model", "kind"), REFUSED)
+def test_conf_model_refuses_in_one_line_what_it_does_not_read(model, kind):
+    with pytest.raises(UserError, match=r"^[^\n]*got in_shape[^\n]*: choose [^\n]*$"):
+        build(model, KINDS[kind], depth=1)
+
+
+@pytest.mark.parametrize(("model", "kind"), READ)
 @pytest.mark.parametrize("depth", [1, 32])
-def test_conf_model_takes_the_sizes_of_the_data_and_trains_one_step(path, depth):
-    torch.manual_seed(0)
-    net = instantiate(compose(path), depth=depth)
-    x, y = torch.randn(8, 16, 4), torch.randint(10, (8,))
-    loss = cross_entropy(net(x), y)
+def test_conf_model_takes_the_sizes_of_the_data_and_trains_one_step(model, kind, depth):
+    net, x = build(model, KINDS[kind], depth), KINDS[kind].batch(8)
+    target = torch.randn_like(net(x))
+    loss = mse_loss(net(x), target)
     loss.backward()
     torch.optim.SGD(net.parameters(), lr=1e-3).step()
-    assert len(net.layers) == depth
-    assert cross_entropy(net(x), y) < loss
+    assert mse_loss(net(x), target) < loss
 
 
-def test_conf_model_gives_untrained_outputs_of_one_scale_at_every_depth(path):
-    scales = []
-    for depth in (1, 2, 8, 32):
-        torch.manual_seed(0)
-        scales.append(instantiate(compose(path), depth=depth)(torch.randn(256, 16, 4)).std().item())
+@pytest.mark.parametrize(("model", "kind"), READ)
+@pytest.mark.parametrize("depth", [1, 32])
+def test_conf_model_has_depth_layers_or_mirrors_them(model, kind, depth):
+    """An autoencoder has as many once more for its decoder."""
+    lists = [part for part in build(model, KINDS[kind], depth).modules() if isinstance(part, nn.ModuleList)]
+    assert lists
+    assert all(len(layers) in (depth, 2 * depth) for layers in lists)
+
+
+@pytest.mark.parametrize(("model", "kind"), READ)
+def test_conf_model_gives_untrained_outputs_of_one_scale_at_every_depth(model, kind):
+    torch.manual_seed(1)
+    x = KINDS[kind].batch(256)
+    scales = [build(model, KINDS[kind], depth)(x).std().item() for depth in (1, 2, 8, 32)]
     assert max(scales) < 2 * min(scales)
 
 
-def test_conf_model_opens_with_the_command_that_runs_it(path):
-    assert path.read_text().startswith(f"# howdeep train model={path.stem}")
+def test_conf_model_opens_with_the_command_that_runs_it(model):
+    assert (CONF / f"model/{model}.yaml").read_text().startswith(f"# howdeep train model={model}")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from howdeep.errors import UserError
-from howdeep.nets.layers import FeatureBatchNorm, activation, initialise, normalisation
+from howdeep.nets.layers import FeatureBatchNorm, activation, initialise, normalisation, sequence_front
 
 FAN_IN, FAN_OUT = 300, 200
 
@@ -58,6 +58,26 @@ def test_orthogonal_is_its_gain_times_an_isometry_in_every_gate(layer, name, gai
     for matrix in drawn(layer, "orthogonal", name):
         expected = torch.full((FAN_OUT,), float(gain))
         torch.testing.assert_close(torch.linalg.svdvals(matrix), expected, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "var"), [("he", 2 / (40 * 9)), ("xavier", 2 / (40 * 9 + 50 * 9))], ids=["he", "xavier"]
+)
+def test_a_kernel_has_the_variance_of_its_scheme_with_every_pixel_an_input(scheme, var):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(40, 50, 3)
+    initialise(conv, scheme, "relu")
+    assert_moments(conv.weight.detach(), var)
+    assert conv.bias is not None
+    assert not conv.bias.any()
+
+
+def test_an_orthogonal_kernel_is_its_gain_times_an_isometry_of_patches():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(40, 50, 3)
+    initialise(conv, "orthogonal", "relu")
+    rows = conv.weight.detach().flatten(1)  # (channels, channels * 9)
+    torch.testing.assert_close(rows @ rows.T, 2 * torch.eye(50), rtol=0, atol=1e-5)
 
 
 def test_default_leaves_what_torch_drew(layer):
@@ -125,6 +145,22 @@ def test_normalisation_none_is_the_identity_and_layer_is_torch_layer_norm():
     x = torch.randn(8, 3, 5)
     assert normalisation("none", 5)(x) is x
     torch.testing.assert_close(normalisation("layer", 5)(x), nn.functional.layer_norm(x, (5,)))
+
+
+def test_numbers_pass_the_front_of_a_sequence_as_they_are():
+    front, features = sequence_front("gru", [16, 4], None, 32)
+    x = torch.randn(2, 16, 4)
+    assert front(x) is x
+    assert features == 4
+
+
+def test_characters_start_as_standard_normal_vectors_of_their_own():
+    torch.manual_seed(0)
+    front, features = sequence_front("gru", [16], FAN_IN, FAN_OUT)
+    vectors = front(torch.arange(FAN_IN)[None]).detach()  # (1, characters, width)
+    assert vectors.shape == (1, FAN_IN, FAN_OUT)
+    assert features == FAN_OUT
+    assert_moments(vectors, 1)
 
 
 @pytest.mark.parametrize(

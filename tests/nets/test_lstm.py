@@ -1,4 +1,4 @@
-"""The long short-term memory network against `torch.nn.LSTM`, its formula, and what it promises."""
+"""The long short-term memory network against `torch.nn.LSTM`, its formula, and what its forget gate promises."""
 
 import math
 
@@ -9,7 +9,8 @@ from scipy.special import expit
 from torch import nn
 
 from howdeep.errors import UserError
-from howdeep.nets.lstm import LSTM, HiddenLayer
+from howdeep.nets.layers import RecurrentLayer
+from howdeep.nets.lstm import LSTM
 
 
 def lstm(**options) -> LSTM:
@@ -23,22 +24,25 @@ def lstm(**options) -> LSTM:
         "normalisation": "none",
         "dropout": 0.0,
         "forget_bias": None,
+        "vocabulary": None,
+        "every_step": False,
     }
     torch.manual_seed(0)
     return LSTM(**(plain | options))
 
 
-def hidden(net: LSTM) -> list[HiddenLayer]:
+def hidden(net: LSTM) -> list[RecurrentLayer]:
     return list(net.layers)  # type: ignore[arg-type]
 
 
 def biases(net: LSTM) -> list[np.ndarray]:
     """The sum of both bias vectors of each layer, (i, f, g, o) by (width,)."""
-    sums = [layer.lstm.bias_ih_l0 + layer.lstm.bias_hh_l0 for layer in hidden(net)]  # type: ignore[operator]
+    parts = [layer.recurrence for layer in hidden(net)]
+    sums = [part.bias_ih_l0 + part.bias_hh_l0 for part in parts]  # type: ignore[operator]
     return [total.detach().view(4, -1).numpy() for total in sums]
 
 
-def recurrence(part: nn.LSTM, x: np.ndarray) -> np.ndarray:
+def recurrence(part: nn.RNNBase, x: np.ndarray) -> np.ndarray:
     """The closed formula, step by step; (batch, time, features) -> (batch, time, width)."""
     w_ih, w_hh, b_ih, b_hh = (p.detach().numpy() for p in part.parameters())
     h = c = np.zeros((len(x), part.hidden_size))
@@ -58,7 +62,7 @@ def layer_norm(a: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 def test_a_plain_stack_agrees_with_torch_lstm(depth):
     net, oracle = lstm(depth=depth), nn.LSTM(3, 5, num_layers=depth, batch_first=True)
-    ours = [p for layer in hidden(net) for p in layer.lstm.parameters()]
+    ours = [p for layer in hidden(net) for p in layer.recurrence.parameters()]
     for copy, weight in zip(oracle.parameters(), ours, strict=True):
         copy.data.copy_(weight)
     x = torch.randn(4, 6, 3)
@@ -73,7 +77,7 @@ def test_a_normalised_residual_stack_is_the_closed_formula(depth):
     x = torch.randn(4, 6, 3, dtype=torch.float64)
     h = x.numpy()
     for index, layer in enumerate(hidden(net)):
-        a = layer_norm(recurrence(layer.lstm, h))
+        a = layer_norm(recurrence(layer.recurrence, h))
         h = h + a if index else a
     h = layer_norm(h) if depth > 1 else h
     expected = h[:, -1] @ net.head.weight.detach().numpy().T + net.head.bias.detach().numpy()
@@ -110,102 +114,15 @@ def test_an_open_forget_gate_remembers_the_first_step():
     assert influence[20.0] > 0.1
 
 
-def test_no_residual_in_the_first_layer_even_where_shapes_agree():
-    plain, residual = lstm(width=3), lstm(width=3, residual=True)
-    x = torch.randn(4, 6, 3)
-    assert torch.equal(plain(x), residual(x))
-
-
-def test_a_residual_layer_with_zero_weights_is_the_identity():
-    net = lstm(depth=3, residual=True)
-    for layer in hidden(net)[1:]:
-        for p in layer.lstm.parameters():
-            nn.init.zeros_(p)
-    x = torch.randn(4, 6, 3)
-    assert torch.equal(net(x), net.head(hidden(net)[0](x)[:, -1]))
-
-
-def test_batch_norm_is_taken_over_batch_and_time_and_evaluation_uses_running_statistics():
-    (layer,) = hidden(lstm(normalisation="batch"))
-    x = torch.randn(4, 6, 3)
-    h = layer.lstm(x)[0]  # (batch, time, width)
-    rows = h.reshape(-1, 5)
-    mean, var = rows.mean(0), rows.var(0, unbiased=False)
-    torch.testing.assert_close(layer(x), (h - mean) / (var + 1e-5).sqrt())
-    running_mean, running_var = 0.1 * mean, 0.9 + 0.1 * rows.var(0)  # momentum 0.1, from 0 and 1
-    torch.testing.assert_close(layer.eval()(x), (h - running_mean) / (running_var + 1e-5).sqrt())
-
-
-def test_dropout_acts_on_every_layer_in_training_only():
-    net, seen = lstm(depth=3, width=400, dropout=0.5), []
-    for layer in net.layers:
-        layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output == 0))
-    x = torch.randn(4, 6, 3)
-    net(x)
-    assert [zero.double().mean().item() for zero in seen] == pytest.approx([0.5] * 3, abs=0.03)
-    seen.clear()
-    assert torch.equal(net.eval()(x), net(x))
-    assert not any(zero.any() for zero in seen)
-
-
-@pytest.mark.parametrize("depth", [1, 4, 32])
-def test_hooks_see_one_hidden_activation_a_layer(depth):
-    net, seen = lstm(depth=depth, residual=True, normalisation="layer"), []
-    for layer in net.layers:
-        layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
-    output = net(torch.randn(4, 6, 3))
-    assert [tuple(h.shape) for h in seen] == [(4, 6, 5)] * depth
-    torch.testing.assert_close(net.head(net.norm(seen[-1][:, -1])), output)
-
-
-def test_the_first_matrix_of_each_layer_is_its_input_weight():
-    for layer in hidden(lstm(depth=3, normalisation="layer")):
-        assert next(p for p in layer.parameters() if p.ndim >= 2) is layer.lstm.weight_ih_l0
-
-
-@pytest.mark.parametrize("normalisation", ["none", "batch", "layer"])
-def test_gradients_reach_every_parameter(normalisation):
-    net = lstm(depth=32, normalisation=normalisation, residual=True, initialisation="orthogonal")
-    nn.functional.mse_loss(net(torch.randn(8, 6, 3)), torch.randn(8, 2)).backward()
-    without = [name for name, p in net.named_parameters() if p.grad is None or p.grad.norm() < 1e-7]
-    # The output's batch normalisation subtracts what the one just before it adds.
-    assert without == (["layers.31.norm.bias"] if normalisation == "batch" else [])
-
-
-@pytest.mark.parametrize("depth", [1, 4, 32])
-def test_one_batch_can_be_overfitted_at_every_depth(depth):
-    net = lstm(depth=depth, width=16, normalisation="layer", residual=True)
-    x, y = torch.randn(12, 6, 3), torch.randn(12, 2)
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
-    for _ in range(60):
-        optimizer.zero_grad()
-        loss = nn.functional.mse_loss(net(x), y)
-        loss.backward()
-        optimizer.step()
-    assert loss < 0.1 * y.var()
-
-
 @pytest.mark.parametrize(
-    ("option", "message"),
+    ("forget_bias", "message"),
     [
-        ({"depth": 0}, "depth must be a whole number of at least 1, got 0"),
-        ({"depth": "two"}, "depth must be a whole number of at least 1, got 'two'"),
-        ({"width": -3}, "width must be a whole number of at least 1, got -3"),
-        ({"dropout": 1}, "dropout must be a number from 0 to below 1, got 1"),
-        ({"residual": 1}, "residual must be true or false, got 1"),
-        ({"normalisation": "layers"}, "unknown normalisation 'layers', did you mean 'layer'?"),
-        ({"initialisation": "hee"}, "unknown initialisation 'hee', did you mean 'he'?"),
-        ({"forget_bias": "one"}, "forget_bias must be a finite number, got 'one'"),
-        ({"forget_bias": math.inf}, "forget_bias must be a finite number, got inf"),
-        ({"in_shape": [6, -3]}, "in_shape must be a list of whole numbers such as [1, 8, 8], got [6, -3]"),
-        (
-            {"in_shape": [1, 8, 8]},
-            "lstm reads sequences of shape (time, features), got in_shape (1, 8, 8): "
-            "choose data=digit_sequences or data=sunspots, or model=mlp",
-        ),
+        ("one", "forget_bias must be a finite number, got 'one'"),
+        (math.inf, "forget_bias must be a finite number, got inf"),
+        (True, "forget_bias must be a finite number, got True"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(option, message):
+def test_a_forget_bias_that_is_no_number_is_told_in_one_line(forget_bias, message):
     with pytest.raises(UserError) as error:
-        lstm(**option)
+        lstm(forget_bias=forget_bias)
     assert str(error.value) == message

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 Shape = Sequence[int]
@@ -16,21 +16,23 @@ def parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters() if p.requires_grad)
 
 
-def training_flops(net: nn.Module, in_shape: Sequence[int]) -> int:
+def training_flops(net: nn.Module, x: Tensor) -> int:
     """FLOPs of one training step, for each of its examples.
 
     3 x those of the forward pass, since the backward pass costs about twice as much (Kaplan et al., 2020). A
     multiplication and an addition are two FLOPs; only products of matrices count, as is usual: biases,
-    activations and normalisation are small beside them. The net is left as it was.
+    activations, normalisation and the look-up of an embedding are small beside them. Attention counts every
+    pair of steps, those that a causal mask hides too. The net is left as it was.
 
     Args:
         net: maps (batch, *in_shape) to its output.
-        in_shape: shape of one example.
+        x: a batch of one example, (1, *in_shape), on any device: int64 where the net reads characters. Its
+            numbers do not matter.
     """
-    weight = next(net.parameters())
-    counter = FlopCounterMode(display=False, custom_mapping=RECURRENT_LAYERS)
-    with _evaluating(net), torch.no_grad(), torch.random.fork_rng(devices=[]), counter:
-        net(weight.new_zeros(1, *in_shape))
+    x = x.to(next(net.parameters()).device)
+    counter = FlopCounterMode(display=False, custom_mapping=UNKNOWN_TO_PYTORCH)
+    with _evaluating(net), _without_fast_path(), torch.no_grad(), torch.random.fork_rng(devices=[]), counter:
+        net(x)
     return 3 * counter.get_total_flops()
 
 
@@ -44,6 +46,17 @@ def _evaluating(net: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in training:
             module.training = mode
+
+
+@contextmanager
+def _without_fast_path() -> Iterator[None]:
+    """PyTorch evaluates its own attention layers as one operation each, which its counter counts as 0."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def _recurrent_flops(sequence: Shape, weights: Sequence[Shape]) -> int:
@@ -60,9 +73,19 @@ def _cudnn_flops(sequence: Shape, weights: Sequence[Shape], *_: object, out_shap
     return _recurrent_flops(sequence, weights)
 
 
-# PyTorch runs a recurrent layer as one operation, which its counter does not know and counts as 0. Without
-# these operations (another processor, double precision) it is made of products, which the counter knows.
-RECURRENT_LAYERS = {
+def _attention_flops(
+    query: Shape, key: Shape, value: Shape, *_: object, out_shape: object, **__: object
+) -> int:
+    """softmax(Q K') V: each of the queries once with every key and every value, (batch, heads, time, size)."""
+    *batch_and_heads, queries, size = query
+    return 2 * math.prod(batch_and_heads) * queries * key[-2] * (size + value[-1])
+
+
+# PyTorch runs a recurrent layer, and attention on a processor, as one operation, which its counter does not
+# know and counts as 0. Where such a layer is made of products instead (rnn and gru on a processor, lstm in
+# double precision), the counter knows them; it also knows the attention of a GPU.
+UNKNOWN_TO_PYTORCH = {
     torch.ops.aten.mkldnn_rnn_layer: _mkldnn_flops,
     torch.ops.aten._cudnn_rnn: _cudnn_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
 }

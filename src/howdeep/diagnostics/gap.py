@@ -6,8 +6,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from howdeep.data.examples import Examples
 from howdeep.diagnostics.due import due
+from howdeep.diagnostics.history import History
 from howdeep.tasks.task import Task
-from howdeep.training.history import History
 
 
 def overfitting_gap(task: Task, train: Iterable[Examples], val: Iterable[Examples]) -> dict[str, float]:

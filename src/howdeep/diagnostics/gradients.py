@@ -10,8 +10,8 @@ from torch.optim import Optimizer
 
 from howdeep.data.examples import Examples
 from howdeep.diagnostics.due import due
+from howdeep.diagnostics.history import History
 from howdeep.tasks.task import Task
-from howdeep.training.history import History
 
 Row = dict[str, float | str]
 

@@ -5,29 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from howdeep.errors import UserError
 from howdeep.nets import checks, layers
-
-
-class HiddenLayer(nn.Module):
-    """h -> [h +] dropout(normalise(LSTM(h))), (batch, time, in_features) -> (batch, time, width).
-
-    The residual sum needs in_features = width.
-    """
-
-    def __init__(
-        self, *, in_features: int, width: int, residual: bool, normalisation: str, dropout: float
-    ) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(in_features, width, batch_first=True)
-        self.norm = layers.normalisation(normalisation, width)
-        self.dropout = nn.Dropout(dropout)
-        self.residual = residual
-
-    def forward(self, x: Tensor) -> Tensor:
-        h, _ = self.lstm(x)  # (batch, time, width)
-        h = self.dropout(self.norm(h))
-        return x + h if self.residual else h
 
 
 class LSTM(nn.Module):
@@ -40,11 +18,12 @@ class LSTM(nn.Module):
 
     The next layer reads the sequence [x_t +] dropout(normalise(h_t)), with the sum if `residual`, from the
     second layer on. Normalisation stands between layers, not inside the recurrence. y = W h + b reads the
-    last step of the last layer; residual sums are normalised once more for it, as
+    last step of the last layer, or every step; residual sums are normalised once more for it, as
     `layers.output_normalisation` says.
 
     Args:
-        in_shape: (time, features) of one example. The same weights read sequences of any length.
+        in_shape: (time, features) of one example, or (time,) of characters. The same weights read sequences
+            of any length.
         out_features: numbers in the output.
         depth: stacked recurrent layers.
         width: units of each of them.
@@ -55,6 +34,9 @@ class LSTM(nn.Module):
             the last one too.
         forget_bias: what b_f starts from, the sum of both of PyTorch's bias vectors; 1 keeps the memory open
             (Jozefowicz et al., 2015). None leaves it to the initialisation.
+        vocabulary: how many characters there are, each of which gets a vector of `width` numbers; None where
+            x holds numbers.
+        every_step: whether there is an output at every step, or one at the last.
 
     Raises:
         UserError: a parameter that no such network has; which, what was expected and what came.
@@ -72,21 +54,23 @@ class LSTM(nn.Module):
         normalisation: str,
         dropout: float,
         forget_bias: float | None,
+        vocabulary: int | None,
+        every_step: bool,
     ) -> None:
         checks.whole(out_features=out_features, depth=depth, width=width)
         checks.fraction(dropout=dropout)
-        checks.flag(residual=residual)
+        checks.flag(residual=residual, every_step=every_step)
         if forget_bias is not None:
             checks.number(forget_bias=forget_bias)
-        features = _features(in_shape)
         super().__init__()
+        self.every_step = every_step
+        self.front, features = layers.sequence_front("lstm", in_shape, vocabulary, width)
         self.layers = nn.ModuleList(
-            HiddenLayer(
-                in_features=width if index else features,
-                width=width,
-                residual=residual and index > 0,
-                normalisation=normalisation,
+            layers.RecurrentLayer(
+                nn.LSTM(width if index else features, width, batch_first=True),
+                norm=layers.normalisation(normalisation, width),
                 dropout=dropout,
+                residual=residual and index > 0,
             )
             for index in range(depth)
         )
@@ -98,11 +82,11 @@ class LSTM(nn.Module):
             _set_forget_bias(self.layers, forget_bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, time, features) -> (batch, out_features)."""
-        h = x
+        """(batch, time, features), or (batch, time) of characters, -> (batch, [time,] out_features)."""
+        h = self.front(x)  # (batch, time, features)
         for layer in self.layers:
             h = layer(h)  # (batch, time, width)
-        return self.head(self.norm(h[:, -1]))
+        return self.head(self.norm(h if self.every_step else h[:, -1]))
 
 
 @torch.no_grad()
@@ -113,13 +97,3 @@ def _set_forget_bias(module: nn.Module, value: float) -> None:
             for bias, start in ((bias_ih, value), (bias_hh, 0.0)):
                 _, forget, _, _ = bias.chunk(4)  # PyTorch's order: i, f, g, o
                 forget.fill_(start)
-
-
-def _features(in_shape: Sequence[int]) -> int:
-    sizes = checks.shape(in_shape)
-    if len(sizes) != 2:
-        raise UserError(
-            f"lstm reads sequences of shape (time, features), got in_shape {sizes}: "
-            "choose data=digit_sequences or data=sunspots, or model=mlp"
-        )
-    return sizes[1]

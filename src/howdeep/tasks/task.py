@@ -50,6 +50,9 @@ class Task(LightningModule):
         """The mean score of a batch, a scalar that people compare."""
         raise NotImplementedError
 
+    def prepare(self, split: Split) -> None:
+        """Called once before training and before measuring: for a task that needs the training examples to score."""
+
     def target(self, x: Tensor, y: Tensor) -> Tensor:
         """What the output for x is compared with."""
         return y

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ from howdeep.data.examples import Examples, Split
 from howdeep.diagnostics.cost import parameters, training_flops
 from howdeep.diagnostics.gap import OverfittingGap, overfitting_gap
 from howdeep.diagnostics.gradients import GradientFlow
+from howdeep.diagnostics.history import Diverged, History
 from howdeep.errors import UserError
 from howdeep.tasks.task import Task
 from howdeep.training.best_weights import BestWeights
-from howdeep.training.history import Diverged, History
 from howdeep.training.loop import run_whole_epochs
 from howdeep.training.resume import ResumePoint, check
 from howdeep.training.seeding import SeedEpochs, seed_everything
@@ -51,6 +51,9 @@ class Outcome:
     gap: dict[str, dict[str, float]] | None  # at the "best" and at the "last" epoch
     cost: dict[str, int]
     weights: dict[str, Tensor] | None  # of the best epoch
+    artifacts: dict[str, Tensor | str] = field(
+        default_factory=dict
+    )  # of the best epoch, see `Task.artifacts`
 
 
 def build(node: DictConfig, **kwargs: Any) -> Any:
@@ -101,6 +104,11 @@ def check_settings(cfg: DictConfig) -> None:
 def prepare_task(cfg: DictConfig) -> Task:
     """The seeded net inside its task: the same seed gives the same weights, bit for bit."""
     check_settings(cfg)
+    if cfg.data.vocabulary is not None and "vocabulary" not in cfg.model:
+        raise UserError(
+            f"{cfg.model._target_.split('.')[-2]} reads numbers, but {cfg.data.name} holds characters: "
+            "choose model=lstm or model=transformer, or another data set"
+        )
     seed_everything(cfg.seed, 0)
     net = build(cfg.model)
     schedule = build(cfg.schedule)
@@ -133,9 +141,10 @@ def train(
     """
     torch.set_num_threads(1)  # small networks lose by a second thread, and the rounding depends on it
     task = prepare_task(cfg)
+    task.prepare(split)
     if resume is not None:
         check(resume, identity)
-    cost = {"parameters": parameters(task.net), "training_flops": training_flops(task.net, cfg.data.in_shape)}
+    cost = {"parameters": parameters(task.net), "training_flops": training_flops(task.net, split.train[0][:1])}
     device = _device(cfg.trainer.accelerator)
     train_set, val_set = (
         (x.to(device), y.to(device)) for x, y in (_first(split.train, cfg.train_examples), split.validation)
@@ -170,7 +179,15 @@ def train(
     task.net.load_state_dict(best.weights)
     gap = {"best": overfitting_gap(task, seen, unseen), "last": last}
     weights = {name: w.cpu().contiguous() for name, w in best.weights.items()}
-    return Outcome("finished", None, history, best.epoch, gap, cost, weights)
+    return Outcome(
+        "finished", None, history, best.epoch, gap, cost, weights, _artifacts(task, split, cfg.seed)
+    )
+
+
+@torch.no_grad()
+def _artifacts(task: Task, split: Split, seed: int) -> dict[str, Tensor | str]:
+    seed_everything(seed, 1)
+    return task.cpu().eval().artifacts(split)  # type: ignore[return-value]
 
 
 def _first(examples: Examples, n: int | None) -> Examples:
