@@ -29,7 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     shutil.copytree(ROOT / "conf", folder / "conf")
     shutil.copy(ROOT / "params.yaml", folder)
     here = Project(folder)
-    for data in ("digits", "digit_sequences", "breast_cancer", "sunspots"):
+    for data in ("digits", "digit_sequences", "breast_cancer", "sunspots", "elnino", "torch_docs"):
         prepare.ensure_prepared(compose_train(here.conf, [f"data={data}"]).data, here)
     return here
 

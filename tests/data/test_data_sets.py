@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 from hydra.utils import instantiate
 from sklearn.datasets import load_breast_cancer, load_digits
+from statsmodels.datasets import elnino as statsmodels_elnino
 from statsmodels.datasets import sunspots as statsmodels_sunspots
+from torch import _torch_docs
 
-from howdeep.data import breast_cancer, digits, prepared, sunspots
+from howdeep.data import breast_cancer, digits, elnino, prepared, sunspots, torch_docs
+from howdeep.data.examples import ALPHABET
+from howdeep.errors import UserError
 
 CONFIGS = sorted((Path(__file__).parents[2] / "conf" / "data").rglob("*.yaml"))
 NAMES = [path.stem for path in CONFIGS]
-EMBEDDED = ["digits", "digit_sequences", "breast_cancer", "sunspots"]
+EMBEDDED = ["digits", "digit_sequences", "breast_cancer", "sunspots", "elnino", "torch_docs"]
+TASKS = {"sunspots": "Forecasting", "elnino": "Forecasting", "torch_docs": "LanguageModelling"}
 
 
 def arrays(folder: Path, part: str) -> dict[str, np.ndarray]:
@@ -41,6 +46,22 @@ def test_sunspots_are_those_of_statsmodels(raw):
     oracle: Any = statsmodels_sunspots.load_pandas().data
     np.testing.assert_array_equal(years, oracle["YEAR"])
     np.testing.assert_array_equal(numbers[:, 0], oracle["SUNACTIVITY"])
+
+
+def test_elnino_is_that_of_statsmodels(raw):
+    months, temperatures = elnino.read(raw("elnino"))
+    oracle: Any = statsmodels_elnino.load_pandas().data
+    assert [months[0], months[12], months[-1]] == ["1950-01", "1951-01", "2010-12"]
+    assert temperatures.shape == (61 * 12, 1)
+    for index, name in enumerate(["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT"]):
+        np.testing.assert_array_equal(temperatures[index::12, 0], oracle[name])
+
+
+def test_torch_docs_are_the_text_of_the_installed_module(raw):
+    text = torch_docs.read(raw("torch_docs"))
+    assert text == Path(_torch_docs.__file__).read_text()
+    assert len(text) == 439_320
+    assert set(text) <= set(ALPHABET)
 
 
 @pytest.mark.parametrize(("name", "load"), [("digits", load_digits), ("breast_cancer", load_breast_cancer)])
@@ -76,6 +97,32 @@ def test_the_test_of_sunspots_is_its_last_fifth(folder):
     np.testing.assert_allclose(arrays(folder("sunspots"), "test")["series"][:, 0], expected, rtol=1e-5)
 
 
+def test_the_test_of_elnino_is_its_last_fifth(folder):
+    card = json.loads((folder("elnino") / "card.json").read_text())
+    assert card["period"] == {"train": ["1950-01", "1998-10"], "test": ["1998-11", "2010-12"]}
+    assert card["examples"] == {"train": 586, "test": 146}
+    data: Any = statsmodels_elnino.load_pandas().data
+    oracle = data.iloc[:, 1:].to_numpy().ravel()
+    expected = (oracle[586:] - oracle[:586].mean()) / oracle[:586].std()
+    np.testing.assert_allclose(arrays(folder("elnino"), "test")["series"][:, 0], expected, rtol=1e-5)
+
+
+def test_both_parts_of_torch_docs_are_its_beginning(raw, folder):
+    card = json.loads((folder("torch_docs") / "card.json").read_text())
+    parts = [arrays(folder("torch_docs"), part)["text"] for part in ("train", "test")]
+    assert card["examples"] == {"train": 90_000, "test": 10_000}
+    assert [len(part) for part in parts] == [90_000, 10_000]
+    letters = np.array(list(card["alphabet"]))
+    assert "".join(letters[np.concatenate(parts)]) == torch_docs.read(raw("torch_docs"))[:100_000]
+
+
+@pytest.mark.parametrize("characters", [1, 0, 439_321, 1.5, True, "all"])
+def test_more_characters_than_torch_docs_has_are_refused(raw, characters):
+    message = r"data\.prepare\.characters must be a whole number from 2 to 439320, the length .*, got"
+    with pytest.raises(UserError, match=message):
+        torch_docs.prepare(raw("torch_docs"), characters=characters, test_fraction=0.1)
+
+
 def test_digit_sequences_have_the_split_of_digits(folder):
     for part in ("train", "test"):
         assert prepared.checksum(folder("digits") / f"{part}.safetensors") == prepared.checksum(
@@ -107,8 +154,12 @@ def test_examples_have_the_shapes_that_the_yaml_promises(composed, folder, name)
     )
     for x, y in split:
         assert list(x.shape[1:]) == list(cfg.data.in_shape)
-        outputs = int(y.max()) + 1 if name != "sunspots" else y.shape[1]
-        assert outputs == cfg.data.out_features
+        if cfg.data.vocabulary:
+            assert y.shape == x.shape
+            assert max(x.max(), y.max()) < cfg.data.vocabulary == cfg.data.out_features
+        else:
+            outputs = y.shape[1] if y.is_floating_point() else int(y.max()) + 1
+            assert outputs == cfg.data.out_features
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -119,14 +170,22 @@ def test_preparing_again_gives_the_same_numbers(composed, raw, folder, name):
             np.testing.assert_array_equal(getattr(again, part)[key], array)
 
 
-def test_sunspots_choose_forecasting_and_the_rest_keeps_the_default(composed):
-    assert composed("data=sunspots").task._target_.endswith("Forecasting")
-    for name in set(NAMES) - {"sunspots"}:
-        assert composed(f"data={name}").task._target_.endswith("Classification")
+@pytest.mark.parametrize("name", NAMES)
+def test_series_and_texts_choose_their_task_and_the_rest_keeps_the_default(composed, name):
+    assert composed(f"data={name}").task._target_.endswith(f".{TASKS.get(name, 'Classification')}")
 
 
-def test_the_context_of_sunspots_decides_the_shape_of_an_example(composed):
+def test_a_text_alone_has_a_vocabulary_and_an_output_at_every_step(composed):
+    said = {name: composed(f"data={name}").data for name in NAMES}
+    texts = {
+        name: (of.vocabulary, of.every_step) for name, of in said.items() if of.vocabulary or of.every_step
+    }
+    assert texts == {"torch_docs": (96, True)}
+
+
+def test_the_context_decides_the_shape_of_an_example(composed):
     assert composed("data=sunspots", "data.context=11").data.in_shape == [11, 1]
+    assert composed("data=torch_docs", "data.context=11").data.in_shape == [11]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=NAMES)
@@ -134,7 +193,7 @@ def test_a_yaml_has_the_name_of_its_file_and_every_key(composed, path):
     data = composed(f"data={path.stem}").data
     assert data.name == path.stem
     wanted = {"name", "sources", "licence", "homepage", "prepare", "examples", "in_shape", "out_features"}
-    assert set(data) - {"context", "mirror"} == wanted
+    assert set(data) - {"context", "mirror", "vocabulary", "every_step"} == wanted
     assert data.prepare._target_ == f"howdeep.data.{path.stem}.prepare"
     assert path.read_text().startswith("# howdeep train ")
     assert f"data={path.stem}" in path.read_text().splitlines()[0]

@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.numpy import save_file
 
-from howdeep.data.examples import labelled, windows
+from howdeep.data.examples import ALPHABET, characters, decode, encode, labelled, windows
 from howdeep.data.splits import stratified
 from howdeep.errors import UserError
 
@@ -129,3 +129,86 @@ def test_labelled_examples_leave_the_test_file_unread_unless_it_is_given(images)
 def test_a_series_is_no_labelled_data(series):
     with pytest.raises(UserError, match="expected x, y among the arrays"):
         labelled(*series, in_shape=[1], validation_fraction=0.25, seed=0)
+
+
+@pytest.fixture
+def text(tmp_path) -> tuple[Path, Path]:
+    places = np.arange(30, dtype=np.uint8)  # every character is its own time
+    save_file({"text": places[:20]}, tmp_path / "train.safetensors")
+    save_file({"text": places[20:]}, tmp_path / "test.safetensors")
+    return tmp_path / "train.safetensors", tmp_path / "test.safetensors"
+
+
+def read(text, **options):
+    plain = {"context": 4, "in_shape": [4], "vocabulary": 96, "validation_fraction": 0.3}
+    return characters(*text, **(plain | options))
+
+
+def test_characters_and_the_next_ones_are_those_counted_by_hand(text):
+    # 20 training characters: 0..13 train, 14..19 validate; 20..29 are the test; what fills no window is left
+    split = read(text)
+    assert split.train[0].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    assert split.train[1].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]
+    assert split.validation[0].tolist() == [[13, 14, 15, 16]]
+    assert split.validation[1].tolist() == [[14, 15, 16, 17]]
+    assert split.test is not None
+    assert split.test[0].tolist() == [[19, 20, 21, 22], [23, 24, 25, 26]]
+    assert split.test[1].tolist() == [[20, 21, 22, 23], [24, 25, 26, 27]]
+
+
+@pytest.mark.parametrize("context", range(1, 7))
+def test_every_character_is_predicted_once_and_never_seen_by_an_earlier_part(text, context):
+    split = read(text, context=context, in_shape=[context])
+    assert split.test is not None
+    parts = (split.train, split.validation, split.test)
+    for (x, y), start, stop in zip(parts, (1, 14, 20), (14, 20, 30), strict=True):
+        whole = (stop - start) // context * context
+        assert y.flatten().tolist() == list(range(start, start + whole))
+        assert (x == y - 1).all()
+
+
+def test_indices_of_characters_are_int64(text):
+    for part in read(text).train:
+        assert part.dtype == torch.int64
+
+
+@pytest.mark.parametrize("context", [0, -1, 7, 1.5, True, "two"])
+def test_a_context_that_a_part_is_too_short_for_is_refused(text, context):
+    with pytest.raises(UserError, match=r"data\.context must be a whole number from 1 to 6, got"):
+        read(text, context=context)
+
+
+@pytest.mark.parametrize("in_shape", [[5], [4, 1], 4, "4"])
+def test_a_shape_that_the_characters_do_not_have_is_refused(text, in_shape):
+    with pytest.raises(UserError, match=r"data\.in_shape must be \[4\] here.*change data\.context"):
+        read(text, in_shape=in_shape)
+
+
+@pytest.mark.parametrize("vocabulary", [95, 97, None])
+def test_a_vocabulary_of_another_size_is_refused(text, vocabulary):
+    with pytest.raises(UserError, match=r"data\.vocabulary must be 96, newline and printable ASCII, got"):
+        read(text, vocabulary=vocabulary)
+
+
+def test_characters_leave_the_test_file_unread_unless_it_is_given(text):
+    text[1].unlink()
+    assert read((text[0], None)).test is None
+    with pytest.raises(UserError, match="found none"):
+        read(text)
+
+
+def test_the_alphabet_is_newline_and_printable_ascii():
+    assert ALPHABET[0] == "\n"
+    assert list(ALPHABET[1:]) == [c for c in map(chr, range(128)) if c.isprintable()]
+
+
+def test_decoding_inverts_encoding():
+    assert decode(torch.from_numpy(encode(ALPHABET[::-1]))) == ALPHABET[::-1]
+    assert encode("\n~ ").tolist() == [0, 95, 1]
+
+
+@pytest.mark.parametrize("strange", ["\t", "\u00e9", "\x7f"])
+def test_a_character_outside_the_alphabet_is_refused(strange):
+    with pytest.raises(UserError, match="must be of newlines and printable ASCII characters, got") as caught:
+        encode(f"a{strange}b")
+    assert "\n" not in str(caught.value)

@@ -243,6 +243,8 @@ def test_a_file_that_is_no_checkpoint_is_refused(fit, tmp_path, content):
         ("matching=parameters", "matching must be 'width'"),
         ("data.in_shape=[1,8,9]", "holds 72 numbers, an example of digits 64"),
         ("model=lstm", "lstm reads sequences of shape"),
+        ("task=forecasting", "forecasting expects outputs of the targets' shape"),
+        ("task=language_modelling", "language modelling expects outputs (batch, time, vocabulary)"),
         ("data.vocabulary=65", "mlp reads numbers, but digits holds characters"),
         ("+model.heads=2", "refuses its values"),
         ("+trainer.max_epoch=2", "refuses its values"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,9 @@ from howdeep.data.splits import chronological, stratified
 from howdeep.errors import UserError
 
 Examples = tuple[Tensor, Tensor]  # x (n, *in_shape) and y (n, ...)
+
+# Newline and the printable characters of ASCII: fixed, so that nothing of a test text is known from it.
+ALPHABET = "\n" + "".join(map(chr, range(ord(" "), ord("~") + 1)))
 
 
 class Split(NamedTuple):
@@ -127,3 +131,82 @@ def _windows(series: Tensor, context: int, start: int, stop: int) -> Examples:
     """The examples whose y is at the steps from `start` to before `stop`."""
     seen = series[start - context : stop - 1].unfold(0, context, 1)  # (n, variables, context)
     return seen.transpose(1, 2).contiguous(), series[start:stop]  # (n, context, variables), (n, variables)
+
+
+def characters(
+    train_file: Path,
+    test_file: Path | None,
+    *,
+    context: int,
+    in_shape: Sequence[int],
+    vocabulary: int,
+    validation_fraction: float,
+) -> Split:
+    """Windows of a text c and, for each character, the next one: x = (c_t, ..., c_(t+context-1)), y = (c_(t+1),
+    ..., c_(t+context)), both (n, context) int64, indices into `ALPHABET`.
+
+    Every character of a part is predicted once, but for those at its end that fill no window and the text's
+    first. The last part of the training file is validation. No y of a later part is in an earlier part's x or y.
+
+    Args:
+        train_file: training and validation characters.
+        test_file: the characters that follow, or None to leave them unread.
+        context: length of a window.
+        in_shape: (context,), the shape that the network is built for.
+        vocabulary: the number of characters that the network is built for, that of `ALPHABET`.
+        validation_fraction: share of the training file that becomes validation.
+
+    Raises:
+        UserError: an unreadable file, a context that a part is too short for, an `in_shape` or a vocabulary
+            that are not the text's, a fraction not between 0 and 1.
+    """
+    text, name = _read_text(train_file), train_file.parent.name
+    boundary = len(chronological(len(text), validation_fraction)[0])
+    bounds = [(1, boundary), (boundary, len(text))]
+    if test_file:
+        text = torch.cat([text, _read_text(test_file)])
+        bounds.append((bounds[-1][1], len(text)))
+    longest = min(stop - start for start, stop in bounds)
+    if not _is_whole(context) or context > longest:
+        raise UserError(
+            f"data.context must be a whole number from 1 to {longest}, got {context!r}: "
+            f"each part of {name} must hold a window and the character after it"
+        )
+    if not isinstance(in_shape, Sequence) or list(in_shape) != [context]:
+        raise UserError(
+            f"data.in_shape must be {[context]} here, got {in_shape}: change data.context instead"
+        )
+    if vocabulary != len(ALPHABET):
+        raise UserError(
+            f"data.vocabulary must be {len(ALPHABET)}, newline and printable ASCII, got {vocabulary!r}"
+        )
+    train, validation, *test = (_spans(text, context, start, stop) for start, stop in bounds)
+    return Split(train, validation, test[0] if test else None)
+
+
+def _read_text(path: Path) -> Tensor:
+    return torch.from_numpy(prepared.read(path, "text")["text"]).long()  # (time,)
+
+
+def _spans(text: Tensor, context: int, start: int, stop: int) -> Examples:
+    """Windows side by side whose y are the characters from `start` to before `stop`."""
+    n = (stop - start) // context
+    x, y = text[start - 1 :][: n * context], text[start:][: n * context]
+    return x.view(n, context), y.view(n, context)
+
+
+def encode(text: str) -> np.ndarray:
+    """The indices of characters in `ALPHABET`, uint8 (time,).
+
+    Raises:
+        UserError: a character that is not in it.
+    """
+    places = {character: place for place, character in enumerate(ALPHABET)}
+    if strange := sorted(set(text) - set(ALPHABET)):
+        raise UserError(f"a text must be of newlines and printable ASCII characters, got {strange[0]!r}")
+    return np.array([places[character] for character in text], dtype=np.uint8)
+
+
+def decode(indices: Tensor) -> str:
+    """The text of indices (time,): the inverse of `encode`."""
+    return "".join(ALPHABET[place] for place in indices.tolist())

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from howdeep.data.examples import Examples
+from howdeep.errors import UserError
 from howdeep.tasks.task import Scores, Task
 
 
@@ -24,6 +25,11 @@ class Classification(Task):
     higher_is_better = True
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        if output.ndim != 2 or target.ndim != 1:
+            raise UserError(
+                f"classification expects outputs (batch, classes) and targets (batch,), got {tuple(output.shape)} "
+                f"and {tuple(target.shape)}: choose the task that belongs to the data and the model"
+            )
         return functional.cross_entropy(output, target)
 
     def score(self, output: Tensor, target: Tensor) -> Tensor:

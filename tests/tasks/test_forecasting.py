@@ -1,0 +1,47 @@
+"""The baselines of forecasting against statsmodels and series whose next value is known."""
+
+import numpy as np
+import pytest
+import torch
+from statsmodels.tsa.ar_model import AutoReg
+
+from howdeep.tasks.forecasting import Forecasting
+
+
+def windows(series: np.ndarray, context: int) -> tuple[torch.Tensor, torch.Tensor]:
+    steps = torch.from_numpy(series).float().view(len(series), -1)  # (time, variables)
+    x = steps[:-1].unfold(0, context, 1).transpose(1, 2)  # (n, context, variables)
+    return x, steps[context:]
+
+
+def noise(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=n).cumsum() * 0.3
+
+
+@pytest.mark.parametrize("context", [1, 3, 8])
+def test_autoregression_is_that_of_statsmodels(context):
+    past, future = noise(200), noise(60, seed=1)
+    found = Forecasting.baselines(windows(past, context), windows(future, context), {})
+    fitted = AutoReg(past, lags=context, trend="c").fit()
+    x, y = (part.numpy() for part in windows(future, context))
+    predicted = fitted.params[0] + x[:, ::-1, 0] @ fitted.params[1:]  # lag 1 is the last value
+    assert found[f"AR({context})"]["loss"] == pytest.approx(np.mean((predicted - y[:, 0]) ** 2), rel=1e-4)
+    assert found[f"AR({context})"]["mae"] == pytest.approx(np.mean(np.abs(predicted - y[:, 0])), rel=1e-4)
+
+
+def test_persistence_repeats_the_last_value():
+    series = np.array([0.0, 1.0, 3.0, 2.0])
+    found = Forecasting.baselines(windows(noise(20), 2), windows(series, 2), {})
+    assert found["persistence"] == pytest.approx({"loss": (4 + 1) / 2, "mae": 1.5})
+
+
+def test_autoregression_foresees_a_sine_of_any_variable():
+    time = np.arange(200)
+    both = np.stack([np.sin(time / 3), 5 + np.cos(time / 7)], axis=1)
+    found = Forecasting.baselines(windows(both[:150], 4), windows(both[150:], 4), {})
+    assert found["AR(4)"]["mae"] < 1e-3 < found["persistence"]["mae"]
+
+
+def test_autoregression_answers_with_fewer_windows_than_coefficients():
+    found = Forecasting.baselines(windows(noise(12), 8), windows(noise(20), 8), {})
+    assert np.isfinite(found["AR(8)"]["loss"])
