@@ -191,6 +191,21 @@ def test_a_forked_worker_can_write_to_the_store_its_parent_opened(store):
         store.start(record(key), parent=None, about={}, dataset=CARD).end(record(key), None)
         return os.getpid()
 
-    pids = {pid for _, pid in run_all(work, ["a", "b", "c", "d"], 2)}
+    keys = [f"{n}" for n in range(20)]
+    pids = {pid for _, pid in run_all(work, keys, 4)}
     assert os.getpid() not in pids
-    assert store.keys() == {"a", "b", "c", "d"}
+    assert store.keys() == set(keys)
+
+
+def test_several_first_writers_of_a_data_set_do_not_crash(store):
+    from howdeep.workers import run_all
+
+    store.experiment_id  # noqa: B018
+
+    def work(n):
+        for other in range(10):  # all of them begin with data sets that the store has not seen
+            card = {**CARD, "name": f"data{other}"}
+            store.start(record(f"{n}-{other}"), parent=None, about={}, dataset=card)
+        return n
+
+    assert len(list(run_all(work, range(4), 4))) == 4

@@ -89,8 +89,7 @@ class Store:
 
         try:
             (self.root / "scratch").mkdir(exist_ok=True)
-            # Two first writers would both create the tables, and one crash.
-            with FileLock(self.root / "scratch" / "mlflow.lock"):
+            with self._lock():  # two first writers would both create the tables, and one crash
                 client = MlflowClient(self.uri)
                 client.search_experiments(max_results=1)
                 return client
@@ -100,10 +99,13 @@ class Store:
                 f"the MLflow store {self.uri} cannot be opened ({reason}): check tracking.uri, or tracking.uri=null"
             ) from error
 
+    def _lock(self) -> FileLock:
+        return FileLock(self.root / "scratch" / "mlflow.lock")
+
     @cached_property
     def experiment_id(self) -> str:
         client = self.client
-        with FileLock(self.root / "scratch" / "mlflow.lock"):
+        with self._lock():
             if found := client.get_experiment_by_name(self.experiment):
                 return found.experiment_id
             local = self.uri.startswith("sqlite:")
@@ -183,7 +185,8 @@ class Store:
         run_id = self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id
         params = [Param(key, str(value)[:6000]) for key, value in flat(record["config"])]
         self.client.log_batch(run_id, params=params)
-        self.client.log_inputs(run_id, [self._dataset_input(dataset)])
+        with self._lock():  # two first writers of a data set would both insert it, and one crash
+            self.client.log_inputs(run_id, [self._dataset_input(dataset)])
         return TrackedRun(self, run_id)
 
     def _dataset_input(self, card: dict[str, Any]) -> Any:
