@@ -84,17 +84,6 @@ def read(folder: Path) -> dict:
         ) from None
 
 
-def read_artifacts(folder: Path) -> dict[str, Any]:
-    """What a run left for galleries: numpy arrays and texts by name."""
-    from safetensors.numpy import load_file
-
-    found: dict[str, Any] = {
-        path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt"))
-    }
-    tensors = folder / "artifacts.safetensors"
-    return found | (load_file(tensors) if tensors.exists() else {})
-
-
 def run_folders(runs: Path) -> Iterator[Path]:
     """Every folder below `runs` that holds a record, sorted."""
     yield from sorted(path.parent for path in runs.glob("**/record.json"))

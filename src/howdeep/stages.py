@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from howdeep import records, study
 from howdeep.errors import UserError
@@ -23,7 +24,7 @@ def compare(project: Project) -> None:
     from howdeep.results.report import compare as write_results
 
     found = _records(project)
-    write_results(found, _test(project), folder=project.results)
+    write_results(found, _test(project), folder=project.results, artifacts=_artifacts(found, project))
     report(project)
 
 
@@ -42,6 +43,7 @@ def report(project: Project) -> None:
             data: _json(card) for data in plan.data if (card := project.prepared(data) / "card.json").exists()
         },
         provenance={key: _json(trace) for key, trace in traces.items() if trace.exists()},
+        artifacts=_artifacts(found, project),
         path=path,
     )
     print(f"report: {os.path.relpath(path)}", file=sys.stderr)
@@ -71,6 +73,18 @@ def _records(project: Project) -> list[dict]:
         for cell in plan.cells(entry)
         for seed in plan.seeds
     ]
+
+
+def _artifacts(found: list[dict], project: Project) -> dict[str, dict[str, Any]]:
+    """What each run left for galleries, by run key."""
+    from howdeep.results.artifacts import read
+
+    artifacts = {}
+    for record in found:
+        cell = records.Cell(record["data"], record["model"], record["depth"], record["matching"])
+        folder = project.runs / record["entry"] / cell.run_name(record["seed"])
+        artifacts[record["key"]] = read(folder)
+    return artifacts
 
 
 def _test(project: Project) -> dict:

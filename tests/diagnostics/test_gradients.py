@@ -1,5 +1,7 @@
 """Gradient flow against the chain rule written out by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -39,8 +41,9 @@ def test_the_norms_are_those_of_the_chain_rule(batch):
     torch.manual_seed(0)
     net = Chain()
     first, second = gradient_flow(task(net), batch)
+    linear: Any = [layer[0] for layer in net.layers]  # type: ignore[index]
     x, y = (part.double().numpy() for part in batch)
-    w1, w2 = (layer[0].weight.detach().double().numpy() for layer in net.layers)
+    w1, w2 = (part.weight.detach().double().numpy() for part in linear)
     head = net.head.weight.detach().double().numpy()
     a1 = x @ w1.T
     a2 = a1 @ w2.T
@@ -71,7 +74,7 @@ def test_looking_changes_neither_statistics_nor_gradients_nor_random_numbers(bat
 
 
 def test_the_update_ratio_is_the_last_step_over_the_weight_before_it(batch):
-    net = Chain()
+    net: Any = Chain()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     ratios = UpdateRatio([optimizer])
     x, y = batch
@@ -100,7 +103,7 @@ def test_parts_with_losses_of_their_own_are_followed_each_by_itself(batch):
             return self.one(x) + self.other(x)
 
     class Game(Forecasting):
-        def gradient_losses(self, net, x, y):
+        def gradient_losses(self, net: Any, x, y):
             return {
                 "one": (list(net.one.layers), self.loss(net.one(x), y)),
                 "other": (list(net.other.layers), self.loss(net.other(x), -y)),

@@ -7,7 +7,8 @@ import matplotlib
 import pytest
 
 from howdeep.results import figure, plots
-from howdeep.results.scores import curves, scores, select, summary
+from howdeep.results.histories import curves
+from howdeep.results.scores import scores, select, summary
 
 
 @pytest.fixture(scope="session")
@@ -142,3 +143,41 @@ def test_nobodys_own_matplotlib_settings_change_a_figure(runs, test_scores, draw
     ):
         assert plots.score(cells, runs, test_scores["baselines"]) == drawn["score"]
         assert matplotlib.rcParams["font.size"] == 30
+
+
+def test_entries_of_one_architecture_share_its_colour_and_differ_in_dashes_and_filling():
+    cnn, plain, mlp = figure.looks(["cnn", "cnn", "mlp"])
+    assert cnn.colour == plain.colour != mlp.colour
+    assert cnn.style["marker"] == plain.style["marker"] != mlp.style["marker"]
+    assert cnn.style["linestyle"] == mlp.style["linestyle"] != plain.style["linestyle"]
+    assert plain.style["markerfacecolor"] == "none"
+
+
+def test_entries_of_the_only_architecture_have_colours_of_their_own():
+    lines = figure.looks(["gan"] * 4)
+    assert len({look.colour for look in lines}) == len({look.style["linestyle"] for look in lines}) == 4
+
+
+def test_a_collapse_does_not_press_the_other_scores_onto_the_floor(make_record):
+    records = [make_record("digits", "gan", depth, 0) for depth in (1, 8)]
+    for record, kid in zip(records, (0.2, 20), strict=True):
+        for row in record["epochs"]:
+            row["val/kid"] = kid
+    table = scores(records, {"runs": {}})
+    far = {"digits": {"noise": {"val": {"kid": 50.0}, "test": {"kid": 50.0}}}}
+    said = texts(plots.score(summary(table), table, far))
+    assert {"0.2", "2", "20"} <= set(said)
+    assert "above: noise 50.00" in said
+
+
+def test_losses_below_zero_are_drawn_on_a_linear_axis(make_record):
+    record = make_record("digits", "gan", 1, 0)
+    for row in record["epochs"]:
+        row["train/loss"] -= 1
+    said = texts(plots.curves(summary(scores([record], {"runs": {}})), curves([record])))
+    assert any(text.startswith("\N{MINUS SIGN}") for text in said)
+
+
+def test_generator_and_discriminator_have_a_line_each(make_record):
+    table = scores([make_record("digits", "gan", depth, 0) for depth in (1, 2)], {"runs": {}})
+    assert {"gan, generator", "gan, discriminator"} <= set(texts(plots.gradient(summary(table), table)))

@@ -133,7 +133,7 @@ def test_every_tag_is_closed_and_every_link_leads_somewhere_on_the_page(html):
 
 
 def test_the_page_fetches_nothing(html):
-    assert not re.search(r"(src|href)=\"(?!#)|url\((?!#)|@import|<script|<link|<img", html)
+    assert not re.search(r"(src|href)=\"(?!#|data:image/png)|url\((?!#)|@import|<script|<link|<img", html)
 
 
 def test_the_page_opens_with_a_sentence_a_line_and_says_that_it_is_no_test(html):
@@ -178,3 +178,44 @@ def test_names_from_records_cannot_break_the_page(make_record):
     assert Outline(html).open == []
     assert "<study>" not in html
     assert "d<e>" not in html
+
+
+@pytest.fixture(scope="session")
+def seen(gallery, artifacts) -> str:
+    few = [record for record in gallery if record["seed"] < 2 and record["depth"] in (1, 8)]
+    return page(few, EMPTY, study="s", cards={}, provenance={}, artifacts=artifacts)
+
+
+def test_the_page_shows_what_networks_make_beside_their_scores(seen):
+    assert Outline(seen).open == []
+    assert not re.search(r"(src|href)=\"(?!#|data:image/png)|url\((?!#)|@import|<script|<link|<img", seen)
+    headings = [name for name in re.findall(r"<h3>(.*?)</h3>", seen) if "<" not in name]
+    once = ("Samples", "Reconstructions", "Latent plane", "Written text")
+    assert {name: headings.count(name) for name in once} == dict.fromkeys(once, 1)
+    assert headings.count("Gradient at every layer") == 4
+    assert "def &lt;depth&gt; 8 &amp; seed 0:" in seen
+    assert "What distinguishes cnn-plain from cnn on digits: residual" in seen
+    assert '<section id="language_modelling">\n<h2>Language modelling</h2>' in seen
+
+
+def test_galleries_are_files_of_the_comparison(gallery, artifacts):
+    makers = ("gan", "autoencoder", "transformer")
+    few = [
+        record
+        for record in gallery
+        if record["model"] in makers and record["depth"] == 1 and record["seed"] == 0
+    ]
+    files = comparison(few, EMPTY, artifacts)
+    own = {name for name in files if not re.search(r"csv|json|score|curves|gap|gradient|layers", name)}
+    assert own == {
+        "figures/generation-samples.svg",
+        "figures/reconstruction-reconstructions.svg",
+        "figures/reconstruction-latent.svg",
+        "tables/generation.md",
+        "tables/language_modelling.md",
+        "tables/language_modelling-texts.md",
+        "tables/reconstruction.md",
+    }
+    assert {name for name in files if "layers" in name} == {
+        f"figures/{record['task']}-layers.svg" for record in few
+    }

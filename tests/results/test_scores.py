@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 from howdeep.errors import UserError
+from howdeep.results.histories import curves
 from howdeep.results.scores import csv as to_csv
-from howdeep.results.scores import curves, known, metrics, scores, select, summary
+from howdeep.results.scores import known, metrics, scores, select, summary
 from howdeep.results.statistics import mean_interval
+from howdeep.results.wording import parts
 
 
 @pytest.fixture(scope="session")
@@ -102,14 +104,26 @@ def test_a_line_is_named_by_its_architecture_and_by_what_is_matched(make_record)
     assert summary(scores(records, {"runs": {}}))["name"].tolist() == ["mlp, equal parameters", "mlp"]
 
 
-def test_a_curve_is_the_mean_over_the_finished_runs_that_came_so_far(make_record):
-    short, long = (make_record("digits", "mlp", 1, seed) for seed in (0, 1))
-    short["epochs"] = short["epochs"][:2]
-    short["best_epoch"] = 1
-    table = curves([short, long, make_record("digits", "mlp", 1, 2, diverged=True)])
-    assert table["runs"].tolist() == [2, 2] + [1] * 18
-    both = [record["epochs"][1]["val/loss"] for record in (short, long)]
-    assert table["val_loss"].tolist()[1:3] == pytest.approx([np.mean(both), long["epochs"][2]["val/loss"]])
+def test_an_entry_of_an_architecture_stands_beside_the_other_under_a_name_of_its_own(make_record):
+    entries = ["digits-cnn-plain", "digits-cnn", "digits-mlp"]
+    records = [make_record("digits", entry.split("-")[1], 1, 0, entry=entry) for entry in entries]
+    assert summary(scores(records, {"runs": {}}))["name"].tolist() == ["cnn", "cnn-plain", "mlp"]
+
+
+def test_networks_trained_against_each_other_have_a_gradient_ratio_each(make_record):
+    records = [make_record("digits", "gan", 4, seed) for seed in (0, 1)]
+    for record, ratio in zip(records, (2.0, 8.0), strict=True):
+        record["epochs"][-1]["gradient/generator_ratio"] = ratio
+    table = scores([*records, make_record("digits", "mlp", 1, 0)], {"runs": {}})
+    cells = summary(table)
+    gan = select(cells, model="gan").iloc[0]
+    assert gan["gradient_ratio_generator"] == pytest.approx(4)
+    assert np.isnan(gan["gradient_ratio"])
+    assert parts(select(cells, model="gan")) == {
+        "discriminator": "gradient_ratio_discriminator",
+        "generator": "gradient_ratio_generator",
+    }
+    assert parts(select(cells, model="mlp")) == {"": "gradient_ratio"}
 
 
 def test_a_study_in_which_all_diverged_still_has_its_tables(make_record):

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from howdeep.results import tables
+from howdeep.results.protocol import settings
 from howdeep.results.scores import scores, select, summary
-from howdeep.results.wording import amount, finding, number
+from howdeep.results.wording import amount, differences, finding, number
 
 
 def line(*cells, better="higher"):
@@ -111,4 +112,29 @@ def test_seconds_stand_in_the_table_only_where_somebody_measured_them(records, t
     cells = select(summary(scores(records, test_scores)), task="forecasting")
     [block] = tables.blocks(cells, {("sunspots-lstm", 1, "width"): 1.26})
     assert [row[-1] for row in block.rows] == ["1.3", "\N{EN DASH}", "\N{EN DASH}", "\N{EN DASH}"]
-    assert len(block.rows[0]) == len(tables.columns("mae", seconds=True)) == len(tables.columns("mae")) + 1
+    assert len(block.rows[0]) == len(tables.columns(cells, seconds=True)) == len(tables.columns(cells)) + 1
+
+
+def test_what_distinguishes_entries_of_an_architecture_is_told_once_for_those_that_differ_alike(make_record):
+    records = [
+        make_record(
+            "digits", model, 1, 0, entry=f"digits-{model}{end}", config={"model": {"residual": not end}}
+        )
+        for model in ("cnn", "mlp")
+        for end in ("", "-plain")
+    ]
+    cells = summary(scores(records, {"runs": {}}))
+    assert differences(cells, settings(records)) == [
+        "What distinguishes cnn-plain from cnn on digits and mlp-plain from mlp on digits: "
+        "model.residual False instead of True."
+    ]
+    assert differences(cells.iloc[:1], settings(records)) == []
+
+
+def test_a_task_with_two_networks_has_a_column_for_each_gradient_ratio(make_record):
+    cells = summary(scores([make_record("digits", "gan", 1, 0)], {"runs": {}}))
+    assert [name for name in tables.columns(cells) if "ratio" in name] == [
+        "gradient ratio, discriminator", "gradient ratio, generator",
+    ]  # fmt: skip
+    [block] = tables.blocks(cells)
+    assert len(block.rows[0]) == len(tables.columns(cells))

@@ -3,8 +3,9 @@
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from matplotlib import colormaps, style
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
+T = TypeVar("T")
 INK, FAINT = "#24292f", "#8b949d"
 # Okabe and Ito's colours, which the colour-blind can tell apart, and lighter ones of the same hue for the dark.
 SERIES = {
@@ -27,6 +29,7 @@ SERIES = {
     "#5f6b76": "#b4bec8",
 }
 MARKERS = "os^Dv<P"
+DASHES = ["-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.5, 1, 1.5))]
 VIRIDIS = colormaps["viridis"]
 STEPS = 24
 # Depth is an order: the deeper, the stronger against the page, in the light and in the dark.
@@ -36,6 +39,7 @@ DARK = {INK: "#e6edf3", FAINT: "#7d8590", **SERIES, **DEPTH}
 PAPER = {"light": "#ffffff", "dark": "#0d1117"}
 PANEL = (3.9, 3.0)  # inches; one of them fills a phone
 LEGEND_ROW = 0.17
+NOTE = 0.25
 STYLE = {
     "svg.fonttype": "none",  # text stays text: searched, read aloud, and half the size
     "svg.hashsalt": "howdeep",  # else the ids are random
@@ -76,6 +80,51 @@ def panels(titles: Sequence[str], note: str, legend_rows: int = 0) -> tuple[Figu
     return figure, axes[: len(titles)]
 
 
+class Board(NamedTuple):
+    """A titled part of a figure that holds several small axes, placed in inches from its lower left corner.
+
+    Placed by hand: matplotlib takes ten times as long to find out what is known beforehand.
+    """
+
+    figure: Figure
+    left: float
+    bottom: float
+
+    def axes(self, left: float, bottom: float, width: float, height: float, **options: Any) -> Axes:
+        across, up = self.figure.get_size_inches()
+        place = (self.left + left) / across, (self.bottom + bottom) / up, width / across, height / up
+        axis = self.figure.add_axes(place, **options)
+        axis.tick_params(length=3, color=FAINT, labelsize=8)
+        return axis
+
+
+def boards(titles: Sequence[str], note: str, height: float) -> tuple[Figure, list[Board]]:
+    """A figure with a board for each title, at most three side by side, `height` inches each, a note below them.
+
+    The title takes the uppermost 0.3 inches of a board, which is as wide as a panel.
+    """
+    columns = min(3, len(titles))
+    rows = math.ceil(len(titles) / columns)
+    across, up = PANEL[0] * columns, height * rows + NOTE
+    figure = Figure(figsize=(across, up))
+    FigureCanvasSVG(figure)
+    found = []
+    for rank, title in enumerate(titles):
+        board = Board(figure, PANEL[0] * (rank % columns), up - height * (rank // columns + 1))
+        place = (board.left + 0.06) / across, (board.bottom + height - 0.08) / up
+        figure.text(*place, title, va="top", fontsize=10.5, fontweight="bold")
+        found.append(board)
+    figure.text(0.5, 0.08 / up, note, ha="center", fontsize=8)
+    return figure, found
+
+
+def spread(values: Sequence[T], most: int) -> list[T]:
+    """At most `most` of the values, evenly chosen, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
+
+
 def head(axis: Axes, title: str, below: Sequence[str] = ()) -> None:
     """A bold title over a panel, and small lines between the two."""
     axis.set_title(title, loc="left", fontsize=10.5, fontweight="bold", pad=6 + 10.5 * len(below))
@@ -110,7 +159,7 @@ def svg(figure: Figure, alt: str) -> str:
 
 def _style(text: str) -> str:
     rules = "".join(
-        f'.howdeep-figure [style*="{part}: {light}"]{{{part}:{dark}!important}}'
+        f'[style*="{part}: {light}"]{{{part}:{dark}!important}}'  # no ancestor: markers are drawn outside the tree
         for light, dark in DARK.items()
         for part in ("stroke", "fill")
         if f"{part}: {light}" in text
@@ -119,6 +168,34 @@ def _style(text: str) -> str:
         f"<style>.howdeep-figure{{background:{PAPER['light']}}}@media (prefers-color-scheme:dark)"
         f"{{.howdeep-figure{{background:{PAPER['dark']}}}{rules}}}</style>"
     )
+
+
+class Look(NamedTuple):
+    """How one of several lines is told from the others: colour, marker, dashes, a small shift along the axis."""
+
+    colour: str
+    style: dict[str, Any]
+    shift: float
+
+    def x(self, depth: Any) -> Any:
+        return depth * self.shift
+
+
+def looks(models: Sequence[str]) -> list[Look]:
+    """A look for each line of a panel, given their architectures.
+
+    Lines of one architecture share its colour, the second and further ones dashed with hollow markers: plain
+    beside normalised. Where there is one architecture only, colours are free to tell its lines apart as well.
+    """
+    kinds = list(dict.fromkeys(models))
+    found = []
+    for rank, model in enumerate(models):
+        hue, variant = kinds.index(model) if len(kinds) > 1 else rank, models[:rank].count(model)
+        style = {"marker": MARKERS[hue % len(MARKERS)], "linestyle": DASHES[variant % len(DASHES)]}
+        hollow = {"markerfacecolor": "none"} if variant else {}
+        shift = 2 ** (0.07 * (rank - (len(models) - 1) / 2))
+        found.append(Look(list(SERIES)[hue % len(SERIES)], style | hollow, shift))
+    return found
 
 
 def depth_colours(depths: Sequence[int]) -> dict[int, str]:
@@ -141,8 +218,13 @@ def depth_axis(axis: Axes, depths: Sequence[int]) -> None:
     axis.set_xlabel("depth")
 
 
-def log_values(axis: Axes) -> None:
-    """A logarithmic y axis with plain numbers: matplotlib's own are powers of ten, set as formulas."""
+def log_values(axis: Axes, values: Iterable[float]) -> None:
+    """A logarithmic y axis with plain numbers: matplotlib's own are powers of ten, set as formulas.
+
+    Linear if any of the values that it shows is not above zero, such as the loss of a critic.
+    """
+    if not all(value > 0 for value in values if not math.isnan(value)):
+        return
     axis.set_yscale("log")
     low, high = axis.get_ylim()
     steps = (1, 2, 5) if high > 8 * low else (1, 1.5, 2, 3, 4, 5, 7)

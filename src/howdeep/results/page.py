@@ -9,10 +9,12 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from howdeep.results import plots, tables, wording
+from howdeep.results import galleries, heatmaps, plots, tables, wording
 from howdeep.results.figure import PAPER
+from howdeep.results.galleries import NONE, Artifacts
+from howdeep.results.histories import curves, gradients
 from howdeep.results.protocol import card_facts, settings
-from howdeep.results.scores import baselines_of, curves, rows_of, scores, select, summary
+from howdeep.results.scores import baselines_of, rows_of, scores, select, summary
 from howdeep.results.wording import listing, number
 
 Content = Mapping[str, Any]
@@ -25,11 +27,13 @@ def page(
     study: str,
     cards: Mapping[str, Content],
     provenance: Mapping[str, Content],
+    artifacts: Artifacts = NONE,
 ) -> str:
     """The whole page as text; see `build_report`."""
-    runs, epochs = scores(records, test), curves(records)
+    runs, epochs, flows = scores(records, test), curves(records), gradients(records)
     cells = summary(runs)
     baselines, seconds = test["baselines"], _seconds(runs, provenance)
+    told = settings(records)
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -40,14 +44,15 @@ def page(
         study=study,
         paper=PAPER,
         facts=_facts(cells),
-        findings=[wording.finding(*line) for line in wording.series(cells)],
         tasks=[
-            _task(task, select(cells, task=task), runs, epochs, baselines, seconds)
+            _task(select(cells, task=task), runs, epochs, baselines, seconds)
+            | _inside(select(cells, task=task), runs, flows, artifacts)
+            | {"differences": wording.differences(select(cells, task=task), told)}
             for task in sorted(set(cells["task"]))
         ],
         failures=_failures(records),
         cards=[card_facts(name, cards.get(name)) for name in sorted(set(cells["data"]))],
-        settings=settings(records),
+        settings=told,
         seeds=listing(sorted(set(runs["seed"]))),
         versions=_versions(runs, provenance),
     )
@@ -64,26 +69,45 @@ def _facts(cells: pd.DataFrame) -> dict[str, Any]:
 
 
 def _task(
-    task: str, cells: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame, baselines: Content, seconds: Any
+    cells: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame, baselines: Content, seconds: Any
 ) -> dict[str, Any]:
     """One task: its pictures, a panel each so that they wrap on a phone, its table and its baselines."""
     score, data = cells["score"].iloc[0], [select(cells, data=name) for name in sorted(set(cells["data"]))]
     lines = [rows for _, _, rows in wording.series(cells)]
     return {
-        "name": task,
-        "score": score,
+        "id": cells["task"].iloc[0],
+        "name": wording.spoken(cells["task"].iloc[0]),
+        "findings": [wording.finding(*line) for line in wording.series(cells)],
+        "score": wording.spoken(score),
         "better": "higher" if cells["higher_is_better"].iloc[0] else "lower",
         "scores": [Markup(plots.score(of, runs, baselines)) for of in data],
         "curves": [Markup(plots.curves(rows, epochs)) for rows in lines],
         "gaps": [Markup(plots.gap(of, runs)) for of in data],
         "gradients": [Markup(plots.gradient(of, runs)) for of in data],
-        "columns": tables.columns(score, seconds=seconds is not None),
+        "columns": tables.columns(cells, seconds=seconds is not None),
         "blocks": tables.blocks(cells, seconds),
         "baselines": [
             [name, method, number(val), number(held_out)]
             for name in sorted(set(cells["data"]))
             for method, (val, held_out) in baselines_of(baselines, name, score).items()
         ],
+    }
+
+
+def _inside(
+    cells: pd.DataFrame, runs: pd.DataFrame, flows: pd.DataFrame, artifacts: Artifacts
+) -> dict[str, Any]:
+    """What goes on in the networks of a task, and what they make: pictures and texts, an architecture each."""
+    lines = [rows for _, _, rows in wording.series(cells)]
+    made = [(line, galleries.drawn([line])) for line in galleries.shown(cells, runs, artifacts)]
+    return {
+        "layers": [Markup(picture) for rows in lines if (picture := heatmaps.layers(rows, flows))],
+        "galleries": {
+            name: pictures
+            for name in (*galleries.IMAGES, "latent")
+            if (pictures := [Markup(drawn[name]) for _, drawn in made if name in drawn])
+        },
+        "texts": galleries.texts([line for line, _ in made]),
     }
 
 

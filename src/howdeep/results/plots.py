@@ -1,53 +1,61 @@
-"""The four pictures of a task, each from tables to SVG text: score, loss curves, overfitting gap, gradient ratio.
+"""Four pictures of a task, each from tables to SVG text: score, loss curves, overfitting gap, gradient ratio.
 
 A panel a data set: scores of different data sets do not share an axis, and neither do those of different tasks.
 Each function draws whatever rows it is given, so that the report can ask for a single panel.
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from howdeep.results import wording
 from howdeep.results.figure import (
     FAINT,
-    MARKERS,
-    SERIES,
+    Look,
     depth_axis,
     depth_colours,
     head,
     legend,
     log_values,
+    looks,
     panels,
     styled,
     svg,
 )
-from howdeep.results.scores import baselines_of, cells_of, rows_of, select
+from howdeep.results.scores import baselines_of, cells_of, known, rows_of, select
 from howdeep.results.wording import brackets, estimate, number
 
-Lines = list[tuple[str, pd.DataFrame]]  # (name, the rows of `summary` of one architecture on a data set)
-
 DASHED = (0, (3, 1.5))
-LEGEND_COLUMNS = 3  # of names; more would not fit on a phone
+WIDE = 20  # a score's largest value over its smallest, from which a linear axis hides the small ones
+
+
+class Line(NamedTuple):
+    """One line of a panel: the rows of `summary` of one architecture on a data set, and the column it shows."""
+
+    name: str
+    rows: pd.DataFrame
+    column: str
 
 
 @styled
 def score(cells: pd.DataFrame, runs: pd.DataFrame, baselines: Mapping[str, Any]) -> str:
     """Validation score against depth: means with 95 % intervals, single runs as dots, baselines as lines."""
     name, better = cells["score"].iloc[0], "higher" if cells["higher_is_better"].iloc[0] else "lower"
-    data = _by_data(cells)
-    note = "mean with 95 % interval, dots: single runs"
-    figure, axes = panels([_title(*item) for item in data.items()], note, _names(data))
+    data = _by_data(cells, "val_score")
+    figure, axes = _panels(data, "mean with 95 % interval, dots: single runs")
     for axis, (data_name, lines) in zip(axes, data.items(), strict=True):
         _score_lines(axis, lines, runs)
+        _widen(axis, np.concatenate([known(cells_of(runs, line.rows), "val_score") for line in lines]))
         methods = baselines_of(baselines, data_name, name)
         _baselines(axis, _title(data_name, lines), {method: val for method, (val, _) in methods.items()})
-        axis.set_ylabel(f"validation {name}\n({better} is better)")
+        axis.set_ylabel(f"validation {wording.spoken(name)}\n({better} is better)")
         _finish(axis, lines)
-    return svg(figure, _alt(f"Mean validation {name}", cells, "val_score"))
+    return svg(figure, _alt(f"Mean validation {wording.spoken(name)}", data))
 
 
 @styled
@@ -57,12 +65,13 @@ def curves(cells: pd.DataFrame, epochs: pd.DataFrame) -> str:
     titles = [f"{data}, {name}" for data, name, _ in lines]
     figure, axes = panels(titles, "means over the seeds; solid: validation, dashed: training")
     for axis, (_, _, rows) in zip(axes, lines, strict=True):
+        of_line = cells_of(epochs, rows)
         for rank, (depth, colour) in enumerate(depth_colours(rows["depth"].tolist()).items()):
-            curve = select(cells_of(epochs, rows), depth=depth)
+            curve = select(of_line, depth=depth)
             label = str(depth) if rank else f"depth {depth}"
             axis.plot(curve["epoch"] + 1, curve["val_loss"], color=colour, label=label)
             axis.plot(curve["epoch"] + 1, curve["train_loss"], color=colour, linestyle=DASHED, linewidth=1.1)
-        log_values(axis)
+        log_values(axis, [*of_line["val_loss"], *of_line["train_loss"]])
         axis.set_xlabel("epoch")
         axis.set_ylabel("loss")
         legend(axis, columns=8)
@@ -71,85 +80,80 @@ def curves(cells: pd.DataFrame, epochs: pd.DataFrame) -> str:
 
 @styled
 def gap(cells: pd.DataFrame, runs: pd.DataFrame) -> str:
-    """Validation minus training loss against depth: with the best weights, and dashed with the last ones."""
-    data = _by_data(cells)
-    note = "means; solid, dots: best epoch, dashed: last epoch"
-    figure, axes = panels([_title(*item) for item in data.items()], note, _names(data))
+    """Validation minus training loss against depth, at the best epoch; a stem leads to the gap at the last one."""
+    data = _by_data(cells, "gap_loss")
+    figure, axes = _panels(data, "mean at the best epoch, dots: runs, stem: to the last epoch")
     for axis, lines in zip(axes, data.values(), strict=True):
         axis.axhline(0, color=FAINT, linewidth=0.8)
-        for look, (name, rows) in zip(_looks(lines), lines, strict=True):
-            _dots(axis, look, cells_of(runs, rows), "gap_loss")
-            _line(axis, look, rows, "gap_loss", name)
-            axis.plot(look.x(rows["depth"]), rows["gap_loss_last"], color=look.colour, linestyle=DASHED)
+        for look, line in zip(_looks(lines), lines, strict=True):
+            _draw(axis, look, line, runs)
+            x, last = look.x(line.rows["depth"]), line.rows["gap_loss_last"]
+            axis.vlines(x, line.rows["gap_loss"], last, color=look.colour, linewidth=1.1)
+            axis.plot(x, last, "_", color=look.colour, markersize=9)
         axis.set_ylabel("validation - training loss")
         _finish(axis, lines)
-    return svg(figure, _alt("Mean overfitting gap in loss", cells, "gap_loss"))
+    return svg(figure, _alt("Mean overfitting gap in loss", data))
 
 
 @styled
 def gradient(cells: pd.DataFrame, runs: pd.DataFrame) -> str:
-    """Gradient norm at the first hidden layer over that at the last, against depth."""
-    data = _by_data(cells)
-    note = "geometric mean at the end of training, dots: single runs"
-    figure, axes = panels([_title(*item) for item in data.items()], note, _names(data))
+    """Gradient norm at the first hidden layer over that at the last, against depth; a line for each network."""
+    data = {
+        name: [
+            Line(wording.joined(line.name, part), line.rows, column)
+            for line in lines
+            for part, column in wording.parts(line.rows).items()
+        ]
+        for name, lines in _by_data(cells, "").items()
+    }
+    figure, axes = _panels(data, "geometric mean at the end of training, dots: single runs")
     for axis, lines in zip(axes, data.values(), strict=True):
         axis.axhline(1, color=FAINT, linewidth=0.8)
-        for look, (name, rows) in zip(_looks(lines), lines, strict=True):
-            _dots(axis, look, cells_of(runs, rows), "gradient_ratio")
-            _line(axis, look, rows, "gradient_ratio", name)
-        log_values(axis)
+        for look, line in zip(_looks(lines), lines, strict=True):
+            _draw(axis, look, line, runs)
+        log_values(axis, [ratio for line in lines for ratio in cells_of(runs, line.rows)[line.column]])
         axis.set_ylabel("first / last gradient norm")
         _finish(axis, lines)
-    return svg(figure, _alt("Geometric mean of the gradient ratio", cells, "gradient_ratio"))
+    return svg(figure, _alt("Geometric mean of the gradient ratio", data))
 
 
-class _Look:
-    """How one of several lines is told from the others: colour, marker and a small shift along the axis."""
-
-    def __init__(self, rank: int, of: int) -> None:
-        self.colour = list(SERIES)[rank % len(SERIES)]
-        self.marker = MARKERS[rank % len(MARKERS)]
-        self.shift = 2 ** (0.07 * (rank - (of - 1) / 2))
-
-    def x(self, depth: Any) -> Any:
-        return depth * self.shift
-
-
-def _looks(lines: Lines) -> list[_Look]:
-    return [_Look(rank, len(lines)) for rank in range(len(lines))]
-
-
-def _by_data(cells: pd.DataFrame) -> dict[str, Lines]:
-    data: dict[str, Lines] = {}
+def _by_data(cells: pd.DataFrame, column: str) -> dict[str, list[Line]]:
+    data: dict[str, list[Line]] = {}
     for name, line, rows in wording.series(cells):
-        data.setdefault(name, []).append((line, rows))
+        data.setdefault(name, []).append(Line(line, rows, column))
     return data
 
 
-def _names(data: dict[str, Lines]) -> int:
-    """How many rows of names the legends need."""
-    most = max(len(lines) for lines in data.values())
-    return math.ceil(most / LEGEND_COLUMNS) if most > 1 else 0
+def _panels(data: Mapping[str, Sequence[Line]], note: str) -> tuple[Figure, list[Axes]]:
+    """A panel a data set, with as much more room as the longest legend needs."""
+    rows = max(math.ceil(len(lines) / _columns(lines)) if len(lines) > 1 else 0 for lines in data.values())
+    return panels([_title(*item) for item in data.items()], note, rows)
 
 
-def _title(data: str, lines: Lines) -> str:
-    return f"{data}, {lines[0][0]}" if len(lines) == 1 else data
+def _columns(lines: Sequence[Line]) -> int:
+    """How many names stand side by side in a legend: more would not fit on a phone."""
+    return 3 if max(len(line.name) for line in lines) < 12 else 2
 
 
-def _score_lines(axis: Axes, lines: Lines, runs: pd.DataFrame) -> None:
-    for look, (name, rows) in zip(_looks(lines), lines, strict=True):
-        _dots(axis, look, cells_of(runs, rows), "val_score")
-        known = rows[rows["val_score_low"].notna()]  # a single run has a mean without an interval
-        axis.vlines(
-            look.x(known["depth"]), known["val_score_low"], known["val_score_high"], color=look.colour
-        )
-        _line(axis, look, rows, "val_score", name)
-        for cell in rows_of(rows):
+def _title(data: str, lines: Sequence[Line]) -> str:
+    return f"{data}, {lines[0].name}" if len(lines) == 1 else data
+
+
+def _looks(lines: Sequence[Line]) -> list[Look]:
+    return looks([line.rows["model"].iloc[0] for line in lines])
+
+
+def _score_lines(axis: Axes, lines: Sequence[Line], runs: pd.DataFrame) -> None:
+    for look, line in zip(_looks(lines), lines, strict=True):
+        rows = line.rows[line.rows["val_score_low"].notna()]  # a single run has a mean without an interval
+        axis.vlines(look.x(rows["depth"]), rows["val_score_low"], rows["val_score_high"], color=look.colour)
+        _draw(axis, look, line, runs)
+        for cell in rows_of(line.rows):
             if cell["diverged"]:
                 _failed(axis, look, cell)
 
 
-def _failed(axis: Axes, look: _Look, cell: Mapping[str, Any]) -> None:
+def _failed(axis: Axes, look: Look, cell: Mapping[str, Any]) -> None:
     """At the foot of the panel, how many runs of a cell its mean does not hold."""
     place = (look.x(cell["depth"]), 0.02)
     said = f"{cell['diverged']} of {cell['runs']}\ndiverged"
@@ -158,15 +162,24 @@ def _failed(axis: Axes, look: _Look, cell: Mapping[str, Any]) -> None:
     )
 
 
-def _line(axis: Axes, look: _Look, rows: pd.DataFrame, column: str, name: str) -> None:
-    x = look.x(rows["depth"])
-    axis.plot(x, rows[column], look.marker, color=look.colour, linestyle="-", label=name)
-
-
-def _dots(axis: Axes, look: _Look, runs: pd.DataFrame, name: str) -> None:
-    finished = select(runs, state="finished")
+def _draw(axis: Axes, look: Look, line: Line, runs: pd.DataFrame) -> None:
+    """The means as a line, and beside each of them a dot a run."""
+    finished = select(cells_of(runs, line.rows), state="finished")
     beside = look.x(finished["depth"]) * 0.955  # or the interval would cover them
-    axis.plot(beside, finished[name], "o", color=look.colour, markersize=3.2, alpha=0.45, markeredgewidth=0)
+    axis.plot(
+        beside, finished[line.column], "o", color=look.colour, markersize=3.2, alpha=0.45, markeredgewidth=0
+    )
+    x = look.x(line.rows["depth"])
+    axis.plot(x, line.rows[line.column], color=look.colour, label=line.name, **look.style)
+
+
+def _widen(axis: Axes, values: np.ndarray) -> None:
+    """A logarithmic axis where one collapse would press everything else onto the floor of a linear one."""
+    if values.size and values.min() > 0 and values.max() > WIDE * values.min():
+        axis.set_ylim(
+            values.min() / 1.3, values.max() * 1.3
+        )  # intervals know no bounds, and may reach below 0
+        log_values(axis, values)
 
 
 def _baselines(axis: Axes, title: str, methods: Mapping[str, float]) -> None:
@@ -175,30 +188,32 @@ def _baselines(axis: Axes, title: str, methods: Mapping[str, float]) -> None:
     The names stand below the title, where no line can cross them.
     """
     low, high = axis.get_ylim()
-    room = 0.6 * (high - low)
+    margin = 0 if axis.get_yscale() == "log" else 0.6 * (high - low)
     places: dict[str, list[str]] = {}
     for method, value in methods.items():
-        place = "below" if value < low - room else "above" if value > high + room else "dotted"
+        place = "below" if value < low - margin else "above" if value > high + margin else "dotted"
         places.setdefault(place, []).append(f"{method} {number(value)}")
         if place == "dotted":
             axis.axhline(value, color=FAINT, linewidth=1.2, linestyle=(0, (1, 1.5)))
     head(axis, title, [f"{place}: {', '.join(places[place])}" for place in sorted(places, reverse=True)])
 
 
-def _finish(axis: Axes, lines: Lines) -> None:
-    depth_axis(axis, sorted({int(depth) for _, rows in lines for depth in rows["depth"]}))
+def _finish(axis: Axes, lines: Sequence[Line]) -> None:
+    depth_axis(axis, sorted({int(depth) for line in lines for depth in line.rows["depth"]}))
     if len(lines) > 1:
-        legend(axis, columns=LEGEND_COLUMNS)
+        legend(axis, columns=_columns(lines))
 
 
-def _alt(what: str, cells: pd.DataFrame, name: str) -> str:
+def _alt(what: str, data: Mapping[str, Sequence[Line]]) -> str:
     """The picture in words: every mean that it shows."""
-    told = []
-    for data, line, rows in wording.series(cells):
-        means = [
-            f"depth {cell['depth']}: {number(cell[name])}"
-            + (f" {brackets(estimate(cell, name))}" if f"{name}_low" in cell else "")
-            for cell in rows_of(rows)
-        ]
-        told.append(f"{data}, {line}: {'; '.join(means)}")
+    told = [f"{name}, {line.name}: {_means(line)}" for name, lines in data.items() for line in lines]
     return f"{what} against depth. {'. '.join(told)}."
+
+
+def _means(line: Line) -> str:
+    column = line.column
+    return "; ".join(
+        f"depth {cell['depth']}: {number(cell[column])}"
+        + (f" {brackets(estimate(cell, column))}" if f"{column}_low" in cell else "")
+        for cell in rows_of(line.rows)
+    )

@@ -7,7 +7,8 @@ from typing import Any
 _LEFT_OUT = (
     *("seed", "model.depth", "model.in_shape", "model.out_features"),
     *("data.name", "data.sources", "data.mirror", "data.licence", "data.homepage"),
-    *("data.out_features", "data.examples.in_shape"),
+    *("data.out_features", "data.examples.in_shape", "data.vocabulary", "data.every_step"),
+    *("model.vocabulary", "model.every_step"),
 )
 
 

@@ -8,29 +8,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from howdeep.results import plots, tables
+from howdeep.results import galleries, heatmaps, plots, tables
+from howdeep.results.galleries import NONE, Artifacts
+from howdeep.results.histories import curves, gradients
 from howdeep.results.page import page
-from howdeep.results.scores import csv, curves, metrics, scores, select, summary
+from howdeep.results.scores import csv, metrics, scores, select, summary
 
 Records = Sequence[Mapping[str, Any]]
 FOLDERS = ("tables", "figures")
 
 
-def compare(records: Records, test: Mapping[str, Any], *, folder: Path) -> None:
+def compare(records: Records, test: Mapping[str, Any], *, folder: Path, artifacts: Artifacts = NONE) -> None:
     """Writes the tables and figures of a study into `folder`; the same records give the same bytes.
 
     scores.csv (a row a run), summary.csv (a row a cell), curves.csv (a row an epoch of a cell), metrics.json,
-    tables/<task>.md and figures/<task>-{score,curves,gap,gradient}.svg. Everything is made before the first file
-    is written; files are written aside and renamed; files of tasks that left the study are removed.
+    tables/<task>.md and figures/<task>-{score,curves,gap,gradient,layers}.svg; of tasks that leave something to show,
+    figures/<task>-{samples,reconstructions,latent}.svg and tables/<task>-texts.md. Everything is made before the first
+    file is written; files are written aside and renamed; files of tasks that left the study are removed.
 
     Args:
         records: the content of each record.json of the study.
         test: the content of results/test.json.
+        artifacts: what runs left to show, by run key and name; see `galleries`.
 
     Raises:
         UserError: there is no record, or the test scores lack a finished run.
     """
-    files = comparison(records, test)
+    files = comparison(records, test, artifacts)
     for name in FOLDERS:
         with _aside(folder / name) as aside:
             aside.mkdir(parents=True)
@@ -40,9 +44,9 @@ def compare(records: Records, test: Mapping[str, Any], *, folder: Path) -> None:
         write(folder / path, files[path])
 
 
-def comparison(records: Records, test: Mapping[str, Any]) -> dict[str, str]:
+def comparison(records: Records, test: Mapping[str, Any], artifacts: Artifacts = NONE) -> dict[str, str]:
     """What `compare` writes: the text of each file by its path inside results/."""
-    runs, epochs = scores(records, test), curves(records)
+    runs, epochs, flows = scores(records, test), curves(records), gradients(records)
     cells = summary(runs)
     files = {
         "scores.csv": csv(runs),
@@ -57,7 +61,11 @@ def comparison(records: Records, test: Mapping[str, Any]) -> dict[str, str]:
         files[f"figures/{task}-curves.svg"] = plots.curves(of_task, epochs)
         files[f"figures/{task}-gap.svg"] = plots.gap(of_task, runs)
         files[f"figures/{task}-gradient.svg"] = plots.gradient(of_task, runs)
-    return files
+        files[f"figures/{task}-layers.svg"] = heatmaps.layers(of_task, flows)
+        shown = galleries.shown(of_task, runs, artifacts)
+        files |= {f"figures/{task}-{name}.svg": svg for name, svg in galleries.drawn(shown).items()}
+        files[f"tables/{task}-texts.md"] = galleries.markdown(shown)
+    return {path: text for path, text in files.items() if text}
 
 
 def build_report(
@@ -68,6 +76,7 @@ def build_report(
     cards: Mapping[str, Mapping[str, Any]],
     provenance: Mapping[str, Mapping[str, Any]],
     path: Path,
+    artifacts: Artifacts = NONE,
 ) -> None:
     """Writes the report as one page that needs no other file and no network.
 
@@ -78,11 +87,13 @@ def build_report(
         cards: the data cards by data set; a data set without one is told as such.
         provenance: the content of provenance/<key>.json by run key, where there is one: adds seconds and versions.
         path: usually reports/index.html.
+        artifacts: what runs left to show, by run key and name; see `galleries`.
 
     Raises:
         UserError: there is no record, or the test scores lack a finished run.
     """
-    write(path, page(records, test, study=study, cards=cards, provenance=provenance))
+    html = page(records, test, study=study, cards=cards, provenance=provenance, artifacts=artifacts)
+    write(path, html)
 
 
 def write(path: Path, text: str) -> None:

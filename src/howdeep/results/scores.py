@@ -1,4 +1,4 @@
-"""The tables of a study: a row a run, a row a cell, a row an epoch of a cell. Pure functions of records."""
+"""The tables of a study: a row a run, a row a cell. Pure functions of records."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,14 +9,16 @@ import pandas as pd
 from howdeep.errors import UserError
 from howdeep.results.statistics import geometric_mean, mean_interval
 
-# The entry belongs to a cell's name: a study may hold an mlp on digits twice, with different overrides.
-SERIES = ["task", "data", "entry", "model", "matching"]
+# The entry belongs to a cell's name: a study may hold an mlp on digits twice, with different overrides. It comes
+# after the architecture, so that the two stand side by side, `digits-mlp` before `digits-mlp-plain`.
+SERIES = ["task", "data", "model", "entry", "matching"]
 CELL = [*SERIES, "depth"]
 
 _MEASURED = [
     *("train_loss", "val_loss", "val_score", "test_loss", "test_score"),
-    *("gap_loss", "gap_score", "gap_loss_last", "gap_score_last", "gradient_ratio"),
+    *("gap_loss", "gap_score", "gap_loss_last", "gap_score_last"),
 ]
+RATIO = "gradient_ratio"  # of a part of the network: gradient_ratio_generator
 
 
 def scores(records: Sequence[Mapping[str, Any]], test: Mapping[str, Any]) -> pd.DataFrame:
@@ -24,7 +26,8 @@ def scores(records: Sequence[Mapping[str, Any]], test: Mapping[str, Any]) -> pd.
 
     `val_*` are those of the best epoch. `train_loss`, `gap_loss` and `gap_score` were measured in evaluation mode
     with the weights of that epoch, `*_last` with those of the last one. `gradient_ratio` is the last measured:
-    the loss gradient's norm at the first hidden layer over that at the last hidden layer.
+    the loss gradient's norm at the first hidden layer over that at the last hidden layer. Networks that are trained
+    against each other have one each, in columns such as `gradient_ratio_generator`.
 
     Args:
         records: the content of each record.json.
@@ -37,8 +40,12 @@ def scores(records: Sequence[Mapping[str, Any]], test: Mapping[str, Any]) -> pd.
         raise UserError(
             "expected the record of at least one run in runs/, found none: train with `dvc repro`"
         )
-    frame = pd.DataFrame([_row(record, _tested(record, test["runs"])) for record in records])
-    types = {name: float for name in _MEASURED} | {"best_epoch": "Int64"}
+    parts = sorted(
+        {name for record in records for row in record["epochs"] for name in row if _is_ratio(name)}
+    )
+    parts = ["gradient/ratio", *(name for name in parts if name != "gradient/ratio")]
+    frame = pd.DataFrame([_row(record, _tested(record, test["runs"]), parts) for record in records])
+    types = {name: float for name in (*_MEASURED, *ratios(frame))} | {"best_epoch": "Int64"}
     return frame.astype(types).sort_values([*CELL, "seed"], ignore_index=True)
 
 
@@ -53,7 +60,22 @@ def _tested(record: Mapping[str, Any], runs: Mapping[str, Any]) -> Mapping[str, 
     return {}
 
 
-def _row(record: Mapping[str, Any], tested: Mapping[str, float]) -> dict[str, Any]:
+def _is_ratio(name: str) -> bool:
+    return name.startswith("gradient/") and name.endswith("ratio")
+
+
+def _ratio_column(name: str) -> str:
+    """'gradient_ratio_generator' of 'gradient/generator_ratio'."""
+    part = name.removeprefix("gradient/").removesuffix("ratio").removesuffix("_")
+    return f"{RATIO}_{part}" if part else RATIO
+
+
+def ratios(frame: pd.DataFrame) -> list[str]:
+    """The columns of gradient ratios: one, and one more for each part that trains with a loss of its own."""
+    return [name for name in frame.columns if name.startswith(RATIO)]
+
+
+def _row(record: Mapping[str, Any], tested: Mapping[str, float], parts: Sequence[str]) -> dict[str, Any]:
     score, finished = record["score"]["name"], record["state"] == "finished"
     # A run that diverged may have had good epochs, but no score of it may enter a mean.
     best = _best(record) if finished else {}
@@ -77,7 +99,7 @@ def _row(record: Mapping[str, Any], tested: Mapping[str, float]) -> dict[str, An
         "gap_score": gaps["best"].get(score),
         "gap_loss_last": gaps["last"].get("loss"),
         "gap_score_last": gaps["last"].get(score),
-        "gradient_ratio": _last(record, "gradient/ratio"),
+        **{_ratio_column(name): _last(record, name) for name in parts},
         **{name: record["cost"][name] for name in ("parameters", "training_flops")},
     }
 
@@ -111,39 +133,24 @@ def _cell(runs: pd.DataFrame) -> dict[str, Any]:
     row |= {
         name: finished[name].mean() for name in ("gap_loss", "gap_score", "gap_loss_last", "gap_score_last")
     }
-    row["gradient_ratio"] = geometric_mean(known(finished, "gradient_ratio"))
+    row |= {name: geometric_mean(known(finished, name)) for name in ratios(runs)}
     return row | {name: runs[name].iloc[0] for name in ("parameters", "training_flops")}
 
 
 def _names(cells: pd.DataFrame) -> list[str]:
-    """What to call a line: its architecture, or its entry where the data set has several of that architecture."""
+    """What to call a line: its architecture, or its entry where the data set has several of that architecture.
+
+    `digits-cnn-plain` is called `cnn-plain`: the data set is told beside it.
+    """
     entries: dict[tuple[str, str], set[str]] = {}
     for cell in rows_of(cells):
         entries.setdefault((cell["data"], cell["model"]), set()).add(cell["entry"])
-    return [
-        (cell["model"] if len(entries[cell["data"], cell["model"]]) == 1 else cell["entry"])
-        + ("" if cell["matching"] == "width" else f", equal {cell['matching']}")
-        for cell in rows_of(cells)
-    ]
+    return [_name(cell, several=len(entries[cell["data"], cell["model"]]) > 1) for cell in rows_of(cells)]
 
 
-def curves(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """A row an epoch of a cell: means over its finished runs that came so far, and their number `runs`.
-
-    `train_loss` is the running training loss, measured while the weights moved.
-    """
-    rows = [
-        {name: record[name] for name in CELL}
-        | {"epoch": row["epoch"], "train_loss": row["train/loss"], "val_loss": row["val/loss"]}
-        | {"val_score": row[f"val/{record['score']['name']}"]}
-        for record in records
-        if record["state"] == "finished"
-        for row in record["epochs"]
-    ]
-    means = ["train_loss", "val_loss", "val_score"]
-    frame = pd.DataFrame(rows, columns=[*CELL, "epoch", *means]).astype({name: float for name in means})
-    found = {name: (name, "mean") for name in means} | {"runs": ("epoch", "size")}
-    return frame.groupby([*CELL, "epoch"], as_index=False).agg(**found)
+def _name(cell: Mapping[str, Any], *, several: bool) -> str:
+    name: str = cell["entry"].removeprefix(f"{cell['data']}-") if several else cell["model"]
+    return name if cell["matching"] == "width" else f"{name}, equal {cell['matching']}"
 
 
 def metrics(summary: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:

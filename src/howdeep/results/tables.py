@@ -1,6 +1,6 @@
 """The main table: a block a line (an architecture on a data set), a row a depth."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -18,10 +18,12 @@ class Block(NamedTuple):
     rows: list[list[str]]
 
 
-def columns(score: str, *, seconds: bool = False) -> list[str]:
-    """The headings of a task's table."""
-    fixed = ["depth", "runs", f"validation {score}", f"test {score}", "overfitting gap", "gradient ratio"]
-    return [*fixed, "parameters", "training FLOPs", *(["seconds"] if seconds else [])]
+def columns(cells: pd.DataFrame, *, seconds: bool = False) -> list[str]:
+    """The headings of a task's table; a gradient ratio for each part that trains with a loss of its own."""
+    score = wording.spoken(cells["score"].iloc[0])
+    fixed = ["depth", "runs", f"validation {score}", f"test {score}", "overfitting gap"]
+    parts = [wording.joined("gradient ratio", part) for part in wording.parts(cells)]
+    return [*fixed, *parts, "parameters", "training FLOPs", *(["seconds"] if seconds else [])]
 
 
 def blocks(cells: pd.DataFrame, seconds: Mapping[tuple[str, int, str], float] | None = None) -> list[Block]:
@@ -31,20 +33,23 @@ def blocks(cells: pd.DataFrame, seconds: Mapping[tuple[str, int, str], float] | 
         cells: the rows of `summary` that belong to the task.
         seconds: mean seconds of a training by (entry, depth, matching); None leaves the column out.
     """
+    names = list(wording.parts(cells).values())
     return [
-        Block(data, name, [_row(cell, seconds) for cell in rows_of(rows)])
+        Block(data, name, [_row(cell, names, seconds) for cell in rows_of(rows)])
         for data, name, rows in wording.series(cells)
     ]
 
 
-def _row(cell: wording.Cell, seconds: Mapping[tuple[str, int, str], float] | None) -> list[str]:
+def _row(
+    cell: wording.Cell, ratios: Sequence[str], seconds: Mapping[tuple[str, int, str], float] | None
+) -> list[str]:
     finished = cell["runs"] - cell["diverged"]
     texts = [
         str(cell["depth"]),
         str(finished) if finished == cell["runs"] else f"{finished} of {cell['runs']}",
         *(f"{number(cell[s])} {brackets(estimate(cell, s))}".rstrip() for s in ("val_score", "test_score")),
         number(cell["gap_loss"]),
-        number(cell["gradient_ratio"]),
+        *(number(cell[name]) for name in ratios),
         f"{cell['parameters']:,}",
         amount(cell["training_flops"]),
     ]
@@ -56,7 +61,7 @@ def _row(cell: wording.Cell, seconds: Mapping[tuple[str, int, str], float] | Non
 
 def markdown(cells: pd.DataFrame) -> str:
     """The table of a task for a README: data set and architecture stand in the first two columns."""
-    titles = ["data", "model", *columns(cells["score"].iloc[0])]
+    titles = ["data", "model", *columns(cells)]
     lines = [[block.data, block.name, *row] for block in blocks(cells) for row in block.rows]
     rule = ["---", "---", *["---:" for _ in titles[2:]]]
     return "".join(f"| {' | '.join(line)} |\n" for line in [titles, rule, *lines])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from howdeep.results.scores import SERIES, rows_of
+from howdeep.results.scores import RATIO, SERIES, known, ratios, rows_of
 from howdeep.results.statistics import Interval, overlap
 
 Cell = Mapping[str, Any]  # a row of `summary`
@@ -48,6 +48,21 @@ def series(cells: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     return [(rows["data"].iloc[0], rows["name"].iloc[0], rows) for rows in lines]
 
 
+def joined(name: str, part: str) -> str:
+    """'gan, generator', or the name alone where there is one part."""
+    return f"{name}, {part}" if part else name
+
+
+def parts(cells: pd.DataFrame) -> dict[str, str]:
+    """The networks that are trained with a loss of their own, each with its column of gradient ratios.
+
+    One without a name, unless there are several.
+    """
+    columns = {name.removeprefix(RATIO).removeprefix("_"): name for name in ratios(cells)}
+    measured = {part: name for part, name in columns.items() if known(cells, name).size}
+    return measured or {"": RATIO}
+
+
 def estimate(cell: Cell, score: str) -> Interval:
     """The mean of 'val_score' or 'test_score' with its interval."""
     return Interval(cell[score], cell[f"{score}_low"], cell[f"{score}_high"])
@@ -66,9 +81,8 @@ def finding(data: str, name: str, line: pd.DataFrame) -> str:
     if not known:
         return f"On {data}, every run of {name} diverged."
     top = best(known)
-    said = (
-        f"On {data}, {name} had its best mean validation {top['score']} at depth {top['depth']}: {_mean(top)}"
-    )
+    score = f"best mean validation {spoken(top['score'])}"
+    said = f"On {data}, {name} had its {score} at depth {top['depth']}: {_mean(top)}"
     return f"{said}; {_against(top, [cell for cell in known if cell is not top])}{_failures(cells)}"
 
 
@@ -110,3 +124,31 @@ def _those(depths: Sequence[int]) -> str:
 def _failures(cells: Sequence[Cell]) -> str:
     told = [f"{c['diverged']} of {c['runs']} runs at depth {c['depth']}" for c in cells if c["diverged"]]
     return f" Not in these means: {listing(told)} diverged." if told else ""
+
+
+def differences(cells: pd.DataFrame, settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """In which settings the further entries of an architecture on a data set differ from the first.
+
+    Args:
+        cells: the rows of `summary` of a task.
+        settings: what `protocol.settings` tells of each entry.
+    """
+    of_entry = {told["entry"]: dict(told["settings"]) for told in settings}
+    first: dict[tuple[str, str], tuple[str, str]] = {}
+    pairs: dict[str, list[str]] = {}  # those that differ alike are told together
+    for data, name, rows in series(cells):
+        entry, model = rows["entry"].iloc[0], rows["model"].iloc[0]
+        base, base_name = first.setdefault((data, model), (entry, name))
+        if changed := _changed(of_entry[base], of_entry[entry]):
+            pairs.setdefault(listing(changed), []).append(f"{name} from {base_name} on {data}")
+    return [f"What distinguishes {listing(those)}: {changed}." for changed, those in pairs.items()]
+
+
+def _changed(base: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    names = [name for name in {**base, **other} if base.get(name) != other.get(name)]
+    return [f"{name} {other.get(name, MISSING)} instead of {base.get(name, MISSING)}" for name in names]
+
+
+def spoken(name: str) -> str:
+    """The name of a task or a score as words: 'language modelling'."""
+    return name.replace("_", " ")

@@ -38,7 +38,7 @@ class WholeEpoch(_TrainingEpochLoop):
             self._run_epoch()
 
     def _nobody_listens(self) -> bool:
-        trainer = self.trainer
+        trainer: Any = self.trainer
         return (
             isinstance(trainer.profiler, PassThroughProfiler)
             and trainer.precision == "32-true"
@@ -63,13 +63,14 @@ class WholeEpoch(_TrainingEpochLoop):
             progress.zero_grad.increment_by(steps)
 
     def _batches(self, steps: int) -> Iterator[Any]:
-        for index, batch in enumerate(islice(self.trainer.train_dataloader, steps)):
+        loader: Any = self.trainer.train_dataloader
+        for index, batch in enumerate(islice(loader, steps)):
             self.batch_progress.is_last_batch = index + 1 == steps
             yield batch
 
     def _step(self, batch: Any, index: int) -> None:
         """One step of the optimizer, in the order in which Lightning takes it."""
-        trainer = self.trainer
+        trainer: Any = self.trainer
         (optimizer,) = trainer.optimizers
         loss = trainer.lightning_module.training_step(batch, index)
         optimizer.zero_grad()

@@ -144,7 +144,10 @@ def train(
     task.prepare(split)
     if resume is not None:
         check(resume, identity)
-    cost = {"parameters": parameters(task.net), "training_flops": training_flops(task.net, split.train[0][:1])}
+    cost = {
+        "parameters": parameters(task.net),
+        "training_flops": training_flops(task.net, split.train[0][:1]),
+    }
     device = _device(cfg.trainer.accelerator)
     train_set, val_set = (
         (x.to(device), y.to(device)) for x, y in (_first(split.train, cfg.train_examples), split.validation)
