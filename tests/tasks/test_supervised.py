@@ -21,7 +21,9 @@ def test_classification_measures_what_scikit_learn_does_whatever_the_batches():
     torch.manual_seed(0)
     logits, y = torch.randn(23, 4), torch.randint(4, (23,))
     measured = of(Classification).measure(Batches((logits, y), batch_size=7))
-    assert measured["loss"] == pytest.approx(log_loss(y, logits.double().softmax(1), labels=range(4)), rel=1e-5)
+    assert measured["loss"] == pytest.approx(
+        log_loss(y, logits.double().softmax(1), labels=range(4)), rel=1e-5
+    )
     assert measured["accuracy"] == pytest.approx(accuracy_score(y, logits.argmax(1)))
 
 
