@@ -7,7 +7,7 @@ export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-unit lint ui report clean constraints install install-test
+.PHONY: help docs repro test test-unit lint ui report clean constraints install install-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ ui: install ## MLflow's UI on http://127.0.0.1:5000 (PORT=5001 for another port)
 
 report: install ## rebuild reports/index.html
 	howdeep report
+
+docs: ## refresh the picture of README from the newest results
+	mkdir -p docs && cp results/figures/classification-score.svg docs/answer.svg
 
 clean: ## remove what commands made, except the environment, the data and DVC's cache
 	rm -rf reports scratch outputs multirun mlflow.db* mlartifacts mlruns dvc_plots .pytest_cache .ruff_cache

@@ -59,6 +59,8 @@ RUNS = [
     ("model=mlp", "model.depth=3", "model.dropout=0.2"),
     ("model=lstm", "data=digit_sequences", "model.depth=2", "optimizer=rmsprop"),
     ("model=lstm", "data=sunspots", "optimizer=sgd", "optimizer.lr=0.05", "schedule=warmup_cosine"),
+    ("model=gan", "model.depth=2", "optimizer.lr=1e-3"),
+    ("model=transformer", "data=digit_sequences", "model.depth=2", "model.dropout=0.1"),
     ("model=mlp", "optimizer=adamw", "schedule=cosine", "trainer.gradient_clip_val=0.5", "patience=3"),
 ]
 
@@ -291,6 +293,9 @@ def test_global_step_counts_the_steps_of_the_optimizer(fit, callbacks):
     steps: list[int] = []
     fit(callbacks=[Count(), *callbacks])
     assert steps == [4, 8, 12, 16]
+    steps.clear()
+    fit("model=gan", callbacks=[Count(), *callbacks])
+    assert steps == [8, 16, 24, 32]  # both networks take one in each batch
 
 
 def test_training_can_be_limited_to_the_first_batches(fit):

@@ -53,14 +53,18 @@ class WholeEpoch(_TrainingEpochLoop):
     def _run_epoch(self) -> None:
         task, steps = self.trainer.lightning_module, int(self.trainer.num_training_batches)
         task._current_fx_name = "training_step"  # where Lightning's `log` looks for who is logging
-        step = self._step if task.automatic_optimization else task.training_step
-        for index, batch in enumerate(self._batches(steps)):
-            step(batch, index)
-        self.batch_progress.increment_by(steps, is_last_batch=True)
-        if task.automatic_optimization:  # what `global_step` counts; by hand, Lightning's optimizers count it
-            progress = self.automatic_optimization.optim_progress.optimizer
+        if task.automatic_optimization:
+            for index, batch in enumerate(self._batches(steps)):
+                self._step(batch, index)
+            progress = self.automatic_optimization.optim_progress.optimizer  # what `global_step` counts
             progress.step.increment_by(steps)
             progress.zero_grad.increment_by(steps)
+        else:
+            self.manual_optimization.on_run_start()  # from here on Lightning counts the steps that the task takes
+            for index, batch in enumerate(self._batches(steps)):
+                task.training_step(batch, index)
+            self.manual_optimization.on_run_end()
+        self.batch_progress.increment_by(steps, is_last_batch=True)
 
     def _batches(self, steps: int) -> Iterator[Any]:
         loader: Any = self.trainer.train_dataloader
