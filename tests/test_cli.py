@@ -231,3 +231,20 @@ def test_ui_says_if_the_port_is_taken(clone):
         done = howdeep(clone, "ui", "--port", str(port))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"try `howdeep ui --port {port + 1}`" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["pull", "prepare"])
+def test_ctrl_c_while_data_is_fetched_or_prepared_is_one_line(clone, command):
+    shutil.rmtree(clone / "data" / ("raw" if command == "pull" else "prepared"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "howdeep", command, "data=digits"],
+        cwd=clone,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(0.4)  # in the middle of its imports or of its work: either must end in one line
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err.count("\n")) in ((130, 1), (0, 1)), err
+    assert "Traceback" not in err
+    assert not list(clone.glob("data/**/*.tmp"))

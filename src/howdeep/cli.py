@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -74,9 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(argv)
     except UserError as error:
         return _complain(str(error))
-    except Stopped as stopped:
+    except (Stopped, KeyboardInterrupt) as stopped:
         _complain("stopped; finished runs are kept, and the same command goes on from here")
-        return 128 + stopped.signum
+        return 128 + (stopped.signum if isinstance(stopped, Stopped) else signal.SIGINT)
     except BrokenPipeError:  # the reader of our output has gone, as in `howdeep --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -114,10 +115,11 @@ def _train(overrides: list[str]) -> int:
 
 
 def _data(args: argparse.Namespace, step: str) -> None:
-    from howdeep import prepare, project
+    from howdeep import prepare, processes, project
     from howdeep.composition import compose_train
 
     here = project.find()
+    processes.stop_on_signals()
     data = compose_train(here.conf, args.overrides).data
     place = getattr(prepare, step)(data, here)
     print(f"{data.name}: {place.relative_to(here.root)}", file=sys.stderr)
