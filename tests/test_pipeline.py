@@ -293,6 +293,11 @@ def stage_of(dvc: subprocess.Popen[str]) -> psutil.Process:
     return next(process for process in below if any("train-entry" in word for word in process.cmdline()[1:3]))
 
 
+def keys(clone: Clone) -> set[str]:
+    """The keys of the runs that have a record."""
+    return {json.loads(path.read_text())["key"] for path in clone.folder.glob("runs/*/*/record.json")}
+
+
 def kill_the_stage(dvc):
     stage_of(dvc).kill()
 
@@ -327,12 +332,13 @@ def test_repro_after_a_stop_gives_the_lock_of_an_uninterrupted_one(clone, uninte
         assert out.count("howdeep: stopped") == 1
         assert "Traceback" not in out
     assert len(clone.stamps()) < 8 or clone.lock != uninterrupted
+    interrupted = {path.stem for path in clone.folder.glob("scratch/*.ckpt")} - keys(clone)
     clone.repro()
     assert clone.lock == uninterrupted
     statuses = {run.info.status for run in clone.store().find(howdeep__kind="run")}
     assert "RUNNING" not in statuses
-    resumed = [json.loads(path.read_text())["resumed"] for path in clone.folder.glob("provenance/*.json")]
-    assert any(resumed)
+    traces = {path.stem: json.loads(path.read_text()) for path in clone.folder.glob("provenance/*.json")}
+    assert {key for key, trace in traces.items() if trace["resumed"]} == interrupted
 
 
 def test_a_setting_that_cannot_be_trained_removes_no_run(clone):

@@ -11,12 +11,33 @@ from filelock import FileLock, Timeout
 
 from howdeep.errors import Stopped, UserError
 
+_held_back: list[
+    int | None
+] = []  # one place for each `hold_stop` that is open; the outermost keeps the signal
+
 
 def _raise_stopped(signum: int, _frame: object) -> None:
     # A second signal must not cut short the closing of what the first one interrupted.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    raise Stopped(signum)
+    if _held_back:
+        _held_back[0] = signum
+    else:
+        raise Stopped(signum)
+
+
+@contextmanager
+def hold_stop() -> Iterator[None]:
+    """What stands inside is done whole: a stop that comes meanwhile is raised at its end. Keep it short.
+
+    A database driver that is interrupted by an exception leaves its transaction open, and the next write fails.
+    """
+    _held_back.append(None)
+    try:
+        yield
+    finally:
+        if (signum := _held_back.pop()) is not None:
+            raise Stopped(signum)
 
 
 def stop_on_signals() -> None:

@@ -18,6 +18,7 @@ import psutil
 from filelock import FileLock
 
 from howdeep.errors import Stopped, UserError
+from howdeep.processes import hold_stop
 from howdeep.records import Cell
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -127,6 +128,7 @@ class Store:
         )
         return {run.data.tags[KEY] for run in runs if run.info.status != "KILLED"}
 
+    @hold_stop()
     def close_abandoned(self) -> int:
         """Ends the runs that a killed process left RUNNING; how many there were."""
         runs = self.client.search_runs(
@@ -137,6 +139,7 @@ class Store:
             self.client.set_terminated(run.info.run_id, "KILLED")
         return len(gone)
 
+    @hold_stop()
     def open_parent(self, entry: str, about: dict[str, str]) -> str:
         """The run under which an entry's runs are nested: found again, or made."""
         found = self.find(howdeep__kind="entry", howdeep__entry=entry)
@@ -151,9 +154,11 @@ class Store:
             self.client.set_tag(run_id, name, value)
         return run_id
 
+    @hold_stop()
     def close(self, run_id: str, status: str) -> None:
         self.client.set_terminated(run_id, status)
 
+    @hold_stop()
     def start(
         self, record: dict, *, parent: str | None, about: dict[str, str], dataset: dict[str, Any]
     ) -> "TrackedRun":
@@ -202,6 +207,7 @@ class Store:
             )
         return self._datasets[name]
 
+    @hold_stop()
     def log_record(self, run_id: str, record: dict, provenance: dict | None) -> None:
         """What is known only when a run has ended: summary metrics, config, gradient table, cost."""
         summary: dict[str, float | None] = dict(record["cost"])
@@ -220,6 +226,7 @@ class Store:
         self.client.log_dict(run_id, record["config"], "config.yaml")
         self.client.log_dict(run_id, {"gradient_flow": record["gradient_flow"]}, "gradient_flow.json")
 
+    @hold_stop()
     def log_metrics(self, run_id: str, values: Iterable[tuple[str, float | None, int]]) -> None:
         """Logs (name, value, epoch) triples in as few requests as MLflow allows."""
         from mlflow.entities import Metric
@@ -229,6 +236,7 @@ class Store:
         for first in range(0, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics=metrics[first : first + BATCH])
 
+    @hold_stop()
     def log_model(self, run_id: str, net: Any, example: Any) -> None:
         """Logs a net as a model with signature and input example, that `mlflow models serve` can serve.
 
@@ -270,6 +278,7 @@ class TrackedRun:
     _sent: int = 0
     _flushed: float = field(default_factory=time.monotonic)
 
+    @hold_stop()
     def log_epochs(self, rows: list[dict[str, float]], *, flush: bool = False) -> None:
         """Given all rows so far, sends those not sent yet, if it is time."""
         if not flush and time.monotonic() - self._flushed < FLUSH_SECONDS:

@@ -1,0 +1,78 @@
+"""Ending in order: signals really sent to this process."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from howdeep.errors import Stopped
+from howdeep.processes import hold_stop, stop_on_signals
+from howdeep.tracking import Store
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """Puts the handlers of the test run back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    stop_on_signals()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_stops():
+    with pytest.raises(Stopped):
+        terminate()
+
+
+def test_what_holds_a_stop_is_done_whole_and_stops_then():
+    done = []
+
+    @hold_stop()
+    def outer() -> None:
+        inner()
+        done.append("outer")
+
+    @hold_stop()
+    def inner() -> None:
+        terminate()
+        done.append("inner")
+
+    with pytest.raises(Stopped):
+        outer()
+    assert done == ["inner", "outer"]
+
+
+def test_a_held_stop_outlives_an_error():
+    @hold_stop()
+    def fail() -> None:
+        terminate()
+        raise ValueError("meanwhile")
+
+    with pytest.raises(Stopped) as caught:
+        fail()
+    assert isinstance(caught.value.__context__, ValueError)
+
+
+def test_a_store_is_whole_and_writable_after_a_stop_in_the_middle_of_a_write(tmp_path, capfd):
+    store = Store(f"sqlite:///{tmp_path}/mlflow.db", "stops", tmp_path)
+    run_id = store.open_parent("entry", {})
+    values = [(f"value{i}", float(i), 0) for i in range(900)]
+
+    def write_for_ever() -> None:
+        while True:
+            store.log_metrics(run_id, values)
+
+    for delay in (0.001, 0.003, 0.005, 0.01, 0.02, 0.03):
+        stop_on_signals()
+        threading.Timer(delay, terminate).start()
+        with pytest.raises(Stopped):
+            write_for_ever()
+        store.close(run_id, "KILLED")
+    assert len(store.client.get_run(run_id).data.metrics) == len(values)
+    assert "Traceback" not in capfd.readouterr().err
