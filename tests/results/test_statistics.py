@@ -3,8 +3,30 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
-from howdeep.results.statistics import Interval, geometric_mean, mean_interval, overlap
+from howdeep.results.statistics import (
+    Interval,
+    accuracy_difference_error,
+    accuracy_error,
+    against_shallow,
+    effect_size,
+    friedman,
+    geometric_mean,
+    holm,
+    improvement,
+    interquartile_mean,
+    least_wilcoxon,
+    mean_interval,
+    seeds_to_decide,
+    sign_test,
+    simultaneous,
+    stratified_bootstrap,
+    t_test,
+    widened,
+    wilcoxon,
+    without_spread,
+)
 
 
 def test_the_interval_of_one_to_five_is_the_one_of_the_textbook():
@@ -50,14 +72,214 @@ def test_the_geometric_mean_treats_a_ratio_and_its_inverse_alike():
     assert np.isnan(geometric_mean([]))
 
 
+# --- paired differences ---------------------------------------------------------------------------------------
+
+
+def test_the_paired_t_test_is_scipys_on_two_samples_and_the_textbooks_on_one_to_five():
+    # t = 3 / sqrt(2.5 / 5) = 4.2426, and P(|t4| > 4.2426) = .0132
+    assert t_test(np.arange(1.0, 6.0)) == pytest.approx(0.013236, abs=1e-6)
+    a, b = np.random.RandomState(0).normal(size=(2, 8))
+    assert t_test(b - a) == pytest.approx(stats.ttest_rel(b, a).pvalue)
+
+
+def test_equal_differences_and_single_pairs_have_no_t_test():
+    assert np.isnan([t_test(np.full(5, 0.1) + np.arange(5) * 1e-13), t_test(np.array([1.0]))]).all()
+    assert not without_spread(np.array([0.1, 0.1, 0.2]))
+
+
+def test_five_pairs_cannot_reach_significance_in_a_signed_rank_test_and_six_can():
+    assert least_wilcoxon(5) == wilcoxon(np.arange(1.0, 6.0)) == 0.0625
+    assert least_wilcoxon(10) == wilcoxon(np.arange(1.0, 11.0)) == pytest.approx(2 / 2**10)
+    assert (
+        wilcoxon(np.array([1.0, -2, 3, 4, 5])) == 0.1875
+    )  # by hand: 6 of the 32 sign patterns are as extreme
+    assert np.isnan(wilcoxon(np.zeros(3)))
+
+
+def test_tied_and_zero_differences_are_ranked_as_scipy_does():
+    tied = np.array([1.0, 1, -1, 2, 0, 3])
+    _, expected = stats.wilcoxon(tied[tied != 0], method="approx")
+    assert wilcoxon(tied) == expected
+
+
+def test_the_sign_test_counts_wins_and_losses():
+    assert sign_test(5, 0) == pytest.approx(2 / 2**5)
+    assert sign_test(0, 7) == pytest.approx(2 / 2**7)
+    assert np.isnan(sign_test(0, 0))
+
+
+def test_the_effect_size_is_d_with_hedges_correction():
+    # m = 3, s = sqrt(2.5), J(4) = Γ(2) / (sqrt(2) Γ(1.5)) = .797885
+    assert effect_size(np.arange(1.0, 6.0)) == pytest.approx(0.797885 * 3 / np.sqrt(2.5), abs=1e-5)
+    assert np.isnan(effect_size(np.array([1.0, 2.0])))
+
+
+def test_the_corrected_effect_size_is_unbiased_where_the_plain_one_is_not():
+    samples = np.random.RandomState(0).normal(0.8, 1, (20_000, 6))
+    plain = samples.mean(axis=1) / samples.std(axis=1, ddof=1)
+    assert np.mean([effect_size(sample) for sample in samples]) == pytest.approx(0.8, abs=0.02)
+    assert plain.mean() > 0.9
+
+
+def test_the_probability_of_improvement_is_mann_whitneys_u_and_failures_lose():
+    shallow, deep = np.array([1.0, 2, 3]), np.array([2.0, 3, 4])
+    assert improvement(shallow, deep) == (6 + 2 * 0.5) / 9
+    assert improvement(shallow, deep) == stats.mannwhitneyu(deep, shallow).statistic / 9
+    assert improvement(np.array([1.0, 1]), np.array([np.nan, 2])) == 0.5
+    assert improvement(np.array([np.nan]), np.array([np.nan])) == 0.5
+
+
+# --- a family -------------------------------------------------------------------------------------------------
+
+
+def test_holms_p_by_hand_and_by_statsmodels():
+    assert holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
+    p = np.random.RandomState(0).uniform(size=9)
+    assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+
+
+def test_a_test_that_could_not_be_made_stays_in_the_family():
+    assert holm([0.02, np.nan, 0.02]).tolist() == pytest.approx([0.06, np.nan, 0.06], nan_ok=True)
+    assert holm([]).tolist() == []
+
+
+def test_the_intervals_of_a_family_are_bonferronis():
+    differences = np.arange(1.0, 6.0)
+    low, high = stats.ttest_1samp(differences, 0).confidence_interval(1 - 0.05 / 3)
+    assert simultaneous(differences, family=3) == pytest.approx((3, low, high))
+    assert simultaneous(differences, family=1) == mean_interval(differences)
+    assert np.isnan(simultaneous(np.full(5, 0.1), family=1).low)
+
+
+def test_the_intervals_agree_with_holms_tests_in_every_family():
+    random = np.random.RandomState(1)
+    cut = 0
+    for _ in range(200):
+        shallow, deeper = random.normal(size=6), random.normal([[0], [1], [2], [3]], 1, (4, 6))
+        for pair in against_shallow(shallow, deeper):
+            excludes = pair.difference.low >= 0 or pair.difference.high <= 0
+            assert excludes == (pair.adjusted <= 0.05)
+            cut += 0 in pair.difference
+    assert cut > 10  # the sharper test decides alone now and then
+
+
 @pytest.mark.parametrize(
-    ("a", "b", "met"),
-    [((1, 3), (2, 4), True), ((1, 4), (2, 3), True), ((1, 2), (2, 3), True), ((1, 2), (2.1, 3), False)],
+    ("truth", "holds"),
+    [((0, 0, 0), 0.95), ((9, 9, 9), 0.95), ((0, 9, 9), 0.9), ((0, 0, 0.8), 0.9)],
+    ids=["no depth differs", "all differ", "two of three differ", "one differs a little"],
 )
-def test_intervals_overlap_if_they_share_a_point_whichever_comes_first(a, b, met):
-    a, b = Interval(0, *a), Interval(0, *b)
-    assert overlap(a, b) is overlap(b, a) is met
+def test_intervals_cover_and_false_findings_stay_rare_whatever_is_true(truth, holds):
+    """Seeds are shared: the differences of one family are correlated, as they are in a study."""
+    random, studies, seeds = np.random.RandomState(2), 800, 5
+    covered, false = 0, 0
+    for _ in range(studies):
+        shallow = random.normal(size=seeds)
+        found = against_shallow(shallow, random.normal(np.array(truth)[:, None], 1, (3, seeds)))
+        covered += all(p.difference.low <= t <= p.difference.high for p, t in zip(found, truth, strict=True))
+        false += any(p.adjusted <= 0.05 for p, t in zip(found, truth, strict=True) if t == 0)
+    error = 3 * np.sqrt(0.05 * 0.95 / studies)
+    assert covered / studies >= holds - error
+    assert false / studies <= 0.05 + error
 
 
-def test_nobody_knows_whether_an_unknown_interval_overlaps():
-    assert overlap(mean_interval([1.0]), mean_interval([1.0, 2.0])) is None
+def test_a_failed_run_makes_the_test_a_sign_test_and_takes_the_interval_away():
+    shallow = np.arange(10.0)
+    deep = np.stack([shallow + 1 + 0.1 * shallow, shallow - 1])
+    deep[0, 0] = np.nan
+    [first, second] = against_shallow(shallow, deep)
+    assert (first.test, first.pairs, first.failed) == ("sign", 9, 1)
+    assert first.p == sign_test(9, 1)  # the failed run is a loss, however well the others did
+    assert np.isnan([first.difference.low, first.difference.high]).all()
+    assert (second.test, second.p) == ("sign", sign_test(0, 10))  # no spread
+    assert second.adjusted == pytest.approx(2 * second.p)
+
+
+def test_a_shallow_run_that_failed_loses_as_well_and_two_failures_decide_nothing():
+    shallow, deep = np.array([np.nan, np.nan, 1.0]), np.array([[1.0, np.nan, 2.0]])
+    [found] = against_shallow(shallow, deep)
+    assert (found.failed, found.failed_shallow, found.p) == (1, 2, sign_test(2, 0))
+
+
+def test_arrays_of_other_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"\(seeds,\) and \(depths, seeds\), got \(3,\), \(2, 4\)"):
+        against_shallow(np.zeros(3), np.zeros((2, 4)))
+
+
+def test_as_many_seeds_as_said_decide_four_of_five_studies():
+    needed = seeds_to_decide(0.8, 1.0, margin=0.0, family=1)
+    assert needed == 15  # G*Power: 15 for d = .8, power .8, two-sided .05
+    random = np.random.RandomState(0)
+    found = [t_test(random.normal(0.8, 1, needed)) <= 0.05 for _ in range(1500)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.03)
+
+
+def test_a_family_and_a_smaller_difference_need_more_seeds_and_a_margin_fewer():
+    alone, of_three = (seeds_to_decide(0.8, 1, 0, family=family) or 0 for family in (1, 3))
+    assert of_three > alone
+    hard, easy = (seeds_to_decide(0.1, 1, margin, family=1) or 0 for margin in (0, 0.9))
+    assert hard > easy
+    assert seeds_to_decide(0.0, 1, 0, family=1) is None
+    assert seeds_to_decide(1e-6, 1, 0, family=1) is None
+    assert seeds_to_decide(np.nan, 1, 1, family=1) is None
+
+
+# --- the test sample ------------------------------------------------------------------------------------------
+
+
+def test_the_error_of_an_accuracy_is_the_binomials():
+    assert accuracy_error(0.9, 100) == pytest.approx(0.03)
+
+
+def test_no_two_networks_can_differ_more_by_their_test_examples_than_said():
+    """Oracle: the variance of a paired difference, for every share of examples on which both err."""
+    n, first, second = 200, 0.95, 0.9
+    both_wrong = np.linspace(0, 0.05, 50)  # at most all of the better one's errors
+    disagree = (0.05 - both_wrong) + (0.1 - both_wrong)
+    errors = np.sqrt((disagree - 0.05**2) / n)
+    assert accuracy_difference_error(first, second, n) == pytest.approx(errors.max())
+    assert accuracy_difference_error(1.0, 1.0, n) == 0
+
+
+def test_two_sources_of_error_add_in_squares():
+    assert widened(Interval(1, -2, 4), float(4 / stats.norm.ppf(0.975))) == pytest.approx((1, -4, 6))
+    assert widened(Interval(1, -2, 4), 0) == (1, -2, 4)
+    assert np.isnan(widened(Interval(1, -2, 4), np.nan).low)
+
+
+# --- across data sets -----------------------------------------------------------------------------------------
+
+
+def test_the_interquartile_mean_forgets_both_quarters():
+    assert interquartile_mean(np.array([-100.0, 1, 2, 3, 4, 5, 6, 100])) == 3.5
+    assert interquartile_mean(np.arange(16.0).reshape(2, 8)).tolist() == [3.5, 11.5]
+
+
+def test_the_bootstrap_draws_within_data_sets_and_gives_the_same_interval_again():
+    groups = [np.array([1.0, 1, 1]), np.array([9.0, 9, 9])]
+    assert stratified_bootstrap(groups, lambda x: x.mean(axis=-1)) == (5, 5, 5)
+    spread = [np.random.RandomState(0).normal(size=10) for _ in range(3)]
+    first = stratified_bootstrap(spread, seed=3)
+    assert first == stratified_bootstrap(spread, seed=3) != stratified_bootstrap(spread, seed=4)
+    assert first.low < first.mean < first.high
+    assert np.isnan(stratified_bootstrap([np.array([])]).mean)
+
+
+def test_the_bootstrap_of_many_runs_agrees_with_students_interval():
+    values = np.random.RandomState(0).normal(size=400)
+    assert stratified_bootstrap([values], lambda x: x.mean(axis=-1)) == pytest.approx(
+        mean_interval(values), abs=0.01
+    )
+
+
+def test_depths_are_ranked_over_data_sets_if_there_are_enough():
+    random = np.random.RandomState(0)
+    scores = random.normal([0, 0, 5], 1, (8, 3))
+    found = friedman(scores)
+    assert found is not None
+    assert found.p == pytest.approx(stats.friedmanchisquare(*scores.T).pvalue)
+    assert found.ranks[2] == 1
+    # Nemenyi: studentised range with infinite degrees of freedom (Demsar 2006, equation 2)
+    q = (found.ranks[0] - found.ranks[2]) / np.sqrt(3 * 4 / (6 * 8)) * np.sqrt(2)
+    assert found.nemenyi[0, 2] == pytest.approx(stats.studentized_range.sf(q, 3, np.inf), abs=1e-4)
+    assert friedman(scores[:5]) is None
+    assert friedman(scores[:, :2]) is None

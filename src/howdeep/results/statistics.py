@@ -1,10 +1,20 @@
-"""Estimates from a handful of runs: pure functions of one array."""
+"""Estimates from a handful of runs: pure functions of arrays, which know nothing of records or tables.
 
-from collections.abc import Sequence
+Differences are between runs of the same seed, so that what the seeds share cancels. A missing value (NaN) stands for
+a run that failed.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
+from scipy.special import gammaln
+
+LEVEL = 0.95
+POWER = 0.8
+MOST_SEEDS = 10_000  # beyond which nobody would repeat a training
+LEAST_BLOCKS = 6  # data sets below which Friedman's chi-square approximation says nothing
 
 
 class Interval(NamedTuple):
@@ -15,7 +25,10 @@ class Interval(NamedTuple):
     high: float
 
 
-def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Interval:
+UNKNOWN = Interval(np.nan, np.nan, np.nan)
+
+
+def mean_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> Interval:
     """The mean of independent runs with Student's interval: m ± t * s / sqrt(n), n - 1 degrees of freedom.
 
     Exact for normally distributed values, and a good approximation for the few seeds of a cell; it knows no
@@ -39,7 +52,7 @@ def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> 
             f"expected values of shape (runs,) and 0 < level < 1, got {values.shape} and {level}"
         )
     if len(values) == 0:
-        return Interval(np.nan, np.nan, np.nan)
+        return UNKNOWN
     mean = float(values.mean())
     if len(values) == 1:
         return Interval(mean, np.nan, np.nan)
@@ -65,3 +78,305 @@ def overlap(a: Interval, b: Interval) -> bool | None:
     if np.isnan([a.low, a.high, b.low, b.high]).any():
         return None
     return a.low <= b.high and b.low <= a.high
+
+
+# --- one comparison: the differences of paired runs -----------------------------------------------------------
+
+
+def without_spread(differences: np.ndarray) -> bool:
+    """Whether all differences are the same but for rounding, so that no t-test can be made of them."""
+    return len(differences) > 0 and bool(np.ptp(differences) <= 1e-9 * max(1.0, np.abs(differences).max()))
+
+
+def t_test(differences: np.ndarray) -> float:
+    """Two-sided p of Student's paired t-test; NaN for fewer than two pairs, or pairs without any spread."""
+    if len(differences) < 2 or without_spread(differences):
+        return np.nan
+    _, p = stats.ttest_1samp(differences, 0)
+    return float(p)
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Two-sided p of the exact sign test; NaN if nothing was decided. Source: Arbuthnott (1710); Dixon, Mood (1946)."""
+    return float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else np.nan
+
+
+def wilcoxon(differences: np.ndarray) -> float:
+    """Two-sided p of the signed-rank test, exact without ties; zeros are dropped; NaN if all are zero.
+
+    Source: Wilcoxon, "Individual comparisons by ranking methods" (1945).
+    """
+    moved = differences[np.abs(differences) > 1e-12]
+    if not len(moved):
+        return np.nan
+    method = "exact" if len(set(np.abs(moved).round(12))) == len(moved) and len(moved) <= 50 else "approx"
+    _, p = stats.wilcoxon(moved, method=method)
+    return float(p)
+
+
+def least_wilcoxon(pairs: int) -> float:
+    """The smallest p that n pairs can reach in the signed-rank test, all of one sign: 2 / 2^n; .0625 for five."""
+    return min(1.0, 2.0 ** (1 - pairs))
+
+
+def effect_size(differences: np.ndarray) -> float:
+    """Paired d: the mean difference in its standard deviations, corrected for small samples.
+
+    d = J m / s with J = Γ(f / 2) / (sqrt(f / 2) Γ((f - 1) / 2)), f = n - 1. NaN for fewer than three pairs (J needs
+    f > 1) or no spread.
+
+    Source: Hedges, "Distribution theory for Glass's estimator of effect size" (1981).
+    """
+    free = len(differences) - 1
+    if free < 2 or without_spread(differences):
+        return np.nan
+    correction = np.exp(gammaln(free / 2) - gammaln((free - 1) / 2)) / np.sqrt(free / 2)
+    return float(correction * differences.mean() / differences.std(ddof=1))
+
+
+def improvement(shallow: np.ndarray, deep: np.ndarray) -> float:
+    """The probability that a deep run beats a shallow one, ties halved: all pairs of runs, whatever their seeds.
+
+    Args:
+        shallow, deep: (runs,) the larger the better; a failed run (NaN) loses against any that finished.
+
+    Source: Mann, Whitney (1947); Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021).
+    """
+    a, b = (np.nan_to_num(runs, nan=-np.inf) for runs in (shallow, deep))
+    if not len(a) or not len(b):
+        return np.nan
+    return float((np.greater.outer(b, a) + 0.5 * np.equal.outer(b, a)).mean())
+
+
+# --- a family of comparisons ----------------------------------------------------------------------------------
+
+
+def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Holm's adjusted p: those below alpha may be rejected together with at most alpha of any false rejection.
+
+    A test that could not be made (NaN) stays in the family, which was declared before, and counts as p = 1.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure" (1979).
+    """
+    p = np.asarray(p, dtype=np.float64)
+    order = np.argsort(p, kind="stable")  # NaN last
+    scaled = np.arange(len(p), 0, -1) * np.where(np.isnan(p), 1.0, p)[order]
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return np.where(np.isnan(p), np.nan, adjusted)
+
+
+def simultaneous(differences: np.ndarray, family: int, level: float = LEVEL) -> Interval:
+    """The interval of a mean difference which, with those of the whole family, holds all true ones at once.
+
+    Bonferroni's: each of the family's m intervals has the level 1 - (1 - level) / m.
+    No interval without spread: equal differences of a few runs are a coincidence, not a certainty.
+    """
+    if len(differences) and without_spread(differences):
+        return Interval(float(differences.mean()), np.nan, np.nan)
+    return mean_interval(differences, 1 - (1 - level) / family)
+
+
+def agreeing(interval: Interval, adjusted: float, level: float = LEVEL) -> Interval:
+    """The interval cut at zero where Holm's test, which is a little sharper, excludes zero and the interval does not.
+
+    Sharper tests and bounded intervals of every depth cannot have one common error rate (Strassburger, Bretz, 2008).
+    What holds: Holm's tests err in at most 5 % of families, Bonferroni's intervals in at most 5 %, so that the
+    two together err in at most 10 %, and in at most 5 % where all depths equal depth 1 or all clearly differ.
+    """
+    mean, low, high = interval
+    if not adjusted <= 1 - level:
+        return interval
+    return Interval(mean, max(low, 0.0) if mean > 0 else low, min(high, 0.0) if mean < 0 else high)
+
+
+class Paired(NamedTuple):
+    """A deeper network against the shallow one. Above 0 (and above 1/2 of `improvement`) the deeper is better."""
+
+    pairs: int  # seeds for which both finished
+    failed: int  # runs of the deeper network that failed
+    failed_shallow: int
+    difference: Interval  # simultaneous over the family
+    spread: float  # standard deviation of the differences
+    p: float
+    adjusted: float  # p after Holm
+    test: str  # "t", or "sign" where a run failed or there is no spread
+    wilcoxon: float
+    least_wilcoxon: float
+    effect: float
+    improvement: float
+
+
+def against_shallow(shallow: np.ndarray, deeper: np.ndarray, level: float = LEVEL) -> list[Paired]:
+    """Every deeper network against the shallow one, the family being all of them.
+
+    The test is Student's paired t. Where a run of either failed, a mean difference would leave out the worst
+    outcome: there it is the sign test, in which a failed run loses against any that finished; so it is where the
+    differences have no spread. Then there is no interval either.
+
+    Args:
+        shallow: (seeds,) the larger the better; NaN for a run that failed.
+        deeper: (depths, seeds) the same seeds in the same order.
+        level: of the intervals together, and 1 - level the error rate of the tests together.
+
+    Returns:
+        One `Paired` for each row of `deeper`.
+
+    Raises:
+        ValueError: the arrays have other shapes.
+    """
+    shallow, deeper = np.asarray(shallow, dtype=np.float64), np.asarray(deeper, dtype=np.float64)
+    if shallow.ndim != 1 or deeper.ndim != 2 or deeper.shape[1] != len(shallow):
+        raise ValueError(f"expected shapes (seeds,) and (depths, seeds), got {shallow.shape}, {deeper.shape}")
+    found = [_paired(shallow, deep, len(deeper), level) for deep in deeper]
+    adjusted = holm([pair.p for pair in found])
+    return [
+        pair._replace(adjusted=float(p), difference=agreeing(pair.difference, p, level))
+        for pair, p in zip(found, adjusted, strict=True)
+    ]
+
+
+def _paired(shallow: np.ndarray, deep: np.ndarray, family: int, level: float) -> Paired:
+    lost, lost_shallow = np.isnan(deep), np.isnan(shallow)
+    differences = (deep - shallow)[~lost & ~lost_shallow]
+    by_sign = bool((lost | lost_shallow).any()) or without_spread(differences)
+    wins = int((differences > 0).sum() + (lost_shallow & ~lost).sum())
+    losses = int((differences < 0).sum() + (lost & ~lost_shallow).sum())
+    interval = simultaneous(differences, family, level)
+    return Paired(
+        pairs=len(differences),
+        failed=int(lost.sum()),
+        failed_shallow=int(lost_shallow.sum()),
+        difference=Interval(interval.mean, np.nan, np.nan) if by_sign else interval,
+        spread=float(differences.std(ddof=1)) if len(differences) > 1 else np.nan,
+        p=sign_test(wins, losses) if by_sign else t_test(differences),
+        adjusted=np.nan,
+        test="sign" if by_sign else "t",
+        wilcoxon=wilcoxon(differences),
+        least_wilcoxon=least_wilcoxon(len(differences)),
+        effect=effect_size(differences),
+        improvement=improvement(shallow, deep),
+    )
+
+
+def seeds_to_decide(
+    mean: float, spread: float, margin: float, family: int, level: float = LEVEL
+) -> int | None:
+    """How many seeds would probably decide: find a difference, or show that there is none within the margin.
+
+    If the mean difference m and its standard deviation s stay as they are, an interval of half width h excludes zero
+    for h < |m| and lies within the margin for h < margin - |m|. The smallest n for which
+    (t(1 - alpha / 2 family) + t(0.8)) s / sqrt(n) is below the larger of the two: four of five such studies decide.
+    An estimate from few seeds is rough; it plans the next study, and tells nothing of this one.
+
+    Returns:
+        The number, at least 2, or None where it would be above 10,000 or nothing is known.
+    """
+    aim = max(abs(mean), margin - abs(mean))
+    if not np.isfinite([mean, spread]).all() or aim <= 0 or spread <= 0:
+        return None
+    counts = np.arange(2, MOST_SEEDS + 1)
+    tail = 1 - (1 - level) / (2 * family)
+    half = (stats.t.ppf(tail, counts - 1) + stats.t.ppf(POWER, counts - 1)) * spread / np.sqrt(counts)
+    enough = np.flatnonzero(half <= aim)
+    return int(counts[enough[0]]) if len(enough) else None
+
+
+# --- the test sample's own uncertainty ------------------------------------------------------------------------
+
+
+def accuracy_error(accuracy: float, examples: int) -> float:
+    """Standard error of an accuracy through the choice of the test examples: sqrt(p (1 - p) / n), the binomial's."""
+    return float(np.sqrt(accuracy * (1 - accuracy) / examples))
+
+
+def accuracy_difference_error(first: float, second: float, examples: int) -> float:
+    """The largest standard error that two accuracies on the same n examples allow their difference.
+
+    Its variance is (q - (p1 - p2)²) / n, q the share of examples that exactly one of the two gets right. Without the
+    answers to each example q is unknown; it is largest where they never err, or are never right, on the same ones:
+    q = min(2 - p1 - p2, p1 + p2). Nets that err on the same examples differ more surely than this says.
+
+    Source: McNemar (1947).
+    """
+    disagreement = min(2 - first - second, first + second)
+    return float(np.sqrt(max(disagreement - (first - second) ** 2, 0.0) / examples))
+
+
+def widened(interval: Interval, error: float, family: int = 1, level: float = LEVEL) -> Interval:
+    """The interval with another, independent source of error: the half widths add in squares.
+
+    Args:
+        error: standard error of the other source; NaN where it is not known, and then nothing is.
+        family: as in `simultaneous`.
+    """
+    other = stats.norm.ppf(1 - (1 - level) / (2 * family)) * error
+    low, high = (float(np.hypot(interval.mean - end, other)) for end in (interval.low, interval.high))
+    return Interval(interval.mean, interval.mean - low, interval.mean + high)
+
+
+# --- across data sets -----------------------------------------------------------------------------------------
+
+
+def interquartile_mean(values: np.ndarray) -> np.ndarray:
+    """The mean of the middle half along the last axis, which no single run can carry away.
+
+    Source: Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021).
+    """
+    return stats.trim_mean(values, 0.25, axis=-1)
+
+
+def stratified_bootstrap(
+    groups: Sequence[np.ndarray],
+    statistic: Callable[[np.ndarray], np.ndarray] = interquartile_mean,
+    *,
+    seed: int = 0,
+    repetitions: int = 2000,
+    level: float = LEVEL,
+) -> Interval:
+    """A statistic (along the last axis) of all values, with its percentile interval.
+
+    Runs are drawn again within their own data set: it tells how other seeds on these data sets would vary, never how
+    other data sets would. With the few seeds of a cell its coverage falls short (73 to 83 % at 3 to 5 seeds), so that
+    no verdict rests on it.
+
+    Args:
+        groups: one array (runs,) for each data set.
+        seed: of the draws; the same seed gives the same interval.
+
+    Source: Efron (1979); Agarwal et al. (2021).
+    """
+    if not groups or any(not len(group) for group in groups):
+        return UNKNOWN
+    random = np.random.default_rng(seed)
+    drawn = np.concatenate(
+        [group[random.integers(len(group), size=(repetitions, len(group)))] for group in groups], axis=1
+    )  # (repetitions, runs of all groups)
+    low, high = np.quantile(statistic(drawn), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(statistic(np.concatenate(groups))), float(low), float(high))
+
+
+class Ranking(NamedTuple):
+    """Friedman's test of treatments over blocks, with Nemenyi's comparisons of all pairs."""
+
+    p: float
+    ranks: np.ndarray  # (treatments,) mean ranks, 1 for the best
+    nemenyi: np.ndarray  # (treatments, treatments) p of each pair
+
+
+def friedman(scores: np.ndarray) -> Ranking | None:
+    """Whether depths differ in rank over data sets; None below six data sets or three depths.
+
+    Args:
+        scores: (data sets, depths) the larger the better.
+
+    Source: Friedman (1937); Nemenyi (1963); Demsar, "Statistical comparisons of classifiers" (2006).
+    """
+    blocks, treatments = scores.shape
+    if blocks < LEAST_BLOCKS or treatments < 3:
+        return None
+    from scikit_posthocs import posthoc_nemenyi_friedman  # a second of imports, needed by large studies only
+
+    ranks = stats.rankdata(-scores, axis=1).mean(axis=0)
+    p = float(stats.friedmanchisquare(*scores.T).pvalue)
+    return Ranking(p, ranks, posthoc_nemenyi_friedman(scores).to_numpy())
