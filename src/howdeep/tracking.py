@@ -1,7 +1,7 @@
 """MLflow as a view of the records: an experiment a study, a parent run an entry, a nested run for each run.
 
 A run is known by its run key, a tag. Writes are buffered, since one write to the store costs as much as an
-epoch of a small network. `Store` is the only door: nothing else in howdeep imports mlflow.
+epoch of a small network. `Store` is the only door: nothing else in howdeep imports mlflow, but `ui`, which serves it.
 """
 
 import logging

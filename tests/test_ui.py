@@ -1,0 +1,129 @@
+"""`howdeep ui` as people use it: a real process, asked over HTTP."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from mlflow import MlflowClient
+
+pytestmark = pytest.mark.slow
+SECONDS = 60  # until the test gives up; it takes a few
+
+
+class Served(NamedTuple):
+    process: subprocess.Popen[str]
+    port: int
+
+    def ask(self, path: str, question: Any = None, **headers: str) -> bytes:
+        """GETs a path, or POSTs a question as JSON."""
+        data = None if question is None else json.dumps(question).encode()
+        headers = {"Content-Type": "application/json", **headers}
+        with urlopen(
+            Request(f"http://127.0.0.1:{self.port}{path}", data, headers), timeout=SECONDS
+        ) as answer:
+            return answer.read()
+
+    def stop(self, number: signal.Signals) -> tuple[int, str]:
+        """Exit code, and what stood on stderr after the first line."""
+        self.process.send_signal(number)
+        _, err = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode, err
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    """A project with a store of one run, which has a metric and an artifact."""
+    folder = tmp_path_factory.mktemp("ui")
+    (folder / "conf").mkdir()
+    (folder / "conf" / "train.yaml").touch()
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.create_experiment("study", (folder / "mlartifacts" / "study").as_uri())
+    run = client.create_run(experiment, run_name="depth=4-seed=0").info.run_id
+    client.log_metric(run, "val/loss", 0.25, step=3)
+    client.log_dict(run, {"depth": 4}, "config.json")
+    client.set_terminated(run)
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def served(store) -> Iterator[Served]:
+    """The UI of that project, from the moment that it says its address."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "howdeep", "ui", "--port", str(port)],
+        cwd=store, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    try:
+        assert process.stderr.readline() == f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)\n"
+        yield Served(process, port)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_ui_answers_with_its_page_and_with_the_runs_of_the_project(served):
+    assert b"<title>MLflow</title>" in served.ask("/")
+    found = json.loads(served.ask("/ajax-api/2.0/mlflow/experiments/search", {"max_results": 10}))
+    (experiment,) = (e["experiment_id"] for e in found["experiments"] if e["name"] == "study")
+    (run,) = json.loads(
+        served.ask("/ajax-api/2.0/mlflow/runs/search", {"experiment_ids": [experiment], "max_results": 10})
+    )["runs"]
+    assert run["info"]["run_name"] == "depth=4-seed=0"
+    (metric,) = run["data"]["metrics"]
+    assert (metric["key"], metric["value"], metric["step"]) == ("val/loss", 0.25, 3)
+    artifact = served.ask(f"/get-artifact?path=config.json&run_uuid={run['info']['run_id']}")
+    assert json.loads(artifact) == {"depth": 4}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_ui_ends_in_order_and_without_a_word(served, number):
+    served.ask("/")
+    assert served.stop(number) == (0, "")
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", served.port))
+
+
+def test_ctrl_c_while_the_ui_starts_is_one_line(served):
+    time.sleep(0.5)  # in the middle of its imports
+    code, err = served.stop(signal.SIGINT)
+    assert (code, err.count("\n")) == (130, 1)
+
+
+def test_the_ui_serves_this_machine_alone(served):
+    with pytest.raises(HTTPError, match="403") as refused:
+        served.ask("/", Host="evil.example")  # another site's page whose name leads to 127.0.0.1
+    refused.value.close()
+
+
+def test_a_store_that_cannot_be_opened_and_a_port_that_cannot_be_are_one_line(store, monkeypatch, tmp_path):
+    (tmp_path / "bad.db").write_text("not a database")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/bad.db")
+    for port, said in (
+        ("0", "whole number of at least 1"),
+        ("70000", "65535"),
+        (str(free_port()), "file is not a database"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "howdeep", "ui", "--port", port],
+            cwd=store, capture_output=True, text=True, timeout=SECONDS,
+        )  # fmt: skip
+        assert done.returncode != 0
+        assert said in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
