@@ -38,7 +38,7 @@ def compose_train(conf: Path, overrides: Sequence[str]) -> DictConfig:
             cfg = compose("train", overrides=list(overrides))
             OmegaConf.resolve(cfg)
             return cfg
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise explain(error, conf) from error
 
 
@@ -52,7 +52,10 @@ def files(conf: Path, overrides: Sequence[str]) -> list[str]:
 
 
 def explain(error: Exception, conf: Path) -> UserError:
-    """Hydra's or OmegaConf's complaint about overrides in one line, with near matches."""
+    """Hydra's or OmegaConf's complaint about overrides in one line, with near matches.
+
+    Any other `ValueError` than Hydra's own about the value of a group is raised as it is.
+    """
     text = str(error)
     first = text.splitlines()[0] if text else type(error).__name__
     if isinstance(error, MissingConfigException) and (found := re.search(r"Could not find '([^']+)'", text)):
@@ -69,6 +72,10 @@ def explain(error: Exception, conf: Path) -> UserError:
         return UserError(
             f"expected overrides such as model.depth=4, got '{override}': write key=value, and quote lists"
         )
+    if first.startswith("Config group override must be"):
+        return UserError(f"expected the name of a file for each folder of conf/, as in model=mlp: {first}")
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        raise error
     return UserError(f"the config cannot be composed: {first}")
 
 

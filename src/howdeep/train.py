@@ -76,6 +76,6 @@ def main(overrides: list[str]) -> int:
     )
     try:
         app()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise explain(error, here.conf) from error
     return 1 if failed else 0

@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss
 from torch import Tensor
 from torch.nn import functional
 
-from howdeep.data.examples import Examples
+from howdeep.data.examples import Examples, Split
 from howdeep.errors import UserError
 from howdeep.tasks.task import Scores, Task
 
@@ -23,6 +23,15 @@ class Classification(Task):
 
     score_name = "accuracy"
     higher_is_better = True
+
+    def prepare(self, split: Split) -> None:
+        """Raises `UserError` unless the net has an output for each class: a label that has none is no index."""
+        output, classes = self.first_output(split), int(split.train[1].max()) + 1
+        if output.ndim == 2 and split.train[1].ndim == 1 and output.shape[1] != classes:
+            raise UserError(
+                f"classification expects an output for each of the {classes} classes, got {output.shape[1]}: "
+                f"set data.out_features={classes}"
+            )
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         if output.ndim != 2 or target.ndim != 1:

@@ -75,6 +75,7 @@ class Generation(Task):
     """
 
     score_name = "kid"
+    expects = "latent"
     higher_is_better = False
 
     def __init__(

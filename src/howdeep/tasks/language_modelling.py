@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from howdeep.data.examples import Examples, Split, decode
+from howdeep.data.examples import ALPHABET, Examples, Split, decode
 from howdeep.errors import UserError
 from howdeep.tasks.task import Scores, Task
 
@@ -27,6 +27,15 @@ class LanguageModelling(Task):
 
     score_name = "bits"
     higher_is_better = False
+
+    def prepare(self, split: Split) -> None:
+        """Raises `UserError` unless the net has an output for each character of the alphabet."""
+        output = self.first_output(split)
+        if output.ndim == 3 and output.shape[2] != len(ALPHABET):
+            raise UserError(
+                f"language modelling expects an output for each of the {len(ALPHABET)} characters, "
+                f"got {output.shape[2]}: set data.out_features={len(ALPHABET)}"
+            )
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         if output.ndim != 3 or output.shape[:2] != target.shape:

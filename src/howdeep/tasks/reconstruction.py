@@ -31,6 +31,7 @@ class Reconstruction(Task):
 
     score_name = "mse_ratio"
     higher_is_better = False
+    expects = "bottleneck"
 
     def target(self, x: Tensor, y: Tensor) -> Tensor:
         return x

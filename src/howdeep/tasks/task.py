@@ -28,6 +28,7 @@ class Task(LightningModule):
 
     score_name: ClassVar[str]
     higher_is_better: ClassVar[bool]
+    expects: ClassVar[str] = "out_features"  # the parameter by which models are known that learn the task
 
     def __init__(
         self,
@@ -51,7 +52,20 @@ class Task(LightningModule):
         raise NotImplementedError
 
     def prepare(self, split: Split) -> None:
-        """Called once before training and before measuring: for a task that needs the training examples to score."""
+        """Called once before training and before measuring: for a task that must see all training examples.
+
+        Raises:
+            UserError: examples that the task cannot be learned from.
+        """
+
+    @torch.no_grad()
+    def first_output(self, split: Split) -> Tensor:
+        """What the net answers, in evaluation mode, to a batch of the first training example."""
+        was_training = self.training
+        self.eval()
+        output = self.net(split.train[0][:1].to(self.device))
+        self.train(was_training)
+        return output
 
     def target(self, x: Tensor, y: Tensor) -> Tensor:
         """What the output for x is compared with."""

@@ -1,6 +1,8 @@
 """One training: a composed config and its examples in, an `Outcome` out; the only file is its resume point."""
 
 import logging
+import math
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +13,8 @@ from typing import Any
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor
@@ -23,6 +26,7 @@ from howdeep.diagnostics.gap import OverfittingGap, overfitting_gap
 from howdeep.diagnostics.gradients import GradientFlow
 from howdeep.diagnostics.history import Diverged, History
 from howdeep.errors import UserError
+from howdeep.nets import checks
 from howdeep.tasks.task import Task
 from howdeep.training.best_weights import BestWeights
 from howdeep.training.loop import run_whole_epochs
@@ -30,6 +34,9 @@ from howdeep.training.resume import ResumePoint, check
 from howdeep.training.seeding import SeedEpochs, seed_everything
 
 EVALUATION_BATCH = 1024
+LARGEST = 2**31 - 1  # of batches and epochs
+MOST_LAYERS = 1000  # more of them would fill the memory before anything could be said
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
 # Its notes on hardware and its tips would be repeated for each of a thousand runs.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -68,8 +75,16 @@ def build(node: DictConfig, **kwargs: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, UserError):
             raise cause from None
-        if isinstance(cause, ValueError | TypeError):
+        if isinstance(cause, ValueError | TypeError | MisconfigurationException):
             raise UserError(f"{node._target_} refuses its values: {cause}".splitlines()[0]) from cause
+        if isinstance(cause, RuntimeError) and re.search("allocate|overflow", str(cause)):
+            raise UserError(
+                f"{node._target_} is too large for this machine's memory: choose smaller sizes"
+            ) from cause
+        if "locating target" in str(error) or "callable target" in str(error):
+            raise UserError(
+                f"expected _target_ to name what can be imported, got {node._target_!r}"
+            ) from cause
         raise
 
 
@@ -79,26 +94,94 @@ def check_settings(cfg: DictConfig) -> None:
     Raises:
         UserError: the setting, what was expected and what came.
     """
+    if not isinstance(cfg.diagnostics, DictConfig):
+        raise UserError(
+            f"diagnostics must hold its settings, as in diagnostics.every=5, got {cfg.diagnostics!r}"
+        )
     whole = ["batch_size", "trainer.max_epochs", "diagnostics.every", "diagnostics.gap_examples"]
     optional = [name for name in ("patience", "train_examples") if cfg[name] is not None]
     for name in [*whole, "diagnostics.gradient_examples", *optional]:
         value = cfg[name] if "." not in name else cfg[name.split(".")[0]][name.split(".")[1]]
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UserError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
+            raise UserError(
+                f"{name} must be a whole number of at least 1, and at most {LARGEST}, got {value!r}"
+            )
     if not isinstance(cfg.seed, int) or isinstance(cfg.seed, bool) or cfg.seed < 0:
         raise UserError(f"seed must be a whole number of at least 0, got {cfg.seed!r}")
+    _check_trainer(cfg.trainer)
+    _check_sizes(cfg)
+    if not isinstance(cfg.checkpoint_seconds, int | float) or cfg.checkpoint_seconds < 0:
+        raise UserError(f"checkpoint_seconds must be a number of at least 0, got {cfg.checkpoint_seconds!r}")
     lr = cfg.optimizer.lr
     if not isinstance(lr, int | float) or isinstance(lr, bool) or not 0 < lr < float("inf"):
         raise UserError(f"optimizer.lr must be a number above 0, got {lr!r}: try optimizer.lr=0.001")
     if cfg.matching != "width":
         raise UserError(f"matching must be 'width', the only one there is yet, got {cfg.matching!r}")
-    build(cfg.schedule)(0.0)  # a schedule checks its parameters when it is called
-    try:  # torch checks the rest, but only when the optimizer is made, in the middle of a fit
-        build(cfg.optimizer)([torch.nn.Parameter(torch.zeros(1))])
-    except (ValueError, TypeError, RuntimeError) as error:
+    # Both check their values only when they are called, in the middle of a fit.
+    _call(cfg.schedule, 0.0)
+    _call(cfg.optimizer, [torch.nn.Parameter(torch.zeros(1))])
+    _check_no_nan(OmegaConf.to_container(cfg))
+
+
+def _call(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
+    """Instantiates a partial `_target_` and calls it, as `build` does."""
+    target = build(node)
+    try:
+        return target(*args, **kwargs)
+    except UserError:
+        raise
+    except (ValueError, TypeError, RuntimeError, IndexError) as error:
+        raise UserError(f"{node._target_} refuses its values: {error}".splitlines()[0]) from error
+
+
+def _check_no_nan(node: Any, name: str = "") -> None:
+    if isinstance(node, float) and not math.isfinite(node):
+        raise UserError(f"{name} must be a finite number, got {node!r}")
+    if isinstance(node, dict):
+        for key, value in node.items():
+            _check_no_nan(value, f"{name}.{key}" if name else str(key))
+    if isinstance(node, list):
+        for value in node:
+            _check_no_nan(value, name)
+
+
+def _check_trainer(trainer: DictConfig) -> None:
+    """What Lightning would take as something else than is meant here, or refuse in the middle of a fit."""
+    checks.choice(("cpu", "gpu", "cuda"), **{"trainer.accelerator": trainer.accelerator})
+    checks.choice(PRECISIONS, **{"trainer.precision": trainer.precision})
+    checks.flag(**{"trainer.deterministic": trainer.deterministic})
+    if trainer.devices != 1 or isinstance(trainer.devices, bool):
         raise UserError(
-            f"optimizer {cfg.optimizer._target_} refuses its values: {error}".splitlines()[0]
-        ) from error
+            f"trainer.devices must be 1, got {trainer.devices!r}: train several runs side by side instead"
+        )
+    for name in ("limit_train_batches", "limit_val_batches"):
+        value = trainer[name]
+        if not (isinstance(value, int) and not isinstance(value, bool) and value >= 1) and value != 1.0:
+            raise UserError(
+                f"trainer.{name} must be 1.0 for all, or a whole number of batches, got {value!r}"
+            )
+    if (norm := trainer.gradient_clip_val) is not None:
+        checks.number(**{"trainer.gradient_clip_val": norm})
+        if norm <= 0:
+            raise UserError(f"trainer.gradient_clip_val must be above 0, or null, got {norm!r}")
+    if trainer.profiler is not None:
+        checks.choice(("simple", "advanced", "pytorch"), **{"trainer.profiler": trainer.profiler})
+
+
+def _check_sizes(cfg: DictConfig) -> None:
+    """The net is built for the examples that it is given, and for as many layers as can be built at all."""
+    for name in ("in_shape", "out_features", "vocabulary", "every_step"):
+        if name in cfg.model and cfg.model[name] != cfg.data[name]:
+            raise UserError(
+                f"model.{name} must be what the data has, {cfg.data[name]}, got {cfg.model[name]!r}: "
+                f"set data.{name} instead"
+            )
+    if cfg.data.vocabulary is not None and "vocabulary" not in cfg.data.examples:
+        raise UserError(
+            f"data.vocabulary must be null, since {cfg.data.name} holds numbers, got {cfg.data.vocabulary!r}"
+        )
+    if isinstance(cfg.model.depth, int) and cfg.model.depth > MOST_LAYERS:
+        raise UserError(f"model.depth must be at most {MOST_LAYERS}, got {cfg.model.depth}")
 
 
 def prepare_task(cfg: DictConfig) -> Task:
@@ -114,7 +197,14 @@ def prepare_task(cfg: DictConfig) -> Task:
     schedule = build(cfg.schedule)
     # Hydra's partial checks its target anew at each call, and a schedule is called once a step.
     schedule = partial(schedule.func, *schedule.args, **schedule.keywords)
-    return build(cfg.task)(net=net, optimizer=build(cfg.optimizer), schedule=schedule)
+    task = _call(cfg.task, net=net, optimizer=build(cfg.optimizer), schedule=schedule)
+    if task.expects not in cfg.model:
+        name, model = (node._target_.split(".")[-2] for node in (cfg.task, cfg.model))
+        raise UserError(
+            f"{name} expects a model with {task.expects}, but {model} has none: leave out task={name}, "
+            "or choose another model"
+        )
+    return task
 
 
 def train(
