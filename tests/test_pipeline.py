@@ -26,6 +26,7 @@ STUDY = {
     "optimizer": "adam",
     "schedule": "constant",
     "trainer": "cpu",
+    "margins": {"accuracy": 0.01, "mae": 0.02},
     "entries": {
         "digits-mlp": {
             "data": "digits", "model": "mlp", "task": "classification",

@@ -14,6 +14,7 @@ GOOD = {
     "optimizer": "adam",
     "schedule": "constant",
     "trainer": "cpu",
+    "margins": {"accuracy": 0.01, "mae": 0},
     "entries": {
         "digits-mlp": {
             "data": "digits",
@@ -56,6 +57,8 @@ ENTRY = GOOD["entries"]["digits-mlp"]
         ({"depths": "two"}, "depths .* got 'two'"),
         ({"seeds": []}, "seeds"),
         ({"seedz": [0]}, "unknown key 'seedz', did you mean 'seeds'?"),
+        ({"margins": {"accuracy": -1}}, "margins .* at least 0, such as .* got {'accuracy': -1}"),
+        ({"margins": 0.01}, "margins .* must be a map"),
         ({"entries": {}}, "entries .* must be a map"),
         ({"entries": {"a": 3}}, "entries.a must be a map"),
         (

@@ -16,11 +16,13 @@ from howdeep.training.run import EVALUATION_BATCH, build
 def evaluate(project: Project) -> dict:
     """Test loss and score of every finished run of the study, and of each task's baselines.
 
-    Writes results/test.json: `{"runs": {key: {...}}, "baselines": {data: {name: {"val": ..., "test": ...}}}}`.
+    Writes results/test.json: `{"runs": {key: {...}}, "baselines": {data: {name: {"val": ..., "test": ...}}},
+    "examples": {entry: n}}`, n the number of test examples.
     """
     plan = study.read(project.params)
     runs: dict[str, dict[str, float]] = {}
     baselines: dict[str, dict[str, dict]] = {}
+    examples: dict[str, int] = {}
     compared: set[tuple[str, str]] = set()  # (data, task)
     for entry in plan.entries.values():
         for cell in plan.cells(entry):
@@ -30,6 +32,7 @@ def evaluate(project: Project) -> dict:
                 cfg = records.config_of(record)
                 split = load_split(cfg, project, test=True)
                 assert split.test is not None
+                examples[entry.name] = len(split.test[0])
                 if record["state"] == "finished":
                     task = trained_task(cfg, folder)
                     task.prepare(split)
@@ -43,7 +46,11 @@ def evaluate(project: Project) -> dict:
                     baselines.setdefault(entry.data, {}).update(
                         {name: {"val": val[name], "test": test[name]} for name in val}
                     )
-    content = {"runs": dict(sorted(runs.items())), "baselines": dict(sorted(baselines.items()))}
+    content = {
+        "runs": dict(sorted(runs.items())),
+        "baselines": dict(sorted(baselines.items())),
+        "examples": dict(sorted(examples.items())),
+    }
     records.write_json(project.results / "test.json", content)
     return content
 

@@ -8,7 +8,7 @@ from typing import Any
 from howdeep.errors import UserError, near
 from howdeep.records import Cell
 
-KEYS = ("study", "data", "depths", "seeds", "optimizer", "schedule", "trainer", "entries")
+KEYS = ("study", "data", "depths", "seeds", "optimizer", "schedule", "trainer", "margins", "entries")
 ENTRY_KEYS = ("data", "model", "task", "overrides")
 
 
@@ -30,6 +30,7 @@ class Study:
     depths: tuple[int, ...]
     seeds: tuple[int, ...]
     choices: tuple[str, ...]  # Hydra overrides that all entries share
+    margins: dict[str, float]  # of each score, the smallest difference that matters
     entries: dict[str, Entry]
 
     def overrides(self, entry: Entry, depth: int) -> list[str]:
@@ -79,6 +80,7 @@ def read(params: Path) -> Study:
         depths=tuple(_list(content, "depths", int, least=1)),
         seeds=tuple(_list(content, "seeds", int, least=0)),
         choices=tuple(f"{group}={content[group]}" for group in ("optimizer", "schedule", "trainer")),
+        margins=_margins(content["margins"]),
         entries={str(name): _entry(str(name), node, data) for name, node in content["entries"].items()},
     )
 
@@ -101,6 +103,15 @@ def _entry(name: str, node: Any, data: tuple[str, ...]) -> Entry:
             f"{where}.overrides must be a map such as {{model: {{width: 32}}}}, got {overrides!r}"
         )
     return Entry(name, node["data"], node["model"], node["task"], tuple(_flat(overrides)))
+
+
+def _margins(node: Any) -> dict[str, float]:
+    if not isinstance(node, dict) or not all(type(v) in (int, float) and 0 <= v < 1e9 for v in node.values()):
+        raise UserError(
+            f"margins in params.yaml must be a map of scores to numbers of at least 0, such as {{accuracy: 0.01}}, "
+            f"got {node!r}"
+        )
+    return {str(score): float(margin) for score, margin in node.items()}
 
 
 def _flat(node: Any, prefix: str = "") -> Iterator[str]:

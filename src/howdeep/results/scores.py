@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from howdeep.errors import UserError
+from howdeep.results import gaps
 from howdeep.results.statistics import geometric_mean, mean_interval
 
 # The entry belongs to a cell's name: a study may hold an mlp on digits twice, with different overrides. It comes
@@ -14,10 +15,11 @@ from howdeep.results.statistics import geometric_mean, mean_interval
 SERIES = ["task", "data", "model", "entry", "matching"]
 CELL = [*SERIES, "depth"]
 
-_MEASURED = [
-    *("train_loss", "val_loss", "val_score", "test_loss", "test_score"),
+GAPS = [
     *("gap_loss", "gap_score", "gap_loss_last", "gap_score_last"),
+    *("gap_loss_normalised", "gap_score_normalised", "gap_loss_equal", "equal_train_loss"),
 ]
+_MEASURED = ["train_loss", "val_loss", "val_score", "test_loss", "test_score", *GAPS]
 RATIO = "gradient_ratio"  # of a part of the network: gradient_ratio_generator
 
 
@@ -25,7 +27,9 @@ def scores(records: Sequence[Mapping[str, Any]], test: Mapping[str, Any]) -> pd.
     """A row a run, sorted by cell and seed. A diverged run keeps its row, its scores are missing values.
 
     `val_*` are those of the best epoch. `train_loss`, `gap_loss` and `gap_score` were measured in evaluation mode
-    with the weights of that epoch, `*_last` with those of the last one. `gradient_ratio` is the last measured:
+    with the weights of that epoch, `*_last` with those of the last one. `gap_*_normalised` is the gap at the best epoch
+    over (chance - training), `gap_loss_equal` the gap in loss at `equal_train_loss`, the lowest training loss that all
+    runs of the line reached; see `gaps`. `gradient_ratio` is the last measured:
     the loss gradient's norm at the first hidden layer over that at the last hidden layer. Networks that are trained
     against each other have one each, in columns such as `gradient_ratio_generator`.
 
@@ -44,7 +48,15 @@ def scores(records: Sequence[Mapping[str, Any]], test: Mapping[str, Any]) -> pd.
         {name for record in records for row in record["epochs"] for name in row if _is_ratio(name)}
     )
     parts = ["gradient/ratio", *(name for name in parts if name != "gradient/ratio")]
-    frame = pd.DataFrame([_row(record, _tested(record, test["runs"]), parts) for record in records])
+    baselines, equal = test.get("baselines", {}), _at_equal_loss(records)
+    frame = pd.DataFrame(
+        [
+            _row(record, _tested(record, test["runs"]), parts)
+            | _normalised(record, baselines.get(record["data"], {}))
+            | {"gap_loss_equal": gap, "equal_train_loss": level}
+            for record, (level, gap) in zip(records, equal, strict=True)
+        ]
+    )
     types = {name: float for name in (*_MEASURED, *ratios(frame))} | {"best_epoch": "Int64"}
     return frame.astype(types).sort_values([*CELL, "seed"], ignore_index=True)
 
@@ -104,6 +116,35 @@ def _row(record: Mapping[str, Any], tested: Mapping[str, float], parts: Sequence
     }
 
 
+def _normalised(record: Mapping[str, Any], methods: Mapping[str, Any]) -> dict[str, float]:
+    """Both gaps of the best epoch over what was learned beyond chance."""
+    if record["state"] != "finished":
+        return dict.fromkeys(("gap_loss_normalised", "gap_score_normalised"), np.nan)
+    score, gap = record["score"]["name"], record["gap"]["best"]
+    train_loss, train_score = gap["train_loss"], gap.get(f"train_{score}", np.nan)
+    loss = gaps.chance_loss(score, methods, train_loss, train_score)
+    chance, higher = gaps.chance_score(score, methods, "val"), record["score"]["higher_is_better"]
+    return {
+        "gap_loss_normalised": gaps.normalised(gap["loss"], train_loss, loss),
+        "gap_score_normalised": gaps.normalised(
+            gap.get(score, np.nan), train_score, chance, higher_is_better=higher
+        ),
+    }
+
+
+def _at_equal_loss(records: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """For each run the training loss that all runs of its line reached, and its gap in loss there."""
+    lines: dict[tuple, list[int]] = {}
+    for place, record in enumerate(records):
+        lines.setdefault(tuple(record[name] for name in SERIES), []).append(place)
+    found = [(np.nan, np.nan)] * len(records)
+    for places in lines.values():
+        level, values = gaps.at_equal_loss([gaps.trajectory(records[place]) for place in places])
+        for place, gap in zip(places, values, strict=True):
+            found[place] = level, gap
+    return found
+
+
 def _best(record: Mapping[str, Any]) -> Mapping[str, float]:
     return next(row for row in record["epochs"] if row["epoch"] == record["best_epoch"])
 
@@ -130,9 +171,7 @@ def _cell(runs: pd.DataFrame) -> dict[str, Any]:
     for name in ("val_score", "test_score"):
         estimate = mean_interval(known(finished, name))
         row |= {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    row |= {
-        name: finished[name].mean() for name in ("gap_loss", "gap_score", "gap_loss_last", "gap_score_last")
-    }
+    row |= {name: finished[name].mean() for name in GAPS}
     row |= {name: geometric_mean(known(finished, name)) for name in ratios(runs)}
     return row | {name: runs[name].iloc[0] for name in ("parameters", "training_flops")}
 

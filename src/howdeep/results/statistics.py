@@ -5,7 +5,7 @@ a run that failed.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -92,8 +92,8 @@ def t_test(differences: np.ndarray) -> float:
     """Two-sided p of Student's paired t-test; NaN for fewer than two pairs, or pairs without any spread."""
     if len(differences) < 2 or without_spread(differences):
         return np.nan
-    _, p = stats.ttest_1samp(differences, 0)
-    return float(p)
+    found: Any = stats.ttest_1samp(differences, 0)
+    return float(found.pvalue)
 
 
 def sign_test(wins: int, losses: int) -> float:
@@ -110,8 +110,8 @@ def wilcoxon(differences: np.ndarray) -> float:
     if not len(moved):
         return np.nan
     method = "exact" if len(set(np.abs(moved).round(12))) == len(moved) and len(moved) <= 50 else "approx"
-    _, p = stats.wilcoxon(moved, method=method)
-    return float(p)
+    found: Any = stats.wilcoxon(moved, method=method)
+    return float(found.pvalue)
 
 
 def least_wilcoxon(pairs: int) -> float:
@@ -201,6 +201,7 @@ class Paired(NamedTuple):
     p: float
     adjusted: float  # p after Holm
     test: str  # "t", or "sign" where a run failed or there is no spread
+    sign: int  # which of the two is ahead in the test: 1 the deeper, -1 the shallow one, 0 neither
     wilcoxon: float
     least_wilcoxon: float
     effect: float
@@ -252,6 +253,7 @@ def _paired(shallow: np.ndarray, deep: np.ndarray, family: int, level: float) ->
         p=sign_test(wins, losses) if by_sign else t_test(differences),
         adjusted=np.nan,
         test="sign" if by_sign else "t",
+        sign=int(np.sign(wins - losses if by_sign else np.nan_to_num(interval.mean))),
         wilcoxon=wilcoxon(differences),
         least_wilcoxon=least_wilcoxon(len(differences)),
         effect=effect_size(differences),

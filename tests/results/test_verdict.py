@@ -1,0 +1,169 @@
+"""Verdicts, against studies whose answer is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from howdeep.results.scores import scores, select
+from howdeep.results.statistics import Interval, Paired, accuracy_difference_error, mean_interval, widened
+from howdeep.results.verdict import decide, verdicts
+
+SEEDS = 10
+NOISE = np.random.RandomState(0).normal(0, 0.002, (4, SEEDS))
+BASELINES = {"runs": {}, "baselines": {}}
+
+
+def study(make_record, levels, *, model="mlp", data="digits", lost=(), **changes) -> list[dict]:
+    """Records whose scores are `levels` by depth and a little noise; runs named in `lost`, (depth, seed), diverged."""
+    records = []
+    for rank, (depth, level) in enumerate(levels.items()):
+        for seed in range(SEEDS):
+            record = make_record(data, model, 1, seed, diverged=(depth, seed) in lost, **changes)
+            record |= {"depth": depth, "key": f"{record['entry']}-{depth}-{seed}"}
+            record["score_is"] = level + NOISE[rank, seed]
+            records.append(record)
+    return records
+
+
+def scored(records) -> dict:
+    finished = [record for record in records if record["state"] == "finished"]
+    return BASELINES | {
+        "runs": {r["key"]: {"loss": 0.1, r["score"]["name"]: r["score_is"]} for r in finished}
+    }
+
+
+def judge(records, margins=None, **options):
+    found = verdicts(scores(records, scored(records)), margins or {}, **options)
+    return {depth: row for depth, row in zip(found["depth"], found.to_dict("records"), strict=True)}
+
+
+def test_a_clear_difference_is_found_in_its_direction_and_a_small_one_lies_within_the_margin(make_record):
+    found = judge(study(make_record, {1: 0.9, 2: 0.95, 4: 0.9, 8: 0.8}), {"accuracy": 0.01})
+    assert {depth: row["verdict"] for depth, row in found.items()} == {
+        2: "better", 4: "no difference", 8: "worse",
+    }  # fmt: skip
+    assert found[2]["difference"] == pytest.approx(0.05, abs=0.005)
+    assert found[2]["low"] < found[2]["difference"] < found[2]["high"]
+
+
+def test_of_an_error_the_lower_is_better_and_the_interval_keeps_the_scores_unit(make_record):
+    found = judge(study(make_record, {1: 0.3, 2: 0.2, 4: 0.4}, model="lstm", data="sunspots"))
+    assert (found[2]["verdict"], found[4]["verdict"]) == ("better", "worse")
+    assert -0.11 < found[2]["low"] < found[2]["high"] < -0.09
+    assert found[2]["effect"] > 0 > found[4]["effect"]
+    assert (found[2]["improvement"], found[4]["improvement"]) == (1, 0)
+
+
+def test_without_a_margin_nothing_is_ever_equal(make_record):
+    found = judge(study(make_record, {1: 0.9, 2: 0.9}))
+    assert found[2]["verdict"] == "inconclusive"
+    assert found[2]["margin"] == 0
+
+
+def test_an_inconclusive_verdict_says_how_many_seeds_would_be_needed_and_no_other_does(make_record):
+    found = judge(study(make_record, {1: 0.9, 2: 0.9003, 4: 0.95}))
+    assert found[2]["seeds_needed"] > SEEDS
+    assert pd.isna(found[4]["seeds_needed"])
+
+
+def test_the_family_is_the_depths_of_one_entry_and_no_other(make_record):
+    one = study(make_record, {1: 0.9, 2: 0.903})
+    others = study(make_record, {1: 0.9, 2: 0.9, 4: 0.9}, entry="digits-mlp-plain")
+    alone, together = (verdicts(scores(r, scored(r)), {}) for r in (one, [*one, *others]))
+    assert select(together, entry="digits-mlp").reset_index(drop=True).equals(alone)
+    assert alone["p_holm"].tolist() == alone["p"].tolist()
+
+
+def test_matchings_are_never_mixed(make_record):
+    records = [
+        record
+        for matching in ("width", "parameters")
+        for record in study(make_record, {1: 0.9, 2: 0.95}, matching=matching)
+    ]
+    found = verdicts(scores(records, scored(records)), {})
+    assert found["matching"].tolist() == ["parameters", "width"]
+    assert found["pairs"].tolist() == [SEEDS, SEEDS]
+
+
+def test_a_depth_of_which_no_run_finished_has_failed(make_record):
+    lost = [(8, seed) for seed in range(SEEDS)]
+    found = judge(study(make_record, {1: 0.9, 8: 0.99}, lost=lost))
+    assert (found[8]["verdict"], found[8]["failed"]) == ("failed", SEEDS)
+
+
+def test_runs_that_diverged_count_against_a_depth_however_good_the_others_are(make_record):
+    levels, lost = {1: 0.9, 8: 0.99}, [(8, seed) for seed in range(4)]
+    assert judge(study(make_record, levels))[8]["verdict"] == "better"
+    row = judge(study(make_record, levels, lost=lost), {"accuracy": 0.5})[8]
+    assert (row["verdict"], row["test"], row["failed"]) == ("inconclusive", "sign", 4)
+    most = judge(study(make_record, levels, lost=[(8, seed) for seed in range(9)]))[8]
+    assert most["verdict"] == "worse"  # nine of ten pairs lost: p = .021
+
+
+def test_a_shallow_run_that_diverged_counts_for_the_deeper(make_record):
+    row = judge(study(make_record, {1: 0.9, 2: 0.95}, lost=[(1, 0)]))[2]
+    assert (row["verdict"], row["test"], row["failed_shallow"]) == ("better", "sign", 1)
+
+
+def test_seeds_that_only_some_depths_were_run_with_are_left_out_not_counted_as_failed(make_record):
+    records = study(make_record, {1: 0.9, 2: 0.95})
+    row = judge([record for record in records if (record["depth"], record["seed"]) != (2, 3)])[2]
+    assert (row["pairs"], row["failed"]) == (SEEDS - 1, 0)
+
+
+def test_the_shallowest_depth_of_the_study_is_what_the_others_are_compared_with(make_record):
+    assert judge(study(make_record, {2: 0.9, 4: 0.95}))[4]["against"] == 2
+    assert judge(study(make_record, {4: 0.9})) == {}
+
+
+def test_before_anything_is_tested_the_validation_scores_are_judged(make_record):
+    records = study(make_record, {1: 0.9, 2: 0.95})
+    assert set(verdicts(scores(records, BASELINES), {})["on"]) == {"val"}
+    assert judge(records)[2]["on"] == "test"
+
+
+def test_the_test_samples_own_error_widens_the_interval_of_an_accuracy(make_record):
+    records = study(make_record, {1: 0.9, 2: 0.95})
+    few, many = (judge(records, examples={"digits-mlp": n})[2] for n in (100, 10_000))
+    first, second = (float(np.mean([r["score_is"] for r in records if r["depth"] == d])) for d in (1, 2))
+    seeds = Interval(few["difference"], few["low"], few["high"])
+    error = accuracy_difference_error(first, second, 100)
+    assert (few["low_all"], few["high_all"]) == pytest.approx(widened(seeds, error)[1:])
+    assert (few["beyond"], many["beyond"]) == ("no", "yes")
+    assert few["verdict"] == many["verdict"] == "better"
+
+
+def test_where_the_test_samples_error_is_not_known_nothing_is_said_of_it(make_record):
+    row = judge(
+        study(make_record, {1: 0.3, 2: 0.2}, model="lstm", data="sunspots"), examples={"sunspots-lstm": 9}
+    )[2]
+    assert np.isnan(row["low_all"])
+    assert row["beyond"] == ""
+    assert judge(study(make_record, {1: 0.9, 2: 0.95}))[2]["beyond"] == ""
+
+
+def test_the_interval_of_one_comparison_is_students(make_record):
+    records = study(make_record, {1: 0.9, 2: 0.95})
+    row = judge(records)[2]
+    by_depth = {d: np.array([r["score_is"] for r in records if r["depth"] == d]) for d in (1, 2)}
+    expected = mean_interval(by_depth[2] - by_depth[1])
+    assert (row["difference"], row["low"], row["high"]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("interval", "adjusted", "verdict"),
+    [
+        ((0.05, 0.02, 0.08), 0.001, "better"),
+        ((-0.05, -0.08, -0.02), 0.001, "worse"),
+        ((0.005, 0.001, 0.009), 0.001, "no difference"),  # found, but too small to matter
+        ((0.005, -0.001, 0.011), 0.2, "inconclusive"),
+        ((0.0, -0.01, 0.01), 1.0, "no difference"),
+    ],
+)
+def test_the_margin_comes_before_the_test(interval, adjusted, verdict):
+    pair = Paired(
+        pairs=5, failed=0, failed_shallow=0, difference=Interval(*interval), spread=0.01, p=adjusted,
+        adjusted=adjusted, test="t", sign=int(np.sign(interval[0])), wilcoxon=0.1, least_wilcoxon=0.06,
+        effect=1.0, improvement=0.9,
+    )  # fmt: skip
+    assert decide(pair, 0.01, seeds=5) == verdict
