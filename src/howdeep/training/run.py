@@ -75,12 +75,12 @@ def build(node: DictConfig, **kwargs: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, UserError):
             raise cause from None
-        if isinstance(cause, ValueError | TypeError | MisconfigurationException):
-            raise UserError(f"{node._target_} refuses its values: {cause}".splitlines()[0]) from cause
-        if isinstance(cause, RuntimeError) and re.search("allocate|overflow", str(cause)):
+        if isinstance(cause, RuntimeError | TypeError) and re.search("allocate|[Oo]verflow", str(cause)):
             raise UserError(
                 f"{node._target_} is too large for this machine's memory: choose smaller sizes"
             ) from cause
+        if isinstance(cause, ValueError | TypeError | MisconfigurationException):
+            raise UserError(f"{node._target_} refuses its values: {cause}".splitlines()[0]) from cause
         if "locating target" in str(error) or "callable target" in str(error):
             raise UserError(
                 f"expected _target_ to name what can be imported, got {node._target_!r}"
@@ -156,7 +156,7 @@ def _check_trainer(trainer: DictConfig) -> None:
         )
     for name in ("limit_train_batches", "limit_val_batches"):
         value = trainer[name]
-        if not (isinstance(value, int) and not isinstance(value, bool) and value >= 1) and value != 1.0:
+        if isinstance(value, bool) or not ((isinstance(value, int) and value >= 1) or value == 1.0):
             raise UserError(
                 f"trainer.{name} must be 1.0 for all, or a whole number of batches, got {value!r}"
             )
