@@ -1,6 +1,7 @@
 """Ending in order: signals, a parent that died, and one writer at a time."""
 
 import os
+import platform
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -110,3 +111,21 @@ def only_writer(path: Path, what: str, seconds: float = 10.0) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def this_process() -> str:
+    """Host, process id and start: enough to tell later whether what it has left open is still its own."""
+    process = psutil.Process()
+    return f"{platform.node()}:{process.pid}:{process.create_time():.2f}"
+
+
+def is_gone(process: str) -> bool:
+    """Whether a process of this host, as `this_process` wrote it, has ended; of other hosts nothing is known."""
+    host, pid, started = process.rsplit(":", 2)
+    if host != platform.node():
+        return False
+    try:
+        running = psutil.Process(int(pid))
+        return running.status() == psutil.STATUS_ZOMBIE or abs(running.create_time() - float(started)) > 1
+    except psutil.NoSuchProcess:
+        return True

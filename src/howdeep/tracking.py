@@ -14,11 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import psutil
 from filelock import FileLock
 
 from howdeep.errors import Stopped, UserError
-from howdeep.processes import hold_stop
+from howdeep.processes import hold_stop, is_gone, this_process
 from howdeep.records import Cell
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -30,23 +29,6 @@ MODEL = "howdeep.model"
 PARENT = "mlflow.parentRunId"
 FLUSH_SECONDS = 3.0
 BATCH = 1000  # metrics that MLflow takes in one request
-
-
-def this_process() -> str:
-    """Host, process id and start: enough to tell later whether a run left RUNNING still runs."""
-    process = psutil.Process()
-    return f"{platform.node()}:{process.pid}:{process.create_time():.2f}"
-
-
-def is_gone(process: str) -> bool:
-    """Whether a process of this host, as `this_process` wrote it, has ended; of other hosts nothing is known."""
-    host, pid, started = process.rsplit(":", 2)
-    if host != platform.node():
-        return False
-    try:
-        return abs(psutil.Process(int(pid)).create_time() - float(started)) > 1
-    except psutil.NoSuchProcess:
-        return True
 
 
 def locate(uri: str, root: Path) -> str:

@@ -5,7 +5,7 @@ import os
 import pickle
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -30,49 +30,72 @@ def cores() -> int:
 class WorkerDied(UserError):
     """A worker was killed from outside: by a person, or by the system for want of memory."""
 
+    cause: str = "a signal"
 
-def run_all(work: Callable[[Any], Any], jobs: Sequence[Any], n_workers: int) -> Iterator[tuple[Any, Any]]:
+
+def run_all(
+    work: Callable[[Any], Any],
+    jobs: Iterable[Any],
+    n_workers: int,
+    died: Callable[[WorkerDied], None] | None = None,
+) -> Iterator[tuple[Any, Any]]:
     """Runs `work(job)` for every job in forked workers; yields (job, result) as they finish.
 
-    Jobs start in the order given. If this process is stopped, the workers get SIGTERM, a few seconds to
-    close what they hold open, and then SIGKILL. If this process is killed, they end by themselves.
+    Jobs start in the order given, each asked for when a worker is free. If this process is stopped, the workers get
+    SIGTERM, a few seconds to close what they hold open, and then SIGKILL. If this process is killed, they end by
+    themselves.
+
+    Args:
+        died: called when a worker was killed, whose job is lost; then another worker takes its place.
 
     Raises:
-        WorkerDied: a worker ended by a signal; finished jobs were yielded.
+        WorkerDied: a worker ended by a signal, and `died` is not given; finished jobs were yielded.
         Exception: what `work` raised, once the workers are closed.
     """
     context = multiprocessing.get_context("fork")
-    waiting = list(reversed(jobs))
+    waiting = iter(jobs)
     workers: dict[Connection, BaseProcess] = {}
     running: dict[Connection, Any] = {}
+    nothing = object()
 
-    def hand_out(connection: Connection) -> None:
-        if waiting:
-            running[connection] = waiting.pop()
-            connection.send(running[connection])
-        else:
-            connection.send(None)
+    def start() -> None:
+        """Starts a worker with a job, if there is one."""
+        if (job := next(waiting, nothing)) is nothing:
+            return
+        ours, theirs = context.Pipe()
+        # Forked workers inherit every pipe end made so far; they must not keep a sibling's open.
+        process = context.Process(target=_work, args=(work, theirs, [*workers, ours]), daemon=True)
+        process.start()
+        theirs.close()
+        workers[ours], running[ours] = process, job
+        ours.send(job)
 
     try:
-        for _ in range(min(n_workers, len(jobs))):
-            ours, theirs = context.Pipe()
-            # Forked workers inherit every pipe end made so far; they must not keep a sibling's open.
-            process = context.Process(target=_work, args=(work, theirs, [*workers, ours]), daemon=True)
-            process.start()
-            theirs.close()
-            workers[ours] = process
-            hand_out(ours)
+        for _ in range(n_workers):
+            start()
         while running:
             for connection in wait(list(running)):
                 assert isinstance(connection, Connection)
+                job = running[connection]
                 try:
                     result, error = connection.recv()
                 except EOFError:
-                    raise _died(workers[connection], running[connection]) from None
+                    death = _died(workers.pop(connection), job)
+                    connection.close()
+                    if died is None:
+                        raise death from None
+                    del running[connection]
+                    died(death)
+                    start()
+                    continue
                 if error is not None:
                     raise error
-                job = running.pop(connection)
-                hand_out(connection)
+                if (following := next(waiting, nothing)) is nothing:
+                    del running[connection]
+                    connection.send(None)
+                else:
+                    running[connection] = following
+                    connection.send(following)
                 yield job, result
     finally:
         _close(list(workers.values()), gently=not running)
@@ -111,10 +134,12 @@ def _died(process: BaseProcess, job: Any) -> WorkerDied:
     process.join(SECONDS_TO_CLOSE)
     code = process.exitcode
     cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-    return WorkerDied(
+    death = WorkerDied(
         f"a worker ended by {cause} while it ran {job}: finished runs are kept; free memory if it was the system, "
         "then run `dvc repro` again"
     )
+    death.cause = cause
+    return death
 
 
 def _close(processes: list[BaseProcess], gently: bool) -> None:

@@ -1,0 +1,1 @@
+"""The engine of sweeps: search spaces, storages, studies, samplers and a pool of workers, on Optuna's ask and tell."""

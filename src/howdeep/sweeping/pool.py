@@ -1,0 +1,176 @@
+"""Warm workers that take, run and tell the trials of one or several studies, each on its own."""
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from howdeep.errors import UserError
+from howdeep.processes import this_process
+from howdeep.sweeping.outcomes import Hopeless
+from howdeep.sweeping.plan import Plan
+from howdeep.sweeping.storage import Storage, unreachable
+from howdeep.sweeping.study import Counts, Result, Study, Trial
+from howdeep.workers import WorkerDied, cores, run_all
+
+Objective = Callable[[Trial], float | Sequence[float]]
+POLL_SECONDS = 0.1, 2.0  # between two looks whether others left a trial, at first and at most
+DEATHS_IN_A_ROW = 5  # of workers, without a trial that ended
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trial that ended in a worker, and how far its study is."""
+
+    study: str
+    result: Result
+    counts: Counts
+    best: Result | None
+
+
+def run(
+    plans: Sequence[Plan],
+    storage: str,
+    objective: Objective,
+    n_jobs: int | None = None,
+    told: Callable[[Outcome], None] = lambda outcome: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[list[Result]]:
+    """Fills the studies, the first ones first, and returns when they are complete, by whomever.
+
+    Any number of processes, on any number of machines, may do so with the same studies at the same time.
+
+    Args:
+        storage: as `Storage` takes it; holds all the studies.
+        objective: the values of a trial, called in a worker. It may raise `Pruned`; `Hopeless` ends the sweep; any
+            other exception makes the trial a failed one.
+        n_jobs: workers; None: one for each core.
+        told: called in this process with each trial that ended here.
+        say: takes a line for a person, such as that a worker died.
+
+    Returns:
+        For each study its trials that count, by number.
+
+    Raises:
+        UserError: a plan that does not fit its study, a storage that cannot be used, too many failures.
+        WorkerDied: workers are killed one after the other.
+    """
+    if n_jobs is not None and n_jobs < 1:
+        raise UserError(
+            f"n_jobs must be a whole number of at least 1, or null for one for each core, got {n_jobs!r}"
+        )
+    if len({plan.study for plan in plans}) < len(plans):
+        raise ValueError("every plan needs a study of its own")
+    with told_in_one_line(storage), closing(Storage(storage)) as store:  # a fork must not inherit connections
+        counts = [Study(plan, store).open().counts() for plan in plans]
+    by_name = {plan.study: plan for plan in plans}
+    if any(count.done < count.total for count in counts):
+        crew = _Crew(plans, storage, objective, this_process())
+        deaths = _Deaths(say)
+        for outcome in _outcomes(crew, n_jobs or cores(), deaths):
+            deaths.in_a_row = 0
+            told(outcome)
+            _check_failures(by_name[outcome.study], outcome)
+    with told_in_one_line(storage), closing(Storage(storage)) as store:
+        return [Study(plan, store).results() for plan in plans]
+
+
+def _outcomes(crew: "_Crew", n_jobs: int, died: Callable[[WorkerDied], None]) -> Iterator[Outcome]:
+    complete = False
+
+    def turns() -> Iterator[int]:
+        for turn in itertools.count():
+            if complete:
+                return
+            yield turn
+
+    for _, outcome in run_all(crew, turns(), n_jobs, died):
+        if outcome is None:
+            complete = True
+        else:
+            yield outcome
+
+
+class _Deaths:
+    """Tells that a worker was killed, and gives up where they all are."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say, self.in_a_row = say, 0
+
+    def __call__(self, death: WorkerDied) -> None:
+        self.in_a_row += 1
+        if self.in_a_row >= DEATHS_IN_A_ROW:
+            raise WorkerDied(
+                f"{self.in_a_row} workers ended by {death.cause}, one after the other: finished trials are kept; free "
+                "memory if it was the system, then start the sweep again"
+            )
+        self.say(f"a worker ended by {death.cause}: its trial is tried once more, finished ones are kept")
+
+
+def _check_failures(plan: Plan, outcome: Outcome) -> None:
+    counts, rate = outcome.counts, plan.max_failure_rate
+    if rate is not None and outcome.result.state == "failed" and counts.failed > rate * counts.total:
+        raise UserError(
+            f"{counts.failed} of {counts.done} trials failed, more than max_failure_rate={rate:g} of {counts.total} "
+            f"allows; the last: {outcome.result.reason}"
+        )
+
+
+class _Crew:
+    """What a worker does at each turn: waits for a trial that may be run, and runs it; None when all is complete."""
+
+    def __init__(self, plans: Sequence[Plan], storage: str, objective: Objective, sweep: str) -> None:
+        self.plans, self.storage, self.objective, self.sweep = list(plans), storage, objective, sweep
+        self._studies: list[Study] = []
+        self._pid: int | None = None
+
+    def __call__(self, _turn: int) -> Outcome | None:
+        with told_in_one_line(self.storage):
+            if self._pid != os.getpid():
+                store = Storage(self.storage)
+                self._pid, self._studies = os.getpid(), [Study(plan, store) for plan in self.plans]
+            pause, longest = POLL_SECONDS
+            while self._studies:
+                for study in self._studies:
+                    if trial := study.take(self.sweep):
+                        return run_trial(trial, self.objective)
+                self._studies = [study for study in self._studies if not study.is_complete()]
+                if self._studies:
+                    time.sleep(pause)
+                    pause = min(2 * pause, longest)
+        return None
+
+
+def run_trial(trial: Trial, objective: Objective) -> Outcome:
+    """Runs a trial that was taken, and tells how it ended."""
+    study = trial.study
+    values, error = None, None
+    try:
+        with study.storage.alive(trial.id):
+            _ = trial.point
+            answer = objective(trial)
+        values = [float(answer)] if isinstance(answer, int | float) else [float(value) for value in answer]
+    except Hopeless:
+        study.give_back(trial, "ended the sweep", retry=False)
+        raise
+    except Exception as caught:
+        error = caught
+    except BaseException:
+        study.give_back(trial, "stopped")
+        raise
+    result = study.tell(trial, values, error)
+    return Outcome(study.plan.study, result, study.counts(), study.best())
+
+
+@contextmanager
+def told_in_one_line(storage: str) -> Iterator[None]:
+    """Turns what a storage raises when it breaks down into one line."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        raise unreachable(storage, error) from error

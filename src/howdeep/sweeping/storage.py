@@ -1,0 +1,248 @@
+"""Where studies are kept: a journal file, an sqlite file, or PostgreSQL for several machines."""
+
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from howdeep.errors import UserError, of_place
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+SECONDS_TO_WAIT = 60.0  # for a lock that others hold for milliseconds
+BEAT, STALE = 30, 120  # seconds between two signs of life of a trial, and without one until it counts as dead
+ADVISORY_LOCK = 0x686F7764656570  # 'howdeep'
+KINDS = "a path to a journal (sweep.journal), sqlite:///sweep.db, or postgresql://user@host/database"
+
+
+class Storage:
+    """A storage of Optuna and a lock beside it, which the operating system or the server frees if its holder dies.
+
+    Connections must not be shared by processes: make one after a fork, `close` it before one.
+
+    Args:
+        where: a path (a journal), or the URL of an sqlite file or of a PostgreSQL database.
+
+    Raises:
+        UserError: it cannot be reached, is locked or damaged, or is MLflow's own database.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.is_postgresql = where.startswith("postgresql")
+        if "://" in where and not where.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+            raise UserError(f"the storage of a sweep is {KINDS}; got {masked(where)}")
+
+    @property
+    def path(self) -> Path | None:
+        """The file, None for PostgreSQL."""
+        return None if self.is_postgresql else Path(self.where.removeprefix("sqlite:///"))
+
+    @cached_property
+    def optuna(self) -> "BaseStorage":
+        """Optuna's view of it, opened when it is first asked for."""
+        if self.path:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(
+                    f"the folder {self.path.parent} cannot be made ({error.strerror}): name another storage"
+                ) from error
+        with self.lock():
+            return self._open_database() if "://" in self.where else self._open_journal(Path(self.where))
+
+    def _open_journal(self, path: Path) -> "BaseStorage":
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        try:
+            if path.exists() and path.read_bytes()[:10] not in (b"", b'{"op_code"'):
+                raise ValueError("some other file, which must not be written to")
+            return JournalStorage(JournalFileBackend(str(path), _journal_lock(path)))
+        except OSError as error:
+            raise of_place(error) or UserError(
+                f"the journal {path} cannot be read: {error.strerror}"
+            ) from error
+        except Exception as error:  # a line that is no operation of Optuna fails in many ways
+            raise UserError(f"{path} {_damage(path)}: restore it, or name another storage") from error
+
+    def _open_database(self) -> "BaseStorage":
+        from optuna.exceptions import ExperimentalWarning, StorageInternalError
+        from optuna.storages import RDBStorage, get_storage
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            self._refuse_mlflow()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)  # the heartbeat
+                beat: dict[str, Any] = (
+                    {"heartbeat_interval": BEAT, "grace_period": STALE} if self.is_postgresql else {}
+                )
+                engine = {} if self.is_postgresql else {"connect_args": {"timeout": SECONDS_TO_WAIT}}
+                return get_storage(RDBStorage(_driver(self.where), engine_kwargs=engine, **beat))
+        except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError) as error:
+            raise unreachable(self.where, error) from error
+
+    def _refuse_mlflow(self) -> None:
+        import sqlalchemy
+
+        if self.path and not self.path.exists():
+            return
+        engine = sqlalchemy.create_engine(_driver(self.where), poolclass=sqlalchemy.NullPool)
+        if sqlalchemy.inspect(engine).has_table("experiments"):
+            raise UserError(
+                f"{masked(self.where)} is MLflow's database: a sweep needs a storage of its own, such as "
+                "sqlite:///sweep.db or a journal"
+            )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held by one process at a time, whatever happens to the others. Keep it short.
+
+        Raises:
+            UserError: another process has held it for a minute.
+        """
+        with self._advisory_lock() if self.path is None else _file_lock(self.path):
+            yield
+
+    @contextmanager
+    def _advisory_lock(self) -> Iterator[None]:
+        from sqlalchemy import text
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            connection = self._lock_engine.connect()
+            connection.execute(text(f"set lock_timeout = '{SECONDS_TO_WAIT:.0f}s'"))
+            connection.execute(text(f"select pg_advisory_lock({ADVISORY_LOCK})"))
+        except (SQLAlchemyError, ImportError) as error:
+            raise unreachable(self.where, error) from error
+        try:
+            yield
+        finally:
+            connection.execute(text(f"select pg_advisory_unlock({ADVISORY_LOCK})"))
+            connection.close()
+
+    @cached_property
+    def _lock_engine(self):
+        import sqlalchemy
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            return sqlalchemy.create_engine(_driver(self.where), isolation_level="AUTOCOMMIT")
+        except (ArgumentError, ValueError, ImportError) as error:
+            raise unreachable(self.where, error) from error
+
+    def stale(self, study_id: int) -> set[int]:
+        """Ids of running trials that have given no sign of life for a while; only PostgreSQL knows."""
+        return set(self.optuna._get_stale_trial_ids(study_id)) if self.is_postgresql else set()  # type: ignore[attr-defined]
+
+    @contextmanager
+    def alive(self, trial_id: int) -> Iterator[None]:
+        """Gives signs of life for a trial, where the storage keeps them."""
+        from optuna.storages._heartbeat import get_heartbeat_thread
+
+        with get_heartbeat_thread(trial_id, self.optuna):
+            yield
+
+    def close(self) -> None:
+        """Closes all connections; the next use opens them again."""
+        if backend := getattr(self.__dict__.pop("optuna", None), "_backend", None):
+            with suppress(AttributeError):  # a journal has none
+                backend.scoped_session.remove()
+                backend.engine.dispose()
+        if engine := self.__dict__.pop("_lock_engine", None):
+            engine.dispose()
+
+
+def _driver(where: str) -> str:
+    return where.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def masked(where: str) -> str:
+    """An address without its password."""
+    return re.sub(r"(://[^/@]*):[^/@]*@", r"\1:***@", where)
+
+
+def unreachable(where: str, error: Exception) -> UserError:
+    """What a database says where it cannot be used, in one line."""
+    if isinstance(error, ImportError):
+        return UserError(f"PostgreSQL needs a driver: pip install 'howdeep[postgresql]' ({error})")
+    cause = getattr(error, "orig", None) or error.__cause__ or error
+    reason = " ".join(str(getattr(cause, "orig", None) or cause).split())[:200]
+    return UserError(f"the storage {masked(where)} cannot be used ({reason}): expected {KINDS}")
+
+
+@contextmanager
+def _file_lock(path: Path) -> Iterator[None]:
+    lock = FileLock(path.with_name(f".{path.name}.queue"), timeout=SECONDS_TO_WAIT, poll_interval=0.005)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise locked(path) from None
+    except OSError as error:
+        raise of_place(error) or error from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def locked(path: Path) -> UserError:
+    return UserError(
+        f"{path} has been locked by another process for {SECONDS_TO_WAIT:.0f} s: stop that process, then try again"
+    )
+
+
+def _journal_lock(path: Path):
+    from optuna.storages.journal._file import BaseJournalFileLock
+
+    class KernelLock(BaseJournalFileLock):
+        """Optuna's own locks outlive a killed holder by 30 seconds; the kernel frees this one at once."""
+
+        def __init__(self) -> None:
+            name = path.with_name(f".{path.name}.append")
+            self.lock = FileLock(name, timeout=SECONDS_TO_WAIT, poll_interval=0.002)
+
+        def acquire(self) -> bool:
+            try:
+                self.lock.acquire()
+            except Timeout:
+                raise locked(path) from None
+            _cut_torn_line(path)
+            return True
+
+        def release(self) -> None:
+            self.lock.release()
+
+    return KernelLock()
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Drops a line without an end: whoever wrote it was killed in the middle, and nobody has read it."""
+    with path.open("rb+") as file:
+        size = file.seek(0, 2)
+        if size == 0:
+            return
+        file.seek(-1, 2)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _damage(path: Path) -> str:
+    """What is wrong with a journal, with the first line that is no JSON."""
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            if "op_code" in json.loads(line):
+                continue
+        except (ValueError, TypeError):
+            pass
+        return f"is no journal of Optuna, or damaged in line {number}"
+    return "is no journal of Optuna, or damaged"

@@ -1,0 +1,348 @@
+"""A study in a storage: opened or resumed, its trials taken, told, and given back by any number of processes.
+
+Everything that looks at all trials and then acts on them happens under the storage's lock: so the study ends with
+exactly the trials that it should have, whoever is killed, and whenever.
+"""
+
+import math
+import random
+import traceback
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from howdeep.errors import UserError
+from howdeep.processes import hold_stop, is_gone, this_process
+from howdeep.sweeping import samplers
+from howdeep.sweeping.outcomes import Pruned
+from howdeep.sweeping.plan import Plan
+from howdeep.sweeping.space import Point, difference, overrides
+from howdeep.sweeping.storage import Storage
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+DEATHS = 2  # of its worker, with the sweep alive, that make a trial a failed one
+SPACE, SETTING, OBJECTIVES = "space", "setting", "objectives"
+OWNER, SWEEP, INTERRUPTED, RETRY_OF, KILLED = "owner", "sweep", "interrupted", "retry_of", "deaths"
+REASON, TRACEBACK = "reason", "traceback"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trial that counts: it was complete, pruned or failed."""
+
+    number: int
+    point: Point
+    state: str  # complete, pruned or failed
+    values: tuple[float, ...] | None  # of a complete one, in the order of the objectives
+    reason: str | None  # of a failed one
+    reports: dict[int, float]  # what it reported, by step
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far a study is."""
+
+    total: int
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+
+    @property
+    def done(self) -> int:
+        return self.complete + self.pruned + self.failed
+
+
+class Study:
+    """A study of a storage, created or resumed.
+
+    Raises:
+        UserError: the study that is there has another space, setting or objective.
+    """
+
+    def __init__(self, plan: Plan, storage: Storage) -> None:
+        self.plan, self.storage = plan, storage
+        self.owner = this_process()
+
+    @cached_property
+    def _study(self) -> "optuna.Study":
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        backend = self.storage.optuna
+        with hold_stop(), self.storage.lock(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            try:
+                study = optuna.load_study(study_name=self.plan.study, storage=backend)
+            except KeyError:
+                directions: list[Any] = list(self.plan.objectives.values())
+                study = optuna.create_study(
+                    study_name=self.plan.study, storage=backend, directions=directions
+                )
+            study.pruner = samplers.pruner(self.plan.pruner, self.plan.pruner_options)
+            self._check(study)
+        return study
+
+    def open(self) -> "Study":
+        """Creates the study, or checks the one that is there, before anything is run."""
+        _ = self._study
+        return self
+
+    def _check(self, study: "optuna.Study") -> None:
+        known, plan = study.user_attrs, self.plan
+        if SPACE not in known:
+            if study.trials:
+                raise UserError(f"the study {plan.study} was not made by howdeep: name another study")
+            study.set_metric_names(list(plan.objectives))
+            study.set_user_attr(OBJECTIVES, dict(plan.objectives))
+            study.set_user_attr(SETTING, dict(plan.setting))
+            study.set_user_attr(SPACE, plan.space.to_json())
+            return
+        changed = _changed(known[OBJECTIVES], plan.objectives, "objective") or _changed(
+            known[SETTING], plan.setting, "setting"
+        )
+        if changed := changed or difference(known[SPACE], plan.space.to_json()):
+            raise UserError(
+                f"the study {plan.study} cannot go on: {changed}; only a wider range may change: name another study"
+            )
+        if known[SPACE] != plan.space.to_json():
+            study.set_user_attr(SPACE, plan.space.to_json())
+
+    def _trials(self) -> list["FrozenTrial"]:
+        return self._study.get_trials(deepcopy=False)
+
+    def counts(self) -> Counts:
+        return self._count(self._trials())
+
+    def _count(self, trials: Sequence["FrozenTrial"]) -> Counts:
+        from optuna.trial import TrialState
+
+        def n(state: TrialState) -> int:
+            return sum(trial.state == state and _counts(trial) for trial in trials)
+
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
+        return Counts(self.plan.wanted, *map(n, states))
+
+    @hold_stop()
+    def take(self, sweep: str | None = None) -> "Trial | None":
+        """A trial to run now, which belongs to this process until it is told.
+
+        Args:
+            sweep: the process that restarts this one if it is killed; else this one.
+
+        Returns:
+            None if there is none: the study is complete, or will be with what others run. See `is_complete`.
+        """
+        _ = self._study  # opened outside of the lock, which is taken for it too
+        with self.storage.lock():
+            self._recover()
+            trials = self._trials()
+            counts = self._count(trials)
+            if counts.done + counts.running >= counts.total:
+                return None
+            trial_id = self._claim(trials, {OWNER: self.owner, SWEEP: sweep or self.owner})
+            number = self.storage.optuna.get_trial(trial_id).number
+            trial = Trial(self, trial_id, number)
+            if self.plan.sampler in samplers.DRAW_IN_TURN:
+                _ = trial.point
+        return trial
+
+    def is_complete(self) -> bool:
+        counts = self.counts()
+        return counts.done >= counts.total
+
+    def _claim(self, trials: Sequence["FrozenTrial"], attrs: dict[str, str]) -> int:
+        """The id of a waiting trial, or of a new one, that is running from now on."""
+        from optuna.trial import TrialState, create_trial
+
+        backend, study_id = self.storage.optuna, self._study._study_id
+        waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
+        if not waiting and self.plan.sampler == "grid":
+            self._study.enqueue_trial(self._next_of_grid(trials))
+            waiting = [trial for trial in self._trials() if trial.state == TrialState.WAITING]
+        for trial in waiting:
+            for name, value in attrs.items():
+                backend.set_trial_user_attr(trial._trial_id, name, value)
+            if backend.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
+                return trial._trial_id
+        return backend.create_new_trial(study_id, create_trial(state=TrialState.RUNNING, user_attrs=attrs))
+
+    def _next_of_grid(self, trials: Sequence["FrozenTrial"]) -> Point:
+        def key(point: Mapping[str, Any]) -> tuple:
+            return tuple(sorted(point.items()))
+
+        taken = {
+            key(trial.system_attrs.get("fixed_params", trial.params)) for trial in trials if _counts(trial)
+        }
+        points = list(self.plan.space.grid())
+        random.Random(self.plan.seed).shuffle(points)
+        return next(point for point in points if key(point) not in taken)
+
+    def _recover(self) -> None:
+        """Gives back the trials whose process has died."""
+        from optuna.trial import TrialState
+
+        running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING and _counts(trial)]
+        owners = {trial.user_attrs[OWNER].split(":")[0] for trial in running}
+        stale = self.storage.stale(self._study._study_id) if owners - {self.owner.split(":")[0]} else set()
+        for trial in running:
+            if is_gone(trial.user_attrs[OWNER]) or trial._trial_id in stale:
+                died_alone = trial._trial_id not in stale and not is_gone(trial.user_attrs[SWEEP])
+                self._interrupt(trial, "killed", deaths=int(died_alone))
+
+    def give_back(self, trial: "Trial", why: str, *, retry: bool = True) -> None:
+        """Takes a running trial out of the count; another one with the same point takes its place, if `retry`."""
+        from optuna.trial import TrialState
+
+        with hold_stop(), self.storage.lock():
+            frozen = self.storage.optuna.get_trial(trial.id)
+            if frozen.state == TrialState.RUNNING:
+                self._interrupt(frozen, why, retry=retry)
+
+    def _interrupt(self, trial: "FrozenTrial", why: str, *, deaths: int = 0, retry: bool = True) -> None:
+        from optuna.trial import TrialState
+
+        backend, deaths = self.storage.optuna, trial.user_attrs.get(KILLED, 0) + deaths
+        if deaths >= DEATHS:
+            reason = f"its worker was killed {deaths} times: for want of memory?"
+            backend.set_trial_user_attr(trial._trial_id, REASON, reason)
+            backend.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            return
+        backend.set_trial_user_attr(trial._trial_id, INTERRUPTED, why)
+        backend.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        if retry:
+            point = trial.system_attrs.get("fixed_params", trial.params)
+            self._study.enqueue_trial(point, user_attrs={RETRY_OF: trial.number, KILLED: deaths})
+
+    @hold_stop()
+    def tell(self, trial: "Trial", values: Sequence[float] | None, error: Exception | None = None) -> Result:
+        """Ends a trial: with its values, or with the exception that it raised."""
+        from optuna.trial import TrialState
+
+        backend, state = self.storage.optuna, TrialState.COMPLETE
+        error = error or self._refuse(values)
+        if isinstance(error, Pruned):
+            state, values = TrialState.PRUNED, None
+        elif error is not None:
+            state, values = TrialState.FAIL, None
+            if backend.get_trial(trial.id).state == TrialState.RUNNING:
+                backend.set_trial_user_attr(trial.id, REASON, one_line(error))
+                lines = "" if isinstance(error, UserError) else "".join(traceback.format_exception(error))
+                if lines:
+                    backend.set_trial_user_attr(trial.id, TRACEBACK, lines[-4000:])
+        self._study.sampler = trial.sampler
+        return _result(self._study.tell(trial.number, values, state, skip_if_finished=True))
+
+    def _refuse(self, values: Sequence[float] | None) -> Exception | None:
+        names = list(self.plan.objectives)
+        if values is None or len(values) != len(names):
+            return UserError(f"expected a value for each of {', '.join(names)}, got {values}")
+        for name, value in zip(names, values, strict=True):
+            if not math.isfinite(value):
+                return UserError(f"{name} became {value}")
+        return None
+
+    def results(self) -> list[Result]:
+        """The trials that count, by number."""
+        return [_result(trial) for trial in self._trials() if trial.state.is_finished() and _counts(trial)]
+
+    def best(self) -> Result | None:
+        """The complete trial with the best first objective; the earliest of equals."""
+        complete = [result for result in self.results() if result.values]
+        sign = 1 if next(iter(self.plan.objectives.values())) == "minimize" else -1
+        return min(complete, key=lambda result: sign * result.values[0], default=None)  # type: ignore[index]
+
+
+class Trial:
+    """A trial that is running here."""
+
+    def __init__(self, study: Study, trial_id: int, number: int) -> None:
+        self.study, self.id, self.number = study, trial_id, number
+
+    @cached_property
+    def sampler(self):
+        plan = self.study.plan
+        return samplers.sampler(plan.sampler, plan.sampler_options, plan.space, plan.seed, self.number)
+
+    @cached_property
+    def _trial(self) -> "optuna.Trial":
+        import optuna
+
+        study = self.study._study
+        study.sampler = self.sampler
+        return optuna.trial.Trial(study, self.id)
+
+    @cached_property
+    def point(self) -> Point:
+        """What the trial tries, as the sampler draws it."""
+        with hold_stop():
+            return self.study.plan.space.suggest(self._trial)
+
+    @property
+    def overrides(self) -> list[str]:
+        """The point as Hydra overrides."""
+        return overrides(self.point)
+
+    @property
+    def retry_of(self) -> int | None:
+        """The number of the interrupted trial whose point this one has."""
+        return self._trial.user_attrs.get(RETRY_OF)
+
+    @property
+    def is_pruned_at_all(self) -> bool:
+        return self.study.plan.pruner != "none"
+
+    @hold_stop()
+    def report(self, step: int, value: float) -> None:
+        """Tells the pruner how good the first objective is now.
+
+        Raises:
+            Pruned: not good enough, beside other trials at this step.
+        """
+        if not self.is_pruned_at_all:
+            return  # nobody asks, and a report costs as much as an epoch of a small network
+        self._trial.report(value, step)
+        if self._trial.should_prune():
+            raise Pruned(f"pruned in step {step}")
+
+
+def _counts(trial: "FrozenTrial") -> bool:
+    """Whether a trial is the study's: it was not interrupted, and if it runs, howdeep runs it."""
+    from optuna.trial import TrialState
+
+    if trial.state == TrialState.RUNNING:
+        return OWNER in trial.user_attrs
+    return INTERRUPTED not in trial.user_attrs
+
+
+def _result(trial: "FrozenTrial") -> Result:
+    state = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}[trial.state.name]
+    return Result(
+        trial.number,
+        dict(trial.params),
+        state,
+        tuple(trial.values) if state == "complete" else None,
+        trial.user_attrs.get(REASON, "unknown") if state == "failed" else None,
+        dict(trial.intermediate_values),
+        trial.duration.total_seconds() if trial.duration else 0.0,
+    )
+
+
+def _changed(was: Mapping[str, str], now: Mapping[str, str], what: str) -> str | None:
+    for name in {**was, **now}:
+        if was.get(name) != now.get(name):
+            before, after = (of.get(name, "absent") for of in (was, now))
+            return f"the {what} {name} was {before} and is now {after}"
+    return None
+
+
+def one_line(error: BaseException) -> str:
+    """An exception for a person: the words of a user's mistake, with its kind where it is another."""
+    words = " ".join(str(error).split())[:500]
+    return words if isinstance(error, UserError) else f"{type(error).__name__}: {words}"
