@@ -17,24 +17,27 @@ def overfitting_gap(task: Task, train: Iterable[Examples], val: Iterable[Example
         `{"loss": ..., "<score>": ..., "train_loss": ..., "train_<score>": ...}`; for a score of which more
         is better, overfitting makes the gap negative.
     """
-    seen, unseen = task.measure(train), task.measure(val)
+    return _difference(task.measure(train), task.measure(val))
+
+
+def _difference(seen: dict[str, float], unseen: dict[str, float]) -> dict[str, float]:
     return {name: unseen[name] - seen[name] for name in seen} | {f"train_{name}": seen[name] for name in seen}
 
 
 class OverfittingGap(Callback):
-    """Adds `gap/*` to the history every `every` epochs and in the last.
+    """Adds `gap/*` to the history every `every` epochs and in the last: what it validated, less the same in training.
 
     Args:
-        train, val: batches of fixed, un-augmented examples of either set; never the running training loss,
-            which is measured while the weights move and with dropout on.
+        train: batches of fixed, un-augmented training examples; never the running training loss, which is
+            measured while the weights move and with dropout on.
     """
 
-    def __init__(
-        self, history: History, *, train: Iterable[Examples], val: Iterable[Examples], every: int
-    ) -> None:
-        self.history, self.train, self.val, self.every = history, train, val, every
+    def __init__(self, history: History, *, train: Iterable[Examples], every: int) -> None:
+        self.history, self.train, self.every = history, train, every
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if due(trainer, self.every):
-            gap = overfitting_gap(pl_module, self.train, self.val)  # type: ignore[arg-type]
+            assert isinstance(pl_module, Task)
+            seen, row = pl_module.validate(self.train), self.history.epochs[-1]
+            gap = _difference(seen, {name: row[f"val/{name}"] for name in seen})
             self.history.add(trainer.current_epoch, {f"gap/{name}": value for name, value in gap.items()})

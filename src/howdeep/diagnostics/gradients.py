@@ -1,7 +1,7 @@
 """Gradient flow: how much of the loss gradient reaches each hidden layer."""
 
-import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -29,29 +29,50 @@ def gradient_flow(task: Task, batch: Examples) -> list[Row]:
     Weight gradients alone mislead: they also hold the size of the layer's input (Glorot and Bengio, 2010).
     `weight` is the weight's name. Networks that are trained against each other are a `part` each, with its own loss.
 
-    Works on a copy, so that running statistics, gradients and random numbers of the training stay as they are.
+    Running statistics, gradients and random numbers of the training stay as they are.
     """
-    net = copy.deepcopy(task.net).train()
-    activations: dict[nn.Module, Tensor] = {}
-
-    def keep(module: nn.Module, _inputs: object, output: Tensor) -> None:
-        activations[module] = output
-
-    for module in net.modules():
-        if isinstance(module, nn.ModuleList):
-            for layer in module:
-                layer.register_forward_hook(keep)
+    net = task.net
     x, y = (part.to(task.device) for part in batch)
-    gpus = [task.device] if task.device.type == "cuda" else []
     names: dict[Tensor, str] = {weight: name for name, weight in net.named_parameters()}
     rows: list[Row] = []
-    with torch.random.fork_rng(devices=gpus), torch.enable_grad():
+    with _left_as_it_was(net, task.device), _activations(net) as activations, torch.enable_grad():
         for part, (layers, loss) in task.gradient_losses(net, x, y).items():
             weights = [weight_of(layer) for layer in layers]
             flow = _flow([activations[layer] for layer in layers], weights, loss)
             named = {"part": part} if part else {}
             rows += [{**named, **row, "weight": names[w]} for row, w in zip(flow, weights, strict=True)]
     return rows
+
+
+@contextmanager
+def _left_as_it_was(net: nn.Module, device: torch.device) -> Iterator[None]:
+    """In training mode for a while; then mode, buffers (running statistics) and random numbers as before."""
+    was_training, buffers = net.training, [(buffer, buffer.clone()) for buffer in net.buffers()]
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            net.train()
+            yield
+        finally:
+            net.train(was_training)
+            for buffer, before in buffers:
+                buffer.copy_(before)
+
+
+@contextmanager
+def _activations(net: nn.Module) -> Iterator[dict[nn.Module, Tensor]]:
+    """The latest output of each layer of a list of layers, by layer."""
+    found: dict[nn.Module, Tensor] = {}
+
+    def keep(module: nn.Module, _inputs: object, output: Tensor) -> None:
+        found[module] = output
+
+    lists = [module for module in net.modules() if isinstance(module, nn.ModuleList)]
+    handles = [layer.register_forward_hook(keep) for layers in lists for layer in layers]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _flow(activations: list[Tensor], weights: list[Tensor], loss: Tensor) -> list[Row]:
@@ -72,15 +93,20 @@ class UpdateRatio:
     """||W_after - W_before|| / ||W_before|| of each layer's weight in the latest step of its optimizer.
 
     Hooked to the optimizers rather than to Lightning's batches, and only for the epochs that are looked at.
+
+    Args:
+        wanted: whether the step that comes is to be watched; a copy of all weights costs more than some steps.
     """
 
-    def __init__(self, optimizers: Iterable[Optimizer]) -> None:
+    def __init__(self, optimizers: Iterable[Optimizer], wanted: Callable[[], bool] = lambda: True) -> None:
+        self._wanted = wanted
         self._before: dict[Tensor, Tensor] = {}
         self._handles = [optimizer.register_step_pre_hook(self._remember) for optimizer in optimizers]
 
     def _remember(self, optimizer: Optimizer, *_: object) -> None:
-        for group in optimizer.param_groups:
-            self._before |= {w: w.detach().clone() for w in group["params"] if w.ndim >= 2}
+        if self._wanted():
+            for group in optimizer.param_groups:
+                self._before |= {w: w.detach().clone() for w in group["params"] if w.ndim >= 2}
 
     def close(self) -> dict[Tensor, float]:
         """The ratio of each weight; removes the hooks."""
@@ -102,7 +128,7 @@ class GradientFlow(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if due(trainer, self.every):
-            self._updates = UpdateRatio(trainer.optimizers)
+            self._updates = UpdateRatio(trainer.optimizers, lambda: trainer.is_last_batch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._updates is not None:

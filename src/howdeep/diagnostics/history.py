@@ -1,8 +1,13 @@
 """The rows of a run: what was measured in each epoch."""
 
 import math
+from collections.abc import Iterable
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+
+from howdeep.data.examples import Examples
+from howdeep.tasks.task import Task
 
 
 class Diverged(Exception):
@@ -10,13 +15,20 @@ class Diverged(Exception):
 
 
 class History(Callback):
-    """Keeps one row an epoch, and ends a run whose loss is no longer finite.
+    """Validates after each epoch, keeps one row an epoch, and ends a run whose loss is no longer finite.
 
-    Training and validation metrics come from what the task logs; diagnostics add theirs. The rows travel in
-    Lightning's checkpoints, so that a resumed run has them all.
+    A row holds `train/loss`, the mean over the epoch's steps, and `val/loss` and `val/<score>`; diagnostics add
+    theirs. The rows travel in Lightning's checkpoints, so that a resumed run has them all.
+
+    Here rather than in Lightning's own loop over validation batches, which takes a small network longer than
+    the validation.
+
+    Args:
+        validation: batches of the validation examples.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, validation: Iterable[Examples]) -> None:
+        self.validation = validation
         self.epochs: list[dict[str, float]] = []
         self.gradient_flow: list[dict[str, float | str]] = []
 
@@ -27,13 +39,15 @@ class History(Callback):
         self.epochs[-1].update(values)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        logged = {
-            k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(("train/", "val/"))
-        }
-        self.add(trainer.current_epoch, logged)
+        assert isinstance(pl_module, Task)
+        found = {"train/loss": pl_module.running_loss.take()}
+        found |= {f"val/{name}": value for name, value in pl_module.validate(self.validation).items()}
+        self.add(trainer.current_epoch, found)
         for name in ("train/loss", "val/loss"):
-            if not math.isfinite(logged[name]):
-                raise Diverged(f"{name} became {logged[name]} in epoch {trainer.current_epoch}")
+            if not math.isfinite(found[name]):
+                raise Diverged(f"{name} became {found[name]} in epoch {trainer.current_epoch}")
+        # Where early stopping and other callbacks of Lightning look.
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in found.items()})
 
     def state_dict(self) -> dict:
         return {"epochs": self.epochs, "gradient_flow": self.gradient_flow}

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.image.kid import poly_mmd
 
 from howdeep.data.batches import Batches
@@ -75,15 +74,15 @@ class Generation(Task):
     """
 
     score_name = "kid"
-    expects = "latent"
     higher_is_better = False
+    expects = "latent"
 
     def __init__(
         self,
         *,
         net: nn.Module,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        schedule: Callable[[float], float],
+        schedule: Callable[[float], float] | None,
         loss: str,
         gradient_clip_val: float | None,
     ) -> None:
@@ -113,8 +112,12 @@ class Generation(Task):
         """Lightning asks for them before it refuses, in its own words, to clip what it does not step itself.
 
         Raises:
-            UserError: the trainer is to clip gradients.
+            UserError: the trainer is to clip gradients, or to scale losses.
         """
+        if self.trainer.precision == "16-mixed":
+            raise UserError(
+                "trainer.precision=16-mixed scales one loss, but generation lowers two: use 32-true or bf16-mixed"
+            )
         if self.trainer.gradient_clip_val:
             raise UserError(
                 f"trainer.gradient_clip_val must be null for generation, got {self.trainer.gradient_clip_val}: "
@@ -125,29 +128,28 @@ class Generation(Task):
     def configure_optimizers(self) -> Any:
         net: Any = self.net
         optimizers = [self._optimizer(part.parameters()) for part in (net.generator, net.discriminator)]
-        steps = self.trainer.estimated_stepping_batches
-        schedulers = [LambdaLR(o, lambda step: self._schedule(step / steps)) for o in optimizers]
-        return optimizers, schedulers
+        return optimizers, self.schedulers(*optimizers)
 
     def training_step(self, batch: Examples, batch_idx: int) -> Tensor:
         (x, _), net = batch, self.net
-        by_generator, by_discriminator = self.optimizers()  # type: ignore[misc]
+        # Torch's own: Lightning's wrappers take a small net as long as its step. Our loop counts the steps.
+        by_generator, by_discriminator = self.trainer.optimizers
         generated = net.generator(torch.randn(len(x), net.latent, device=x.device))  # type: ignore[operator]
         discriminator_loss = self._discriminator_loss(net, x, generated)
         self._lower(discriminator_loss, by_discriminator)
         generator_loss = self._generator_loss(net, generated)
         self._lower(generator_loss, by_generator)
-        for scheduler in self.lr_schedulers():  # type: ignore[union-attr]
-            scheduler.step()
+        for config in self.trainer.lr_scheduler_configs:
+            config.scheduler.step()  # type: ignore[call-arg]
         loss = (discriminator_loss + generator_loss).detach()
-        self.add_to_running_loss(loss, len(x))
+        self.running_loss.add(loss, len(x))
         return loss
 
-    def _lower(self, loss: Tensor, optimizer: Any) -> None:
+    def _lower(self, loss: Tensor, optimizer: Optimizer) -> None:
         """A step of one net; the gradient of the other is not even computed."""
         own = [p for group in optimizer.param_groups for p in group["params"]]
         optimizer.zero_grad()
-        self.manual_backward(loss, inputs=own)
+        loss.backward(inputs=own)
         if self._clip is not None:
             clip_grad_norm_(own, self._clip)
         optimizer.step()
@@ -171,17 +173,11 @@ class Generation(Task):
         losses["discriminator"] = self._discriminator_loss(net, x, generated)
         return {part: (list(getattr(net, part).layers), loss) for part, loss in losses.items()}
 
-    def on_validation_epoch_start(self) -> None:
-        self._unseen: list[Examples] = []
-
-    def validation_step(self, batch: Examples, batch_idx: int) -> None:
-        self._unseen.append(batch)
-
-    def on_validation_epoch_end(self) -> None:
+    def validate(self, batches: Iterable[Examples]) -> dict[str, float]:
         """The distance only: precision and recall would take as long as the training of an epoch."""
-        (x, _), generated = self._compared(self._unseen)
+        (x, _), generated = self._compared(batches)
         kid = self._judge.distance(x, generated)
-        self.log_dict({"val/loss": kid, "val/kid": kid})
+        return {"loss": kid, "kid": kid}
 
     def measure(self, batches: Iterable[Examples]) -> dict[str, float]:
         """How far as many generated examples are from the given ones, of which at most 2048 are compared.

@@ -45,16 +45,6 @@ class Reconstruction(Task):
             )
         return functional.mse_loss(output, target)
 
-    def on_validation_epoch_start(self) -> None:
-        self._unseen = _LostVariance()
-
-    def validation_step(self, batch: Examples, batch_idx: int) -> None:
-        x, y = batch
-        self._unseen.add(self.net(x), self.target(x, y))
-
-    def on_validation_epoch_end(self) -> None:
-        self.log_dict({f"val/{name}": value for name, value in self._unseen.measures().items()})
-
     @torch.no_grad()
     def measure(self, batches: Iterable[Examples]) -> dict[str, float]:
         """Loss and score over all examples together: a ratio of sums is no mean of the batches' ratios."""

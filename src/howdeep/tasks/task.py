@@ -23,7 +23,7 @@ class Task(LightningModule):
     Args:
         net: maps x of shape (batch, *in_shape) to the output that `loss` and `score` understand.
         optimizer: given the parameters, returns the optimizer.
-        schedule: maps the progress of training, from 0 to 1, to a factor of the learning rate.
+        schedule: maps the progress of training, from 0 to 1, to a factor of the learning rate; None for 1.
     """
 
     score_name: ClassVar[str]
@@ -35,13 +35,13 @@ class Task(LightningModule):
         *,
         net: nn.Module,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        schedule: Callable[[float], float],
+        schedule: Callable[[float], float] | None,
     ) -> None:
         super().__init__()
         self.net = net
         self._optimizer = optimizer
         self._schedule = schedule
-        self._running = RunningMean()
+        self.running_loss = RunningMean()  # of the epoch, as it comes; `History` takes it
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """The mean loss of a batch, a scalar that training lowers."""
@@ -96,20 +96,12 @@ class Task(LightningModule):
     def training_step(self, batch: Examples, batch_idx: int) -> Tensor:
         x, y = batch
         loss = self.loss(self.net(x), self.target(x, y))
-        self.add_to_running_loss(loss, len(x))
+        self.running_loss.add(loss, len(x))
         return loss
 
-    def add_to_running_loss(self, loss: Tensor, n: int) -> None:
-        """Logs the mean over an epoch as `train/loss`; each step would cost a small network more than the step."""
-        self._running.add(loss, n)
-        if self.trainer.is_last_batch:
-            self.log("train/loss", self._running.take(), on_step=False, on_epoch=True, batch_size=1)
-
-    def validation_step(self, batch: Examples, batch_idx: int) -> None:
-        x, y = batch
-        output, target = self.net(x), self.target(x, y)
-        values = {"val/loss": self.loss(output, target), f"val/{self.score_name}": self.score(output, target)}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(x))
+    def validate(self, batches: Iterable[Examples]) -> dict[str, float]:
+        """Loss and score after each epoch; less than `measure` where that would take too long."""
+        return self.measure(batches)
 
     @torch.no_grad()
     def measure(self, batches: Iterable[Examples]) -> dict[str, float]:
@@ -130,24 +122,31 @@ class Task(LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.net.parameters())
-        steps = self.trainer.estimated_stepping_batches
-        scheduler = LambdaLR(optimizer, lambda step: self._schedule(step / steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        schedulers = self.schedulers(optimizer)
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"} for scheduler in schedulers]
+
+    def schedulers(self, *optimizers: Optimizer) -> list[LambdaLR]:
+        """One for each optimizer; none where the learning rate stays as it is."""
+        schedule, steps = self._schedule, self.trainer.estimated_stepping_batches
+        if schedule is None:
+            return []
+        return [LambdaLR(optimizer, lambda step, of=schedule: of(step / steps)) for optimizer in optimizers]
 
 
 class RunningMean:
-    """The mean over the examples of an epoch, added up on the device: reading it each step would wait for it."""
+    """The mean over the examples of an epoch. Added up at its end: each step, a small network would feel it."""
 
     def __init__(self) -> None:
-        self._total: Tensor | float = 0.0
-        self._n = 0
+        self._means: list[Tensor] = []
+        self._counts: list[int] = []
 
     def add(self, mean: Tensor, n: int) -> None:
-        self._total = self._total + mean.detach() * n
-        self._n += n
+        """The mean, a scalar, over the next n examples."""
+        self._means.append(mean.detach())
+        self._counts.append(n)
 
-    def take(self) -> Tensor | float:
-        """The mean, and a fresh start."""
-        mean = self._total / self._n
-        self._total, self._n = 0.0, 0
-        return mean
+    def take(self) -> float:
+        """The mean over all, and a fresh start."""
+        means, counts = torch.stack(self._means).double().cpu(), torch.tensor(self._counts).double()
+        self._means, self._counts = [], []
+        return float(means @ counts / counts.sum())

@@ -32,10 +32,15 @@ class WholeEpoch(_TrainingEpochLoop):
     """Lightning's loop over the batches of an epoch; `advance` runs all of them, where it may."""
 
     def advance(self, data_fetcher: Any) -> None:
+        before = self.batch_progress.current.completed
         if self.restarting or not self._nobody_listens():
             super().advance(data_fetcher)
         else:
             self._run_epoch()
+        if not self.trainer.lightning_module.automatic_optimization:
+            # What `global_step` counts: the task steps torch's own optimizers, of which Lightning knows nothing.
+            steps = (self.batch_progress.current.completed - before) * len(self.trainer.optimizers)
+            self.manual_optimization.optim_step_progress.increment_by(steps)
 
     def _nobody_listens(self) -> bool:
         trainer: Any = self.trainer
@@ -52,7 +57,6 @@ class WholeEpoch(_TrainingEpochLoop):
 
     def _run_epoch(self) -> None:
         task, steps = self.trainer.lightning_module, int(self.trainer.num_training_batches)
-        task._current_fx_name = "training_step"  # where Lightning's `log` looks for who is logging
         if task.automatic_optimization:
             for index, batch in enumerate(self._batches(steps)):
                 self._step(batch, index)
@@ -60,10 +64,8 @@ class WholeEpoch(_TrainingEpochLoop):
             progress.step.increment_by(steps)
             progress.zero_grad.increment_by(steps)
         else:
-            self.manual_optimization.on_run_start()  # from here on Lightning counts the steps that the task takes
             for index, batch in enumerate(self._batches(steps)):
                 task.training_step(batch, index)
-            self.manual_optimization.on_run_end()
         self.batch_progress.increment_by(steps, is_last_batch=True)
 
     def _batches(self, steps: int) -> Iterator[Any]:

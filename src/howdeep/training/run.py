@@ -31,6 +31,7 @@ from howdeep.tasks.task import Task
 from howdeep.training.best_weights import BestWeights
 from howdeep.training.loop import run_whole_epochs
 from howdeep.training.resume import ResumePoint, check
+from howdeep.training.schedules import constant
 from howdeep.training.seeding import SeedEpochs, seed_everything
 
 EVALUATION_BATCH = 1024
@@ -154,12 +155,11 @@ def _check_trainer(trainer: DictConfig) -> None:
         raise UserError(
             f"trainer.devices must be 1, got {trainer.devices!r}: train several runs side by side instead"
         )
-    for name in ("limit_train_batches", "limit_val_batches"):
-        value = trainer[name]
-        if isinstance(value, bool) or not ((isinstance(value, int) and value >= 1) or value == 1.0):
-            raise UserError(
-                f"trainer.{name} must be 1.0 for all, or a whole number of batches, got {value!r}"
-            )
+    limit = trainer.limit_train_batches
+    if isinstance(limit, bool) or not ((isinstance(limit, int) and limit >= 1) or limit == 1.0):
+        raise UserError(
+            f"trainer.limit_train_batches must be 1.0 for all, or a whole number of batches, got {limit!r}"
+        )
     if (norm := trainer.gradient_clip_val) is not None:
         checks.number(**{"trainer.gradient_clip_val": norm})
         if norm <= 0:
@@ -197,6 +197,7 @@ def prepare_task(cfg: DictConfig) -> Task:
     schedule = build(cfg.schedule)
     # Hydra's partial checks its target anew at each call, and a schedule is called once a step.
     schedule = partial(schedule.func, *schedule.args, **schedule.keywords)
+    schedule = None if schedule.func is constant else schedule
     task = _call(cfg.task, net=net, optimizer=build(cfg.optimizer), schedule=schedule)
     if task.expects not in cfg.model:
         name, model = (node._target_.split(".")[-2] for node in (cfg.task, cfg.model))
@@ -244,14 +245,14 @@ def train(
     )
     seen = Batches(_first(train_set, cfg.diagnostics.gap_examples), batch_size=EVALUATION_BATCH)
     unseen = Batches(val_set, batch_size=EVALUATION_BATCH)
-    history, best, every = History(), BestWeights(), cfg.diagnostics.every
+    history, best, every = History(unseen), BestWeights(), cfg.diagnostics.every
     trainer = build(
         cfg.trainer,
         callbacks=[
             history,
             best,
             SeedEpochs(cfg.seed),
-            OverfittingGap(history, train=seen, val=unseen, every=every),
+            OverfittingGap(history, train=seen, every=every),
             GradientFlow(history, batch=_first(train_set, cfg.diagnostics.gradient_examples), every=every),
             *([EarlyStopping("val/loss", patience=cfg.patience, check_finite=False)] if cfg.patience else []),
             *callbacks,
@@ -265,7 +266,7 @@ def train(
     run_whole_epochs(trainer)
     batches = Batches(train_set, batch_size=cfg.batch_size, seed=cfg.seed)
     try:
-        trainer.fit(task, batches, unseen, ckpt_path=resume, weights_only=False)
+        trainer.fit(task, batches, ckpt_path=resume, weights_only=False)
     except Diverged as reason:
         return Outcome("diverged", str(reason), history, best.epoch, None, cost, None)
     last = overfitting_gap(task, seen, unseen)
