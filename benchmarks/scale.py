@@ -1,0 +1,280 @@
+"""How `howdeep compare` and the MLflow store bear 10,000 runs: python -m benchmarks.scale
+
+compare   seconds and peak memory of the process, report included, on studies of made-up records: the entries of
+          params.yaml in many variants, at 10 depths with 20 seeds each, of 20 to 60 epochs
+store     what a run writes to a store that holds 10,000 runs beside what it writes to an empty one, in turns; the
+          store is filled in SQL with copies of a real run, which differ in their names and keys
+"""
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import yaml
+from omegaconf import DictConfig
+
+from benchmarks import measure
+from benchmarks.measure import ROOT, Row, in_turns, middle
+from howdeep import provenance, records, study
+from howdeep.composition import compose_train
+from howdeep.fingerprint import settings
+from howdeep.project import Project
+from howdeep.tracking import Store
+
+DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+SEEDS = 20
+LAYER = ("activation_gradient", "weight_gradient", "activation_rms", "update_ratio")
+AIM_SECONDS, AIM_MB, AIM_SLOWER = 20, 2000, 20
+
+
+def generate(here: Project, n: int) -> int:
+    """Writes a study of about n runs: params.yaml, runs/, provenance/ and results/test.json; how many there are."""
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    bases = list(content["entries"].items())
+    entries = {}
+    for rank in range(max(1, round(n / SEEDS / len(DEPTHS)))):
+        name, entry = bases[rank * 7 % len(bases)]  # steps of 7: a few of them are of every kind
+        overrides = entry.get("overrides", {})
+        optimizer = {**overrides.get("optimizer", {}), "lr": 1e-3 * (1 + rank)}
+        entries[f"{name}-{rank}"] = {**entry, "overrides": {**overrides, "optimizer": optimizer}}
+    content |= {"study": "scale", "depths": list(DEPTHS), "seeds": list(range(SEEDS)), "entries": entries}
+    here.params.write_text(yaml.safe_dump(content, sort_keys=False))
+    plan, tests, random = study.read(here.params), {}, np.random.default_rng(0)
+    for entry in plan.entries.values():
+        cfg = compose_train(here.conf, plan.overrides(entry, 1))
+        for cell in plan.cells(entry):
+            for seed in plan.seeds:
+                record = made_up(cfg, entry.name, cell.depth, seed, random)
+                folder = here.runs / entry.name / cell.run_name(seed)
+                records.write(folder, record, None, artifacts(entry.task, random))
+                last, score = record["epochs"][-1], record["score"]["name"]
+                tests[record["key"]] = {"loss": last["val/loss"], score: last[f"val/{score}"]}
+                records.write_json(here.provenance / f"{record['key']}.json", trace())
+    records.write_json(here.results / "test.json", {"runs": tests, "baselines": {}})
+    return len(tests)
+
+
+def made_up(cfg: DictConfig, entry: str, depth: int, seed: int, random: np.random.Generator) -> dict:
+    """A record that has the shape of a real one; its curves fall, and its gradients have a layer a depth."""
+    config = settings(cfg)
+    config = {**config, "seed": seed, "model": {**config["model"], "depth": depth}}
+    key = random.bytes(8).hex()
+    told = records.describe(cfg, key=key, entry=entry, checksum="0" * 64, config=config)
+    score, parts = told["score"]["name"], ("generator", "discriminator") if told["model"] == "gan" else ("",)
+    epochs: list[dict[str, float]] = []
+    flow: list[dict[str, Any]] = []
+    n = int(random.integers(20, 61))
+    for epoch in range(n):
+        loss = float((2 + random.normal() / 50) / (1 + epoch / 5))
+        values = {"train/loss": loss * 0.9, "val/loss": loss, f"val/{score}": 1 / (1 + loss)}
+        if epoch % cfg.diagnostics.every == 0 or epoch + 1 == n:
+            values |= {f"gap/{part}": loss / 10 for part in ("loss", score, "train_loss", f"train_{score}")}
+            for part in parts:
+                prefix = f"gradient/{part}_" if part else "gradient/"
+                values |= {
+                    f"{prefix}ratio": float(random.lognormal()),
+                    f"{prefix}first": float(random.lognormal()),
+                }
+                flow += [
+                    {"epoch": epoch, **({"part": part} if part else {}), "layer": layer + 1}
+                    | dict(zip(LAYER, random.lognormal(size=4).tolist(), strict=True))
+                    for layer in range(depth)
+                ]
+        epochs.append({"epoch": epoch, **values})
+    gap = {name: 0.1 for name in ("loss", score, "train_loss", f"train_{score}")}
+    return {
+        **told,
+        "depth": depth,
+        "seed": seed,
+        "state": "finished",
+        "reason": None,
+        "best_epoch": n - 1,
+        "epochs": epochs,
+        "gap": {"best": gap, "last": gap},
+        "gradient_flow": flow,
+        "cost": {"parameters": 1000 * depth, "training_flops": 6000 * depth},
+    }
+
+
+def trace() -> dict[str, Any]:
+    """What provenance tells of a run."""
+    taken = {"started": "2026-01-01T00:00:00+00:00", "train_seconds": 0.9, "seconds": 1.0, "memory_mb": 500.0}
+    about = {**provenance.commit(ROOT), **provenance.machine(), "packages": provenance.packages()}
+    return {**taken, "resumed": False, **about}
+
+
+def artifacts(task: str, random: np.random.Generator) -> dict[str, Any]:
+    """As large as those of real runs."""
+    import torch
+
+    def images(n: int) -> Any:
+        return torch.from_numpy(random.random((n, 1, 8, 8), dtype=np.float32))
+
+    return {
+        "reconstruction": lambda: {
+            "originals": images(10),
+            "reconstructions": images(10),
+            "latent": torch.from_numpy(random.random((359, 2), dtype=np.float32)),
+            "labels": torch.from_numpy(random.integers(0, 10, 359)),
+        },
+        "generation": lambda: {"samples": images(16)},
+        "language_modelling": lambda: {"prompt": "return the " * 6, "sample": "input tensor " * 18},
+    }.get(task, dict)()
+
+
+def compare(sizes: Sequence[int]) -> list[Row]:
+    """`howdeep compare`, a process a study."""
+    rows = []
+    for size in sizes:
+        with measure.project() as here:
+            n = generate(here, size)
+            clock = time.perf_counter()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "howdeep", "compare"], cwd=here.root, stderr=subprocess.PIPE, text=True
+            )
+            assert process.stderr is not None
+            said = process.stderr.read()
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            seconds = time.perf_counter() - clock
+            if process.returncode:
+                raise RuntimeError(f"howdeep compare failed:\n{said}")
+            unit = 2**20 if sys.platform == "darwin" else 2**10
+            rows.append(
+                {
+                    "runs": n,
+                    "seconds": seconds,
+                    "CPU seconds": used.ru_utime + used.ru_stime,
+                    "ms a run": 1000 * seconds / n,
+                    "peak MB": used.ru_maxrss / unit,
+                    "report MB": (here.reports / "index.html").stat().st_size / 2**20,
+                }
+            )
+        print(f"compare: {n} runs, {seconds:.1f} s", file=sys.stderr)
+    return rows
+
+
+def store(n: int, repeats: int) -> list[Row]:
+    """A run's writes, in ms: opened, epochs, summary and closed; and what a stage asks of the store when it starts."""
+    with measure.project() as small, measure.project() as large:
+        found = {"empty": Tracked(small), f"{n:,} runs": Tracked(large)}
+        for of in found.values():
+            of.write()
+        multiply(large.root / "mlflow.db", n)
+        rows = []
+        for what, action in {
+            "a run's writes": Tracked.write,
+            "closing abandoned runs, once a stage": lambda of: of.store.close_abandoned(),
+            "the keys that `howdeep sync` asks for, once": lambda of: of.store.keys(),
+        }.items():
+            timed = {name: partial(milliseconds, partial(action, of)) for name, of in found.items()}
+            taken = in_turns(timed, repeats)
+            first, last = taken.values()
+            rows.append(
+                {
+                    "what": what,
+                    "empty, ms": median(first),
+                    f"{n:,} runs, ms": median(last),
+                    "slower, %": 100 * (median(last) / median(first) - 1),
+                    "spread %": max(middle(first)[1], middle(last)[1]),
+                }
+            )
+    return rows
+
+
+class Tracked:
+    """A store, and a made-up record to write to it."""
+
+    def __init__(self, here: Project) -> None:
+        self.store = Store(f"sqlite:///{here.root}/mlflow.db", "scale", here.root)
+        self.parent = self.store.open_parent("digits-mlp", {})
+        self.card = {"name": "digits", "homepage": "https://example.org", "digest": "0" * 64}
+        self._cfg = compose_train(here.conf, [])
+        self._random = np.random.default_rng(0)
+
+    def write(self) -> None:
+        """A new run, from `start` to `end`."""
+        record = made_up(self._cfg, "digits-mlp", 4, int(self._random.integers(1 << 30)), self._random)
+        run = self.store.start(record, parent=self.parent, about={"commit": "0" * 40}, dataset=self.card)
+        run.end(record, trace())
+
+
+def milliseconds(action: Callable[[], object]) -> float:
+    clock = time.perf_counter()
+    action()
+    return 1000 * (time.perf_counter() - clock)
+
+
+def multiply(path: Path, n: int) -> None:
+    """Copies the one nested run of a store n - 1 times, with all that belongs to it."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        (old,) = db.execute("SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId'").fetchone()
+        db.execute("CREATE TEMP TABLE copies (id TEXT)")
+        db.executemany("INSERT INTO copies VALUES (?)", ((os.urandom(16).hex(),) for _ in range(n - 1)))
+        for table, column in (
+            ("runs", "run_uuid"), ("metrics", "run_uuid"), ("latest_metrics", "run_uuid"), ("params", "run_uuid"),
+            ("tags", "run_uuid"), ("inputs", "destination_id"),
+        ):  # fmt: skip
+            columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+            copied = [
+                "copies.id" if name in (column, "input_uuid") else f"{table}.{name}" for name in columns
+            ]
+            db.execute(
+                f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(copied)} FROM {table}, copies "
+                f"WHERE {table}.{column} = ?",
+                (old,),
+            )
+        db.execute(
+            "UPDATE tags SET value = substr(run_uuid, 1, 16) WHERE key = 'howdeep.key' "
+            "AND run_uuid IN (SELECT id FROM copies)"
+        )
+        db.commit()
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Seconds and memory of `compare` against the number of runs; a straight line is a cost that grows linearly."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    FigureCanvasSVG(figure)
+    for axis, name, aim in zip(
+        figure.subplots(1, 2), ("seconds", "peak MB"), (AIM_SECONDS, AIM_MB), strict=True
+    ):
+        axis.plot([row["runs"] for row in rows], [row[name] for row in rows], "o-")
+        axis.axhline(aim, color="black", linestyle=":")
+        axis.set(title=name, xlabel="runs", xlim=(0, None), ylim=(0, None))
+    figure.savefig(path, format="svg")
+
+
+def main(argv: Sequence[str] | None = None) -> list[Row]:
+    parser = measure.options(__doc__, repeats=11)
+    parser.add_argument("--only", nargs="+", choices=("compare", "store"), default=["compare", "store"])
+    parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 3000, 10_000], help="runs to compare")
+    parser.add_argument("--store-runs", type=int, default=10_000, help="runs in the full store")
+    options = parser.parse_args(argv)
+    above, rows = measure.begin(), []
+    if "compare" in options.only:
+        rows = compare(options.sizes)
+        note = f"Aim at 10,000 runs: {AIM_SECONDS} s and {AIM_MB} MB; as many ms a run at every size."
+        measure.publish("scale-compare", rows, options.results, above=above, notes=[note])
+        plot(rows, options.results / "scale-compare.svg")
+    if "store" in options.only:
+        found = store(options.store_runs, options.repeats)
+        note = f"Wall time, medians of {options.repeats} in turns. Aim: a run's writes at most {AIM_SLOWER} % slower."
+        measure.publish("scale-store", found, options.results, above=above, notes=[note])
+        rows += found
+    return rows
+
+
+if __name__ == "__main__":
+    main()
