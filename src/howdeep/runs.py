@@ -15,7 +15,8 @@ from howdeep.diagnostics.history import History
 from howdeep.fingerprint import run_key, settings
 from howdeep.prepare import load_split, prepared_card, train_checksum
 from howdeep.project import Project
-from howdeep.tracking import Store, TrackedRun
+from howdeep.sweeping.outcomes import Pruned
+from howdeep.tracking import Store, TrackedRun, TrialOf
 from howdeep.training.run import train
 
 
@@ -28,16 +29,23 @@ class Job:
     folder: Path
     entry: str | None = None
     parent: str | None = None  # the MLflow run it is nested under
+    trial: TrialOf | None = None  # where a sweep started it
 
     def __str__(self) -> str:
         return f"{records.module_name(self.cfg.model)} depth {self.cfg.model.depth}, seed {self.cfg.seed}"
 
 
 def job(
-    cfg: DictConfig, folder: Path, project: Project, *, entry: str | None = None, parent: str | None = None
+    cfg: DictConfig,
+    folder: Path,
+    project: Project,
+    *,
+    entry: str | None = None,
+    parent: str | None = None,
+    trial: TrialOf | None = None,
 ) -> Job:
     """The job of a composed config; its key is computed from config, prepared data and code."""
-    return Job(cfg, run_key(cfg, train_checksum(cfg, project)), folder, entry, parent)
+    return Job(cfg, run_key(cfg, train_checksum(cfg, project)), folder, entry, parent, trial)
 
 
 class LiveCurves(Callback):
@@ -59,11 +67,21 @@ def tracked(store: Store | None, job: Job, record: dict, project: Project) -> It
         yield None
         return
     about, card = provenance.commit(project.root), prepared_card(job.cfg, project)
-    live = LiveCurves(store.start(record, parent=job.parent, about=about, dataset=card))
+    live = LiveCurves(store.start(record, parent=job.parent, about=about, dataset=card, trial=job.trial))
     try:
         yield live
     except BaseException as error:
         live.run.abort(error, live.rows)
+        raise
+
+
+@contextmanager
+def _forgotten_if_pruned(resume_point: Path) -> Iterator[None]:
+    """A pruned run does not go on; with the same settings it starts anew."""
+    try:
+        yield
+    except Pruned:
+        resume_point.unlink(missing_ok=True)
         raise
 
 
@@ -75,6 +93,7 @@ def execute(job: Job, project: Project, store: Store | None, callbacks: Sequence
 
     Raises:
         UserError: a config that cannot be trained.
+        Pruned: a callback ended the run; it leaves no record.
     """
     cfg, started, clock = job.cfg, datetime.now(UTC), time.perf_counter()
     split, checksum = load_split(cfg, project), train_checksum(cfg, project)
@@ -82,14 +101,14 @@ def execute(job: Job, project: Project, store: Store | None, callbacks: Sequence
     resume_point = project.scratch / f"{job.key}.ckpt"
     resume_point.parent.mkdir(parents=True, exist_ok=True)
     resume = Path(cfg.resume) if cfg.resume else resume_point if resume_point.exists() else None
-    with tracked(store, job, record, project) as live:
+    with tracked(store, job, record, project) as live, _forgotten_if_pruned(resume_point):
         outcome = train(
             cfg,
             split,
             resume_point=resume_point,
             identity={name: record[name] for name in ("model", "data", "depth", "seed", "key")},
             resume=resume,
-            callbacks=[*callbacks, *([live] if live else [])],
+            callbacks=[*([live] if live else []), *callbacks],
         )
         trace = {
             "started": started.isoformat(timespec="seconds"),

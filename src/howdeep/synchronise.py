@@ -12,13 +12,15 @@ from howdeep.tracking import MODEL, Store
 
 
 @contextmanager
-def tracked_parent(store: Store | None, entry: str, about: dict[str, str]) -> Iterator[str | None]:
-    """The MLflow run of an entry, open while its runs are trained; closes what a killed start left RUNNING."""
+def tracked_parent(
+    store: Store | None, name: str, about: dict[str, str], kind: str = "entry"
+) -> Iterator[str | None]:
+    """The MLflow run of an entry or a sweep, open while it is trained; closes what a killed start left RUNNING."""
     if store is None:
         yield None
         return
     store.close_abandoned()
-    parent = store.open_parent(entry, about)
+    parent = store.open_parent(name, about, kind)
     try:
         yield parent
     except BaseException as error:
@@ -46,7 +48,7 @@ def log_best_models(folders: Iterable[Path], project: Project, store: Store) -> 
     """Logs the best model of each cell that has none in MLflow; how many."""
     logged = 0
     for folder, record in best_of_cells(folders):
-        found = store.find(howdeep__key=record["key"])
+        found = store.find(howdeep__kind="run", howdeep__key=record["key"])
         if found and MODEL not in found[0].data.tags:
             net, example = load_model(folder, record, project)
             store.log_model(found[0].info.run_id, net, example)

@@ -19,13 +19,14 @@ from filelock import FileLock
 from howdeep.errors import Stopped, UserError
 from howdeep.processes import hold_stop, is_gone, this_process
 from howdeep.records import Cell
+from howdeep.sweeping.outcomes import Pruned
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 KEY, ENTRY, PROCESS, KIND = "howdeep.key", "howdeep.entry", "howdeep.process", "howdeep.kind"
-MODEL = "howdeep.model"
+MODEL, STUDY, TRIAL = "howdeep.model", "howdeep.study", "howdeep.trial"
 PARENT = "mlflow.parentRunId"
 FLUSH_SECONDS = 3.0
 BATCH = 1000  # metrics that MLflow takes in one request
@@ -122,18 +123,19 @@ class Store:
         return len(gone)
 
     @hold_stop()
-    def open_parent(self, entry: str, about: dict[str, str]) -> str:
-        """The run under which an entry's runs are nested: found again, or made."""
-        found = self.find(howdeep__kind="entry", howdeep__entry=entry)
+    def open_parent(self, name: str, about: dict[str, str], kind: str = "entry") -> str:
+        """The run under which the runs of an entry, or the trials of a sweep, are nested: found again, or made."""
+        tag = STUDY if kind == "sweep" else ENTRY
+        found = self.find(**{KIND: kind, tag: name})
         if found:
             run_id = found[0].info.run_id
             self.client.update_run(run_id, status="RUNNING")
         else:
             run_id = self.client.create_run(
-                self.experiment_id, run_name=entry, tags={KIND: "entry", ENTRY: entry}
+                self.experiment_id, run_name=name, tags={KIND: kind, tag: name}
             ).info.run_id
-        for name, value in {**about, PROCESS: this_process()}.items():
-            self.client.set_tag(run_id, name, value)
+        for key, value in {**about, PROCESS: this_process()}.items():
+            self.client.set_tag(run_id, key, value)
         return run_id
 
     @hold_stop()
@@ -142,33 +144,45 @@ class Store:
 
     @hold_stop()
     def start(
-        self, record: dict, *, parent: str | None, about: dict[str, str], dataset: dict[str, Any]
+        self,
+        record: dict,
+        *,
+        parent: str | None,
+        about: dict[str, str],
+        dataset: dict[str, Any],
+        trial: "TrialOf | None" = None,
     ) -> "TrackedRun":
         """Opens the run of a record that is about to be trained; replaces an older run with the same key.
+
+        Two trials may try the same settings: a trial replaces only the interrupted one whose place it takes.
 
         Args:
             record: what `records.describe` gives.
             about: more tags: commit, dirty flag and the like.
             dataset: the data card.
+            trial: where a sweep trains it.
         """
         from mlflow.entities import Param
 
-        for old in self.find(howdeep__key=record["key"]):
+        kind = "trial" if trial else "run"
+        if trial is None:
+            replaced = self.find(**{KIND: kind, KEY: record["key"]})
+        elif trial.retry_of is not None:
+            replaced = self.find(**{KIND: kind, STUDY: trial.study, TRIAL: str(trial.retry_of)})
+        else:
+            replaced = []
+        for old in replaced:
             self.client.delete_run(old.info.run_id)
-        cell = Cell(record["data"], record["model"], record["depth"], record["matching"])
-        name = (
-            cell.run_name(record["seed"])
-            if record["entry"]
-            else f"{cell.data}-{cell.model}-{cell.run_name(record['seed'])}"
-        )
         tags = {
-            KIND: "run",
+            KIND: kind,
             KEY: record["key"],
             PROCESS: this_process(),
             "howdeep.data_checksum": record["data_checksum"],
         }
         tags |= {name: str(record[name]) for name in ("data", "model", "task")} | about
         tags |= ({ENTRY: record["entry"]} if record["entry"] else {}) | ({PARENT: parent} if parent else {})
+        tags |= {STUDY: trial.study, TRIAL: str(trial.number)} if trial else {}
+        name = _run_name(record, trial)
         run_id = self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id
         params = [Param(key, str(value)[:6000]) for key, value in flat(record["config"])]
         self.client.log_batch(run_id, params=params)
@@ -284,9 +298,28 @@ class TrackedRun:
         self.store.close(self.run_id, "FINISHED" if record["state"] == "finished" else "FAILED")
 
     def abort(self, error: BaseException, rows: list[dict[str, float]]) -> None:
-        """Ends the run as KILLED if it was stopped, else as FAILED, with the epochs that it had."""
+        """Ends the run as KILLED if it was stopped or pruned, else as FAILED, with the epochs that it had."""
         self.log_epochs(rows, flush=True)
-        self.store.close(self.run_id, "KILLED" if isinstance(error, Stopped) else "FAILED")
+        if isinstance(error, Pruned):
+            self.store.client.set_tag(self.run_id, "pruned", "true")
+        self.store.close(self.run_id, "KILLED" if isinstance(error, Stopped | Pruned) else "FAILED")
+
+
+@dataclass(frozen=True)
+class TrialOf:
+    """Where in a sweep a run belongs: its study, its number, and the interrupted trial whose place it takes."""
+
+    study: str
+    number: int
+    retry_of: int | None = None
+
+
+def _run_name(record: dict, trial: TrialOf | None) -> str:
+    cell = Cell(record["data"], record["model"], record["depth"], record["matching"])
+    name = cell.run_name(record["seed"])
+    if trial:
+        return f"{trial.number:04d}-{name}"
+    return name if record["entry"] else f"{cell.data}-{cell.model}-{name}"
 
 
 def flat(node: Any, prefix: str = "") -> list[tuple[str, Any]]:

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,13 +17,21 @@ from howdeep.composition import explain
 from howdeep.errors import UserError, of_place
 from howdeep.processes import stop_on_signals
 
+if TYPE_CHECKING:  # commands start without MLflow
+    from howdeep.tracking import Store
 
-def job(cfg: DictConfig, failed: list[UserError]) -> float:
+
+def job(cfg: DictConfig, failed: list[UserError]) -> float | list[float] | None:
     """What Hydra calls for each run; a failed one is told and counted, and with -m the next ones still run.
 
-    The config has been composed by now, so that a config error from here on is a bug.
+    In a sweep, where a failed run is a failed trial, the sweeper hears of it instead. The config has been composed by
+    now, so that a config error from here on is a bug.
     """
+    from howdeep import trials
+
     OmegaConf.resolve(cfg)
+    if trials.is_trial():
+        return trials.train_trial(cfg)
     try:
         return train_one(cfg)
     except (UserError, OSError) as error:
@@ -37,21 +46,18 @@ def job(cfg: DictConfig, failed: list[UserError]) -> float:
 
 
 def train_one(cfg: DictConfig) -> float:
-    """Trains the run of a resolved config; returns the best validation loss, for sweepers.
+    """Trains the run of a resolved config; returns its lowest validation loss.
 
     Raises:
         UserError: the config cannot be trained, or the run diverged.
     """
     from howdeep import runs
     from howdeep.prepare import ensure_prepared
-    from howdeep.tracking import Store, locate
 
     here = project.find()
     clock = time.perf_counter()
     ensure_prepared(cfg.data, here)
-    store = None
-    if cfg.tracking.uri:
-        store = Store(locate(cfg.tracking.uri, here.root), cfg.tracking.experiment, here.root)
+    if store := store_of(cfg, here):
         store.close_abandoned()
     folder = Path(HydraConfig.get().runtime.output_dir) / "run"
     record = runs.execute(runs.job(cfg, folder, here), here, store, [progress.EpochBar()])
@@ -62,6 +68,15 @@ def train_one(cfg: DictConfig) -> float:
         )
     print(f"{line} -> {os.path.relpath(folder)}")
     return min(row["val/loss"] for row in record["epochs"])
+
+
+def store_of(cfg: DictConfig, here: project.Project) -> "Store | None":
+    """The MLflow store of a config, None if it is not tracked."""
+    from howdeep.tracking import Store, locate
+
+    if not cfg.tracking.uri:
+        return None
+    return Store(locate(cfg.tracking.uri, here.root), cfg.tracking.experiment, here.root)
 
 
 def main(overrides: list[str]) -> int:

@@ -12,7 +12,7 @@ from howdeep.processes import this_process
 from howdeep.sweeping.outcomes import Hopeless
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.storage import Storage, unreachable
-from howdeep.sweeping.study import Counts, Result, Study, Trial
+from howdeep.sweeping.study import Counts, Result, Study, Trial, best
 from howdeep.workers import WorkerDied, cores, run_all
 
 Objective = Callable[[Trial], float | Sequence[float]]
@@ -72,7 +72,7 @@ def run(
         for outcome in _outcomes(crew, n_jobs or cores(), deaths):
             deaths.in_a_row = 0
             told(outcome)
-            _check_failures(by_name[outcome.study], outcome)
+            check_failures(by_name[outcome.study], outcome)
     with told_in_one_line(storage), closing(Storage(storage)) as store:
         return [Study(plan, store).results() for plan in plans]
 
@@ -109,7 +109,11 @@ class _Deaths:
         self.say(f"a worker ended by {death.cause}: its trial is tried once more, finished ones are kept")
 
 
-def _check_failures(plan: Plan, outcome: Outcome) -> None:
+def check_failures(plan: Plan, outcome: Outcome) -> None:
+    """
+    Raises:
+        UserError: more than `max_failure_rate` allows.
+    """
     counts, rate = outcome.counts, plan.max_failure_rate
     if rate is not None and outcome.result.state == "failed" and counts.failed > rate * counts.total:
         raise UserError(
@@ -134,8 +138,8 @@ class _Crew:
             pause, longest = POLL_SECONDS
             while self._studies:
                 for study in self._studies:
-                    if trial := study.take(self.sweep):
-                        return run_trial(trial, self.objective)
+                    if (trial := study.take(self.sweep)) and (outcome := run_trial(trial, self.objective)):
+                        return outcome
                 self._studies = [study for study in self._studies if not study.is_complete()]
                 if self._studies:
                     time.sleep(pause)
@@ -143,8 +147,8 @@ class _Crew:
         return None
 
 
-def run_trial(trial: Trial, objective: Objective) -> Outcome:
-    """Runs a trial that was taken, and tells how it ended."""
+def run_trial(trial: Trial, objective: Objective) -> Outcome | None:
+    """Runs a trial that was taken, and tells how it ended; None if others had given it up meanwhile."""
     study = trial.study
     values, error = None, None
     try:
@@ -160,8 +164,15 @@ def run_trial(trial: Trial, objective: Objective) -> Outcome:
     except BaseException:
         study.give_back(trial, "stopped")
         raise
-    result = study.tell(trial, values, error)
-    return Outcome(study.plan.study, result, study.counts(), study.best())
+    study.tell(trial, values, error)
+    return outcome_of(study, trial)
+
+
+def outcome_of(study: Study, trial: Trial) -> Outcome | None:
+    """How a trial ended and how far its study is; None if it was interrupted."""
+    if (result := study.result(trial)) is None:
+        return None
+    return Outcome(study.plan.study, result, study.counts(), best(study.results(), study.plan.objectives))
 
 
 @contextmanager

@@ -255,6 +255,16 @@ class Space:
         conditions = {name: self._conditions(name) for name in self.dimensions if self._conditions(name)}
         return json.dumps({"dimensions": plain, "conditions": conditions}, sort_keys=True)
 
+    @classmethod
+    def from_json(cls, text: str) -> "Space":
+        plain = json.loads(text)
+        dimensions = {name: _from_json(dimension) for name, dimension in plain["dimensions"].items()}
+        conditions = {
+            name: {other: tuple(values) for other, values in of.items()}
+            for name, of in plain["conditions"].items()
+        }
+        return cls(dimensions, conditions)
+
 
 def _from_json(plain: dict[str, Any]) -> Dimension:
     values: dict[str, Any] = {

@@ -196,14 +196,38 @@ class Study:
                 died_alone = trial._trial_id not in stale and not is_gone(trial.user_attrs[SWEEP])
                 self._interrupt(trial, "killed", deaths=int(died_alone))
 
-    def give_back(self, trial: "Trial", why: str, *, retry: bool = True) -> None:
-        """Takes a running trial out of the count; another one with the same point takes its place, if `retry`."""
+    def adopt(self, number: int) -> "Trial":
+        """A running trial that another process has taken, as this process's own.
+
+        Raises:
+            UserError: it runs no more.
+        """
+        from optuna.trial import TrialState
+
+        backend = self.storage.optuna
+        with hold_stop(), self.storage.lock():
+            trial_id = backend.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+            if backend.get_trial(trial_id).state != TrialState.RUNNING:
+                raise UserError(
+                    f"trial {number} of the study {self.plan.study} was given up before it started"
+                )
+            for name in (OWNER, SWEEP):
+                backend.set_trial_user_attr(trial_id, name, self.owner)
+        return Trial(self, trial_id, number)
+
+    def give_back(self, trial: "Trial", why: str, *, retry: bool = True, died: bool = False) -> None:
+        """Takes a trial, if it still runs, out of the count; another one with the same point takes its place.
+
+        Args:
+            retry: whether one does.
+            died: whether its process was killed, the second time of which makes it a failed one.
+        """
         from optuna.trial import TrialState
 
         with hold_stop(), self.storage.lock():
             frozen = self.storage.optuna.get_trial(trial.id)
             if frozen.state == TrialState.RUNNING:
-                self._interrupt(frozen, why, retry=retry)
+                self._interrupt(frozen, why, deaths=int(died), retry=retry)
 
     def _interrupt(self, trial: "FrozenTrial", why: str, *, deaths: int = 0, retry: bool = True) -> None:
         from optuna.trial import TrialState
@@ -221,7 +245,7 @@ class Study:
             self._study.enqueue_trial(point, user_attrs={RETRY_OF: trial.number, KILLED: deaths})
 
     @hold_stop()
-    def tell(self, trial: "Trial", values: Sequence[float] | None, error: Exception | None = None) -> Result:
+    def tell(self, trial: "Trial", values: Sequence[float] | None, error: Exception | None = None) -> None:
         """Ends a trial: with its values, or with the exception that it raised."""
         from optuna.trial import TrialState
 
@@ -237,7 +261,7 @@ class Study:
                 if lines:
                     backend.set_trial_user_attr(trial.id, TRACEBACK, lines[-4000:])
         self._study.sampler = trial.sampler
-        return _result(self._study.tell(trial.number, values, state, skip_if_finished=True))
+        self._study.tell(trial.number, values, state, skip_if_finished=True)
 
     def _refuse(self, values: Sequence[float] | None) -> Exception | None:
         names = list(self.plan.objectives)
@@ -248,15 +272,38 @@ class Study:
                 return UserError(f"{name} became {value}")
         return None
 
+    def result(self, trial: "Trial") -> Result | None:
+        """How a trial ended; None if it was interrupted, or still runs."""
+        frozen = self.storage.optuna.get_trial(trial.id)
+        return _result(frozen) if frozen.state.is_finished() and _counts(frozen) else None
+
     def results(self) -> list[Result]:
         """The trials that count, by number."""
         return [_result(trial) for trial in self._trials() if trial.state.is_finished() and _counts(trial)]
 
-    def best(self) -> Result | None:
-        """The complete trial with the best first objective; the earliest of equals."""
-        complete = [result for result in self.results() if result.values]
-        sign = 1 if next(iter(self.plan.objectives.values())) == "minimize" else -1
-        return min(complete, key=lambda result: sign * result.values[0], default=None)  # type: ignore[index]
+
+def best(results: Sequence[Result], objectives: Mapping[str, str]) -> Result | None:
+    """The complete trial with the best first objective; the earliest of equals, None if none is complete."""
+    sign = 1 if next(iter(objectives.values())) == "minimize" else -1
+    complete = [(sign * result.values[0], result.number, result) for result in results if result.values]
+    return min(complete)[2] if complete else None
+
+
+def pareto_front(results: Sequence[Result], objectives: Mapping[str, str]) -> list[Result]:
+    """The complete trials that no other one equals or beats in every objective and beats in one."""
+    signs = [1 if direction == "minimize" else -1 for direction in objectives.values()]
+    points = [
+        (result, [s * v for s, v in zip(signs, result.values, strict=True)])
+        for result in results
+        if result.values
+    ]
+    return [
+        result
+        for result, own in points
+        if not any(
+            other != own and all(o <= v for o, v in zip(other, own, strict=True)) for _, other in points
+        )
+    ]
 
 
 class Trial:
@@ -280,7 +327,7 @@ class Trial:
 
     @cached_property
     def point(self) -> Point:
-        """What the trial tries, as the sampler draws it."""
+        """What the trial tries, as the sampler draws it; once drawn it stays."""
         with hold_stop():
             return self.study.plan.space.suggest(self._trial)
 
@@ -294,10 +341,6 @@ class Trial:
         """The number of the interrupted trial whose point this one has."""
         return self._trial.user_attrs.get(RETRY_OF)
 
-    @property
-    def is_pruned_at_all(self) -> bool:
-        return self.study.plan.pruner != "none"
-
     @hold_stop()
     def report(self, step: int, value: float) -> None:
         """Tells the pruner how good the first objective is now.
@@ -305,7 +348,7 @@ class Trial:
         Raises:
             Pruned: not good enough, beside other trials at this step.
         """
-        if not self.is_pruned_at_all:
+        if self.study.plan.pruner == "none":
             return  # nobody asks, and a report costs as much as an epoch of a small network
         self._trial.report(value, step)
         if self._trial.should_prune():

@@ -76,7 +76,7 @@ class Progress:
 
     def _time_left(self) -> str:
         fresh = self._done() - self._first
-        if fresh < 1:
+        if fresh < 1 or self._done() == self._total:
             return ""
         seconds = (time.monotonic() - self._start) / fresh * (self._total - self._done())
         return f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
@@ -89,4 +89,5 @@ def best_so_far(plan: Plan, best: Result | None) -> str:
     values = ", ".join(
         f"{name} {value:.4g}" for name, value in zip(plan.objectives, best.values, strict=True)
     )
-    return f"best {values} (trial {best.number}: {' '.join(overrides(best.point))})"
+    point = {name: float(f"{v:.3g}") if isinstance(v, float) else v for name, v in best.point.items()}
+    return f"best {values} (trial {best.number}: {' '.join(overrides(point))})"

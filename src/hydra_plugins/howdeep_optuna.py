@@ -1,0 +1,337 @@
+"""Hydra's `hydra/sweeper=optuna`: a command line, or an experiment, as a study that `howdeep.sweeping` fills.
+
+Hydra imports this module whenever it starts, so that everything else is imported late.
+"""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Transformer
+from hydra.core.utils import JobStatus, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+if TYPE_CHECKING:
+    from howdeep.sweeping.plan import Plan
+    from howdeep.sweeping.space import Dimension, Space
+    from howdeep.sweeping.study import Result, Trial
+
+LOCAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+PLACES = ("tracking.", "resume", "checkpoint_seconds", "data.mirror")  # not what is computed, only where
+
+
+class OptunaSweeper(Sweeper):
+    """Fills a study with trials of the task function; see conf/hydra/sweeper/optuna.yaml for the arguments.
+
+    On this machine warm workers take the trials. With another launcher the trials go to it in batches of `n_jobs`,
+    each a job that finds its trial in OPTUNA_STORAGE, OPTUNA_STUDY and OPTUNA_TRIAL.
+    """
+
+    def __init__(
+        self,
+        *,
+        study: str | None,
+        storage: str | None,
+        n_trials: int,
+        n_jobs: int | None,
+        objectives: dict[str, str] | None,
+        sampler: str,
+        sampler_options: dict[str, Any] | None,
+        seed: int,
+        pruner: str,
+        pruner_options: dict[str, Any] | None,
+        max_failure_rate: float | None,
+        conditions: dict[str, dict[str, list[Any]]],
+        params: dict[str, Any] | None,
+    ) -> None:
+        self.name, self.storage, self.n_jobs = study, storage, n_jobs
+        self.conditions, self.params = conditions, params or {}
+        self.settings = {
+            "total": n_trials,
+            "objectives": objectives or {"val/loss": "minimize"},
+            "sampler": sampler,
+            "sampler_options": sampler_options or {},
+            "seed": seed,
+            "pruner": pruner,
+            "pruner_options": pruner_options or {},
+            "max_failure_rate": max_failure_rate,
+        }
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.context, self.task_function, self.job_config = hydra_context, task_function, config
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Fills the study; a person is told of its progress, and of its best trial at the end."""
+        from howdeep import project, synchronise
+        from howdeep.provenance import commit
+        from howdeep.sweeping.pool import told_in_one_line
+        from howdeep.sweeping.storage import Storage, masked
+        from howdeep.sweeping.study import Study
+        from howdeep.sweeping.told import Progress, best_so_far
+        from howdeep.train import store_of
+
+        plan = self._plan(arguments)
+        here = project.find()
+        self.folder = self._folder(here.root, plan.study)
+        self.where = self.storage or str(self.folder / "study.journal")
+        if "://" not in self.where:
+            self.where = str(Path(self.where).absolute())
+        with open_dict(self.job_config):
+            self.job_config.hydra.sweep.dir = str(self.folder)
+        cfg = self._check(plan)
+        if self.n_jobs is None and cfg.trainer.accelerator != "cpu":
+            self.n_jobs = 1
+        setup_globals()
+        with told_in_one_line(self.where):
+            storage = Storage(self.where)
+            done = Study(plan, storage).open().counts().done
+            storage.close()
+        self.store = store_of(cfg, here)
+        with Progress([plan], done, plan.study) as progress:
+            progress.say(f"{plan.wanted} trials, {done} done; the same command goes on where it was stopped")
+            progress.say(f"to look at it: optuna-dashboard {masked(_short(self.where))}")
+            with synchronise.tracked_parent(
+                self.store, plan.study, commit(here.root), "sweep"
+            ) as self.parent:
+                results = self._fill(plan, progress)
+        self._say_best(plan, results, best_so_far)
+
+    # What the user wants
+
+    def _plan(self, arguments: list[str]) -> "Plan":
+        from howdeep.sweeping.plan import Plan
+
+        lines = [f"{key}={value}" for key, value in self.params.items()]
+        parser = OverridesParser.create(config_loader=self.context.config_loader)
+        # What is typed comes last and wins.
+        named = {
+            override.get_key_element(): override for override in parser.parse_overrides([*lines, *arguments])
+        }
+        fixed = [override for override in named.values() if not override.is_sweep_override()]
+        swept = [override for override in named.values() if override.is_sweep_override()]
+        self.fixed = [str(override.input_line) for override in fixed]
+        space = space_of(swept, fixed, self.conditions)
+        setting = {
+            override.get_key_element(): override.get_value_element_as_str()
+            for override in fixed
+            if not override.key_or_group.startswith(PLACES)
+        }
+        return Plan(self.name or _name(setting, space), space, setting=setting, **self.settings)
+
+    def _folder(self, root: Path, study: str) -> Path:
+        """Of the sweep: one that stays the same, or the one that was asked for."""
+        asked = [
+            line for line in self.job_config.hydra.overrides.hydra if line.startswith("hydra.sweep.dir=")
+        ]
+        return Path(self.job_config.hydra.sweep.dir).absolute() if asked else root / "multirun" / study
+
+    def _check(self, plan: "Plan") -> DictConfig:
+        """Composes each value of each choice and prepares its data, before anything is run; returns one config."""
+        from howdeep.prepare import ensure_prepared
+        from howdeep.project import find
+        from howdeep.sweeping.space import overrides
+
+        cfg = None
+        for point in plan.space.examples():
+            cfg = self._compose([*self.fixed, *overrides(point)])
+            ensure_prepared(cfg.data, find())
+        assert cfg is not None
+        return cfg
+
+    def _compose(self, overrides: list[str]) -> DictConfig:
+        cfg = self.context.config_loader.load_sweep_config(self.job_config, overrides)
+        with open_dict(cfg):
+            hydra = cfg.pop("hydra")
+            OmegaConf.resolve(cfg)
+            cfg.hydra = hydra
+        return cfg
+
+    # Running it
+
+    def _fill(self, plan: "Plan", progress: Any) -> "list[Result]":
+        if self.job_config.hydra.launcher._target_ != LOCAL:
+            return self._launch_batches(plan, progress)
+        from howdeep.sweeping.pool import run
+
+        (results,) = run([plan], self.where, self._run_here, self.n_jobs, told=progress, say=progress.say)
+        return results
+
+    def _job(self, trial: "Trial") -> list[str]:
+        """The overrides of a trial's job; its folder is its number, which no other trial ever has."""
+        return [
+            *self.fixed,
+            *trial.overrides,
+            f"hydra.sweep.dir={_quoted(str(self.folder))}",
+            f"hydra.sweep.subdir='{trial.number}'",
+        ]
+
+    def _run_here(self, trial: "Trial") -> list[float]:
+        """Runs a trial in this worker."""
+        from hydra.errors import HydraException
+        from omegaconf.errors import OmegaConfBaseException
+
+        from howdeep import trials
+        from howdeep.composition import explain
+        from howdeep.project import find
+
+        try:
+            config = self.context.config_loader.load_sweep_config(self.job_config, self._job(trial))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise explain(error, find().conf) from error
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = trial.number
+        with trials.attached(trials.Running(trial, self.store, self.parent)):
+            ended = run_job(
+                hydra_context=self.context,
+                task_function=self.task_function,
+                config=config,
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+            )
+        if ended.status is not JobStatus.COMPLETED:
+            raise ended._return_value  # the public property also prints
+        return ended.return_value
+
+    def _launch_batches(self, plan: "Plan", progress: Any) -> "list[Result]":
+        from hydra.core.plugins import Plugins
+
+        from howdeep.sweeping.storage import Storage
+        from howdeep.sweeping.study import Study
+
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.context, task_function=self.task_function, config=self.job_config
+        )
+        storage = Storage(self.where)
+        study = Study(plan, storage).open()
+        try:
+            while not study.is_complete():
+                batch = [trial for _ in range(self._batch_size()) if (trial := study.take())]
+                if batch:
+                    self._launch(launcher, study, batch, progress)
+                else:
+                    time.sleep(1)  # what is left runs elsewhere
+            return study.results()
+        finally:
+            storage.close()
+
+    def _batch_size(self) -> int:
+        from howdeep.workers import cores
+
+        return self.n_jobs or cores()
+
+    def _launch(self, launcher: Launcher, study: Any, batch: "list[Trial]", progress: Any) -> None:
+        """Hands a batch to Hydra's launcher, whose jobs tell the storage how they ended."""
+        from howdeep.errors import UserError
+        from howdeep.sweeping.pool import check_failures, outcome_of
+        from howdeep.sweeping.study import one_line
+
+        jobs = []
+        for trial in batch:
+            environment = {
+                "OPTUNA_STORAGE": self.where,
+                "OPTUNA_STUDY": study.plan.study,
+                "OPTUNA_TRIAL": str(trial.number),
+            }
+            sets = [f"++hydra.job.env_set.{name}={_quoted(value)}" for name, value in environment.items()]
+            jobs.append([*self._job(trial), *sets])
+        why = "its job ended without a word"
+        try:
+            launcher.launch(jobs, initial_job_idx=batch[0].number)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"the launcher gave up ({one_line(error)}): finished trials are kept") from error
+        except BaseException:
+            why = "stopped"
+            raise
+        finally:
+            for trial in batch:
+                study.give_back(trial, why, died=why != "stopped")
+        for trial in batch:
+            if outcome := outcome_of(study, trial):
+                progress(outcome)
+                check_failures(study.plan, outcome)
+
+    def _say_best(self, plan: "Plan", results: "list[Result]", in_words: Any) -> None:
+        from howdeep.sweeping.study import best, pareto_front
+
+        counts = {
+            state: sum(result.state == state for result in results)
+            for state in ("complete", "pruned", "failed")
+        }
+        print(f"{plan.study}: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+        front = pareto_front(results, plan.objectives)
+        for result in front if len(plan.objectives) > 1 else [best(results, plan.objectives)]:
+            where = f" -> {os.path.relpath(self.folder / str(result.number))}" if result else ""
+            print(f"{in_words(plan, result)}{where}")
+
+
+def space_of(swept: list[Override], fixed: list[Override], conditions: dict[str, Any]) -> "Space":
+    """Hydra's sweep overrides as a search space.
+
+    A list (`a,b`, `choice(a,b)`, `glob(*)`) is a choice, `range(1,9)` its whole numbers, `interval(0,1)` every number
+    between; `int(interval(1,64))` the whole ones; `tag(log, ...)` is logarithmic.
+
+    Raises:
+        UserError: nothing is swept, or a range that cannot be.
+    """
+    from howdeep.sweeping.space import Space
+
+    dimensions = {override.get_key_element(): _dimension(override) for override in swept}
+    plain = {name: {other: tuple(values) for other, values in of.items()} for name, of in conditions.items()}
+    values: dict[str, Any] = {override.key_or_group: override.value() for override in fixed}
+    return Space(dimensions, plain, values)
+
+
+def _dimension(override: Override) -> "Dimension":
+    from howdeep.errors import UserError
+    from howdeep.sweeping.space import Choice, FloatRange, IntRange
+
+    sweep = override.value()
+    log = "log" in getattr(sweep, "tags", ())
+    try:
+        if isinstance(sweep, IntervalSweep):
+            low, high = sweep.start, sweep.end
+            kind = IntRange if isinstance(low, int) and isinstance(high, int) else FloatRange
+            return kind(low, high, log=log)  # type: ignore[arg-type]
+        if isinstance(sweep, RangeSweep):
+            return _range(list(sweep.range()), log)
+        assert isinstance(sweep, ChoiceSweep) or override.is_choice_sweep()
+        return Choice(tuple(override.sweep_iterator(transformer=Transformer.encode)))  # type: ignore[arg-type]
+    except UserError as error:
+        raise UserError(f"{override.input_line}: {error}") from None
+
+
+def _range(numbers: list[Any], log: bool) -> "Dimension":
+    from howdeep.sweeping.space import Choice, FloatRange, IntRange
+
+    if len(numbers) < 2:
+        return Choice(tuple(numbers))
+    low, high, step = min(numbers), max(numbers), abs(numbers[1] - numbers[0])
+    if all(isinstance(number, int) for number in numbers):
+        return IntRange(low, high, step, log)
+    return FloatRange(low, high, log=log, step=None if log else step)
+
+
+def _name(setting: dict[str, str], space: "Space") -> str:
+    """The same for the same command: what is fixed, and what is tried, but not in which range."""
+    words = [setting[key].replace("/", "-") for key in ("experiment", "model", "data") if key in setting]
+    fingerprint = repr((sorted(setting.items()), sorted(space.dimensions)))
+    return "-".join([*words, "sweep", hashlib.sha256(fingerprint.encode()).hexdigest()[:8]])
+
+
+def _short(where: str) -> str:
+    """A path as it may be typed here; a URL as it is."""
+    return where if "://" in where else os.path.relpath(where)
+
+
+def _quoted(text: str) -> str:
+    """Text as a value in Hydra's grammar."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
