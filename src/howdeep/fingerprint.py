@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def _path(module: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin else None
 
 
-def _imports(path: Path) -> list[str]:
+@cache  # for each of a stage's runs, parsing takes longer than all the rest of its key
+def _imports(path: Path) -> tuple[str, ...]:
     """The howdeep modules that a file imports; `from howdeep.nets import layers` names a module too."""
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text())):
@@ -77,7 +79,7 @@ def _imports(path: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     ours = (name for name in names if name.startswith("howdeep."))
-    return [name for name in ours if _is_module(name)]
+    return tuple(name for name in ours if _is_module(name))
 
 
 def _is_module(name: str) -> bool:
