@@ -1,7 +1,7 @@
 """How `howdeep compare` and the MLflow store bear 10,000 runs: python -m benchmarks.scale
 
 compare   seconds and peak memory of the process, report included, on studies of made-up records: the entries of
-          params.yaml in many variants, at 10 depths with 20 seeds each, of 20 to 60 epochs
+          params.yaml in many variants, at 10 depths with 20 seeds each (--seeds), of 20 to 60 epochs
 store     what a run writes to a store that holds 10,000 runs beside what it writes to an empty one, in turns; the
           store is filled in SQL with copies of a real run, which differ in their names and keys
 """
@@ -36,17 +36,17 @@ LAYER = ("activation_gradient", "weight_gradient", "activation_rms", "update_rat
 AIM_SECONDS, AIM_MB, AIM_SLOWER = 20, 2000, 20
 
 
-def generate(here: Project, n: int) -> int:
+def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
     """Writes a study of about n runs: params.yaml, runs/, provenance/ and results/test.json; how many there are."""
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     bases = list(content["entries"].items())
     entries = {}
-    for rank in range(max(1, round(n / SEEDS / len(DEPTHS)))):
+    for rank in range(max(1, round(n / seeds / len(DEPTHS)))):
         name, entry = bases[rank * 7 % len(bases)]  # steps of 7: a few of them are of every kind
         overrides = entry.get("overrides", {})
         optimizer = {**overrides.get("optimizer", {}), "lr": 1e-3 * (1 + rank)}
         entries[f"{name}-{rank}"] = {**entry, "overrides": {**overrides, "optimizer": optimizer}}
-    content |= {"study": "scale", "depths": list(DEPTHS), "seeds": list(range(SEEDS)), "entries": entries}
+    content |= {"study": "scale", "depths": list(DEPTHS), "seeds": list(range(seeds)), "entries": entries}
     here.params.write_text(yaml.safe_dump(content, sort_keys=False))
     plan, tests, random = study.read(here.params), {}, np.random.default_rng(0)
     for entry in plan.entries.values():
@@ -131,12 +131,12 @@ def artifacts(task: str, random: np.random.Generator) -> dict[str, Any]:
     }.get(task, dict)()
 
 
-def compare(sizes: Sequence[int]) -> list[Row]:
+def compare(sizes: Sequence[int], seeds: int = SEEDS) -> list[Row]:
     """`howdeep compare`, a process a study."""
     rows = []
     for size in sizes:
         with measure.project() as here:
-            n = generate(here, size)
+            n = generate(here, size, seeds)
             clock = time.perf_counter()
             process = subprocess.Popen(
                 [sys.executable, "-m", "howdeep", "compare"], cwd=here.root, stderr=subprocess.PIPE, text=True
@@ -152,6 +152,7 @@ def compare(sizes: Sequence[int]) -> list[Row]:
             rows.append(
                 {
                     "runs": n,
+                    "entries": n // seeds // len(DEPTHS),
                     "seconds": seconds,
                     "CPU seconds": used.ru_utime + used.ru_stime,
                     "ms a run": 1000 * seconds / n,
@@ -260,11 +261,12 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser = measure.options(__doc__, repeats=11)
     parser.add_argument("--only", nargs="+", choices=("compare", "store"), default=["compare", "store"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 3000, 10_000], help="runs to compare")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="of each cell: more of them, fewer entries")
     parser.add_argument("--store-runs", type=int, default=10_000, help="runs in the full store")
     options = parser.parse_args(argv)
     above, rows = measure.begin(), []
     if "compare" in options.only:
-        rows = compare(options.sizes)
+        rows = compare(options.sizes, options.seeds)
         note = f"Aim at 10,000 runs: {AIM_SECONDS} s and {AIM_MB} MB; as many ms a run at every size."
         measure.publish("scale-compare", rows, options.results, above=above, notes=[note])
         plot(rows, options.results / "scale-compare.svg")
