@@ -3,12 +3,16 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from howdeep import records, study
 from howdeep.errors import UserError
 from howdeep.project import Project
+
+if TYPE_CHECKING:  # the other stages do not wait for pandas and matplotlib
+    from howdeep.results.analysis import Analysis
 
 
 def evaluate(project: Project) -> None:
@@ -23,27 +27,37 @@ def compare(project: Project) -> None:
     """Writes results/, and the report beside it."""
     from howdeep.results.report import compare as write_results
 
-    found = _records(project)
-    write_results(found, _test(project), folder=project.results, artifacts=_artifacts(found, project))
-    report(project)
+    analysis = _analysis(project)
+    write_results(analysis, folder=project.results)
+    _report(project, analysis)
 
 
 def report(project: Project) -> None:
     """Rebuilds reports/index.html, with what provenance has."""
+    _report(project, _analysis(project))
+
+
+def _analysis(project: Project) -> "Analysis":
+    from howdeep.results.analysis import analyse
+
+    found = _records(project)
+    margins, artifacts = study.read(project.params).margins, _artifacts(found, project)
+    return analyse(found, _test(project), margins=margins, artifacts=artifacts)
+
+
+def _report(project: Project, analysis: "Analysis") -> None:
     from howdeep.results.report import build_report
 
-    plan, found = study.read(project.params), _records(project)
-    traces = {record["key"]: project.provenance / f"{record['key']}.json" for record in found}
+    plan = study.read(project.params)
+    traces = {record["key"]: project.provenance / f"{record['key']}.json" for record in analysis.records}
     path = project.reports / "index.html"
     build_report(
-        found,
-        _test(project),
+        analysis,
         study=plan.name,
         cards={
             data: _json(card) for data in plan.data if (card := project.prepared(data) / "card.json").exists()
         },
         provenance={key: _json(trace) for key, trace in traces.items() if trace.exists()},
-        artifacts=_artifacts(found, project),
         path=path,
     )
     print(f"report: {os.path.relpath(path)}", file=sys.stderr)
@@ -75,16 +89,15 @@ def _records(project: Project) -> list[dict]:
     ]
 
 
-def _artifacts(found: list[dict], project: Project) -> dict[str, dict[str, Any]]:
-    """What each run left for galleries, by run key."""
-    from howdeep.results.artifacts import read
+def _artifacts(found: list[dict], project: Project) -> Mapping[str, Mapping[str, Any]]:
+    """What each run left for galleries, by run key; read when it is asked for, since galleries show a seed a cell."""
+    from howdeep.results.artifacts import Folders
 
-    artifacts = {}
+    folders = {}
     for record in found:
         cell = records.Cell(record["data"], record["model"], record["depth"], record["matching"])
-        folder = project.runs / record["entry"] / cell.run_name(record["seed"])
-        artifacts[record["key"]] = read(folder)
-    return artifacts
+        folders[record["key"]] = project.runs / record["entry"] / cell.run_name(record["seed"])
+    return Folders(folders)
 
 
 def _test(project: Project) -> dict:

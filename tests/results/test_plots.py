@@ -4,11 +4,15 @@ import re
 from xml.etree import ElementTree
 
 import matplotlib
+import numpy as np
+import pandas as pd
 import pytest
 
-from howdeep.results import figure, plots
+from howdeep.results import figure, pictures, plots
+from howdeep.results.analysis import analyse
 from howdeep.results.histories import curves
 from howdeep.results.scores import scores, select, summary
+from howdeep.results.wording import signed
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +64,8 @@ def test_each_data_set_has_a_panel_of_its_own(drawn, name):
 
 def test_the_alternative_text_tells_the_means_and_intervals(drawn, runs):
     cell = select(summary(runs), data="digits", depth=4).iloc[0]
-    interval = f"[{cell['val_score_low']:.3f}, {cell['val_score_high']:.3f}]"
-    assert f"depth 4: {cell['val_score']:.3f} {interval}" in ElementTree.fromstring(drawn["score"]).get(
+    interval = f"[{cell['test_score_low']:.3f}, {cell['test_score_high']:.3f}]"
+    assert f"depth 4: {cell['test_score']:.3f} {interval}" in ElementTree.fromstring(drawn["score"]).get(
         "aria-label", ""
     )
 
@@ -74,8 +78,8 @@ def test_failed_runs_are_shown_in_the_score_figure(runs, test_scores):
 def test_a_baseline_far_from_every_score_is_named_and_does_not_flatten_them(runs, test_scores):
     cells = select(summary(runs), data="digits")
     said = texts(plots.score(cells, runs, test_scores["baselines"]))
-    assert "dotted: logistic regression 0.978" in said
-    assert "below: majority 0.101" in said
+    assert "dotted: logistic regression 0.971" in said
+    assert "below: majority 0.100" in said
     assert not any(text.startswith("0.1") for text in said)  # no tick so low
 
 
@@ -181,3 +185,99 @@ def test_losses_below_zero_are_drawn_on_a_linear_axis(make_record):
 def test_generator_and_discriminator_have_a_line_each(make_record):
     table = scores([make_record("digits", "gan", depth, 0) for depth in (1, 2)], {"runs": {}})
     assert {"gan, generator", "gan, discriminator"} <= set(texts(plots.gradient(summary(table), table)))
+
+
+# --- verdicts -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def study(records, test_scores):
+    return analyse(records, test_scores, margins={"accuracy": 0.005, "mae": 0.01})
+
+
+def test_a_forest_has_a_row_for_each_depth_and_better_lies_to_the_right(study):
+    drawn = study.pictures["forecasting"]["forest"]
+    assert len(drawn) == 1
+    said = texts(drawn[0])
+    assert [text for text in said if text.startswith("depth")] == ["depth 2", "depth 4", "depth 8"]
+    assert places(drawn[0]) == sorted(places(drawn[0]), reverse=True)  # of an error, the lower is better
+    upwards = places(study.pictures["classification"]["forest"][0])
+    assert upwards == sorted(upwards)
+
+
+def places(svg: str) -> list[float]:
+    """Where along the axis its tick labels stand, by their values."""
+    labels = re.findall(r'x="([\d.]+)" y="([\d.]+)"[^>]*>(\N{MINUS SIGN}?[\d.]+)</text>', svg)
+    found = {float(text.replace("\N{MINUS SIGN}", "-")): float(x) for x, _, text in labels}
+    assert len(found) > 2
+    return [found[value] for value in sorted(found)]
+
+
+def test_a_forest_tells_its_verdicts_to_those_who_cannot_see_it(study):
+    alt = ElementTree.fromstring(study.pictures["classification"]["forest"][1]).get("aria-label", "")
+    row = select(study.verdicts, data="digits", depth=4).iloc[0]
+    ends = f"[{signed(row['low'])}, {signed(row['high'])}]"
+    assert f"depth 4 {row['verdict']}, {signed(row['difference'])} {ends}" in alt
+
+
+def test_a_depth_without_an_interval_is_named_in_the_forest(make_record):
+    lost = [
+        make_record("digits", "mlp", depth, seed, diverged=depth == 2)
+        for depth in (1, 2, 4)
+        for seed in (0, 1)
+    ]
+    [drawn] = analyse(lost, {"runs": {}, "baselines": {}} | scored(lost)).pictures["classification"]["forest"]
+    assert "failed" in texts(drawn)
+
+
+def scored(records) -> dict:
+    finished = [record for record in records if record["state"] == "finished"]
+    return {
+        "runs": {record["key"]: {"loss": 0.1, "accuracy": 0.9 + 0.01 * record["seed"]} for record in finished}
+    }
+
+
+def test_one_depth_alone_has_no_forest(make_record):
+    study = analyse([make_record("digits", "mlp", 1, seed) for seed in (0, 1)], {"runs": {}, "baselines": {}})
+    assert "forest" not in study.pictures["classification"]
+
+
+def test_the_front_holds_what_no_cheaper_cell_equals():
+    cells = pd.DataFrame(
+        {"training_flops": [10, 20, 30, 40, 40, 5], "test_score": [0.8, 0.9, 0.9, 0.95, 0.99, np.nan]}
+    )
+    front = plots.front_of(cells, "test_score", higher_is_better=True)
+    assert [(cell["training_flops"], cell["test_score"]) for cell in front] == [
+        (10, 0.8),
+        (20, 0.9),
+        (40, 0.99),
+    ]
+    errors = plots.front_of(cells, "test_score", higher_is_better=False)
+    assert [cell["training_flops"] for cell in errors] == [10]
+
+
+def test_the_overview_has_a_panel_a_task_with_every_line(study):
+    classification, forecasting = study.overview
+    assert {"Classification", "digits, mlp", "breast_cancer, mlp"} <= set(texts(classification))
+    assert {"Forecasting", "sunspots, lstm"} <= set(texts(forecasting))
+
+
+def test_a_grid_of_pictures_is_one_picture_with_all_their_texts_and_colours(study):
+    panels = study.pictures["classification"]["score"]
+    whole = figure.grid(panels)
+    assert ElementTree.fromstring(whole).tag == "{http://www.w3.org/2000/svg}svg"
+    assert texts(whole) == [text for panel in panels for text in texts(panel)]
+    assert all(rule in whole for panel in panels for rule in re.findall(r"\[style[^}]*}", panel))
+    assert whole.count("<style>") == 1
+    assert figure.grid(panels[:1]) == panels[0]
+
+
+def test_a_large_study_is_drawn_in_part_and_says_so(make_record):
+    records = [
+        make_record("digits", "mlp", depth, 0, entry=f"digits-mlp-{rank:02}")
+        for rank in range(pictures.MOST + 3)
+        for depth in (1, 2)
+    ]
+    study = analyse(records, {"runs": {}, "baselines": {}})
+    assert pictures.left_out(study.cells) == 3
+    assert len(study.pictures["classification"]["curves"]) == pictures.MOST

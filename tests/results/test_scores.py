@@ -10,8 +10,9 @@ import pytest
 from howdeep.errors import UserError
 from howdeep.results.histories import curves
 from howdeep.results.scores import csv as to_csv
-from howdeep.results.scores import known, metrics, scores, select, summary
+from howdeep.results.scores import judge, known, metrics, scores, select, summary
 from howdeep.results.statistics import mean_interval
+from howdeep.results.verdict import verdicts
 from howdeep.results.wording import parts
 
 
@@ -148,13 +149,29 @@ def test_csv_has_six_significant_digits_whole_numbers_whole_and_gaps_for_missing
 
 
 def test_metrics_hold_the_means_by_entry_and_depth_and_leave_out_what_is_missing(runs, make_record):
-    cells = summary(runs)
+    judgement = verdicts(runs, {"accuracy": 0.5})
+    cells = judge(summary(runs), judgement)
     content = metrics(cells)
     assert list(content) == ["breast_cancer-mlp", "digits-mlp", "sunspots-lstm"]
     cell = select(cells, entry="digits-mlp", depth=4).iloc[0]
     assert content["digits-mlp"]["depth=4"]["test_score"] == float(f"{cell['test_score']:.6g}")
+    assert content["digits-mlp"]["depth=4"]["verdict"] == "no difference"
+    assert content["digits-mlp"]["depth=4"]["difference"] == pytest.approx(
+        select(judgement, entry="digits-mlp", depth=4)["difference"].iloc[0], rel=1e-5
+    )
     assert content["sunspots-lstm"]["depth=8"]["diverged"] == 1
+    assert "verdict" not in content["digits-mlp"]["depth=1"]
     failed = [make_record("digits", "mlp", 1, 0, diverged=True, matching="flops")]
-    assert metrics(summary(scores(failed, {"runs": {}}))) == {
+    table = scores(failed, {"runs": {}})
+    assert metrics(judge(summary(table), verdicts(table, {}))) == {
         "digits-mlp": {"matching=flops-depth=1": {"diverged": 1}}
     }
+
+
+def test_the_test_samples_own_error_is_told_of_accuracies_where_their_number_is_known(runs):
+    cells = summary(runs, {"digits-mlp": 400, "sunspots-lstm": 60})
+    cell = select(cells, entry="digits-mlp", depth=1).iloc[0]
+    p = cell["test_score"]
+    assert cell["test_sample"] == pytest.approx(1.96 * np.sqrt(p * (1 - p) / 400))
+    assert known(select(cells, entry="sunspots-lstm"), "test_sample").size == 0
+    assert known(select(cells, entry="breast_cancer-mlp"), "test_sample").size == 0

@@ -7,67 +7,143 @@ import pytest
 
 from howdeep.results import tables
 from howdeep.results.protocol import settings
-from howdeep.results.scores import scores, select, summary
-from howdeep.results.wording import amount, differences, finding, number
+from howdeep.results.scores import judge, scores, select, summary
+from howdeep.results.verdict import verdicts
+from howdeep.results.wording import (
+    amount,
+    answer,
+    architectures,
+    differences,
+    finding,
+    number,
+    shallow_won,
+    signed,
+)
 
 
-def line(*cells, better="higher"):
-    """Rows of `summary`: (depth, mean, half width or None, diverged of 5 runs)."""
-    return pd.DataFrame(
-        {
+def judged(*rows, model="mlp", data="digits", name="mlp", matching="width"):
+    """Rows of `verdicts` and of `summary`: (depth, verdict, difference, half width, seeds needed)."""
+    line = {
+        "task": "classification",
+        "data": data,
+        "model": model,
+        "entry": f"{data}-{name}",
+        "matching": matching,
+    }
+    verdicts = pd.DataFrame(
+        line
+        | {
             "depth": depth,
+            "against": 1,
             "score": "accuracy",
-            "higher_is_better": better == "higher",
-            "runs": 5,
-            "diverged": diverged,
+            "on": "test",
+            "margin": 0.01,
+            "verdict": verdict,
         }
-        | {"val_score": mean, "val_score_low": mean - half, "val_score_high": mean + half}
-        for depth, mean, half, diverged in cells
+        | {"difference": mean, "low": mean - half, "high": mean + half, "seeds_needed": needed}
+        for depth, verdict, mean, half, needed in rows
+    )
+    cells = pd.DataFrame(
+        line | {"name": name, "depth": depth, "runs": 5, "diverged": 0, "training_flops": 100 * depth}
+        for depth in (1, *(row[0] for row in rows))
+    )
+    return cells, verdicts
+
+
+BETTER = (4, "better", 0.031, 0.015, None)
+WORSE = (8, "worse", -0.02, 0.01, None)
+SAME = (2, "no difference", 0.001, 0.002, None)
+OPEN = (8, "inconclusive", 0.01, 0.02, 30)
+
+
+def told(*rows, **options):
+    return finding("digits", "mlp", *judged(*rows, **options))
+
+
+def test_a_verdict_is_told_with_its_matching_its_difference_and_its_interval():
+    assert told(BETTER) == (
+        "On digits, mlp at equal width: better than depth 1 at depth 4 (test accuracy +0.031 [+0.016, +0.046])."
+    )
+    assert "at equal flops" in told(BETTER, matching="flops")
+
+
+def test_of_several_depths_the_largest_difference_is_told():
+    assert told((2, "better", 0.01, 0.005, None), BETTER) == (
+        "On digits, mlp at equal width: better than depth 1 at depths 2 and 4, most at depth 4 "
+        "(test accuracy +0.031 [+0.016, +0.046])."
     )
 
 
-def told(*cells, **options):
-    return finding("digits", "mlp", line(*cells, **options))
-
-
-def test_the_best_depth_is_compared_with_depth_1():
-    assert told((1, 0.96, 0.01, 0), (2, 0.97, 0.01, 0), (4, 0.975, 0.01, 0)) == (
-        "On digits, mlp had its best mean validation accuracy at depth 4: 0.975 [0.965, 0.985]; "
-        "its interval overlaps that of depth 1, 0.960 [0.950, 0.970]."
-    )
-    assert "does not overlap that of depth 1" in told((1, 0.95, 0.01, 0), (4, 0.98, 0.01, 0))
-
-
-def test_of_a_score_that_should_be_low_the_lowest_is_best():
-    cells = (1, 0.3, 0.01, 0), (2, 0.2, 0.01, 0)
-    assert "at depth 2: 0.200" in told(*cells, better="lower")
-    assert "at depth 1: 0.300" in told(*cells, better="higher")
-
-
-def test_depth_1_is_compared_with_every_other_depth():
-    said = told((1, 0.98, 0.01, 0), (2, 0.97, 0.01, 0), (4, 0.965, 0.01, 0), (8, 0.9, 0.01, 0))
+def test_every_kind_of_verdict_is_told_and_equal_is_never_said_of_the_undecided():
+    said = told(SAME, BETTER, OPEN)
     assert said.endswith(
-        "its interval overlaps those of depths 2 and 4 and does not overlap that of depth 8."
+        "; no difference beyond 0.01 at depth 2; undecided at depth 8, where about 30 seeds might decide."
+    )
+    assert told(WORSE).endswith(
+        "worse than depth 1 at depth 8 (test accuracy \N{MINUS SIGN}0.020 [\N{MINUS SIGN}0.030, \N{MINUS SIGN}0.010])."
+    )
+    assert told((8, "failed", math.nan, math.nan, None)).endswith("no run finished at depth 8.")
+    assert told((8, "inconclusive", 0.01, math.nan, None)).endswith("undecided at depth 8.")
+
+
+def test_runs_that_diverged_are_told_beside_the_verdict():
+    cells, verdicts = judged(BETTER)
+    cells.loc[1, "diverged"] = 2
+    assert finding("digits", "mlp", cells, verdicts).endswith(" Diverged: 2 of 5 runs at depth 4.")
+
+
+def test_one_depth_has_nothing_to_be_compared_with():
+    cells, verdicts = judged(BETTER)
+    assert "nothing to compare" in finding("digits", "mlp", cells, verdicts.iloc[:0])
+
+
+def test_an_architecture_has_one_sentence_over_all_its_data_sets():
+    first, second = judged(SAME, BETTER, OPEN), judged(WORSE, name="mlp-plain")
+    cells, verdicts = (pd.concat(tables) for tables in zip(first, second, strict=True))
+    assert architectures(cells, verdicts) == [
+        (
+            "mlp",
+            "better than depth 1 on digits at depth 4 (accuracy +0.031 [+0.016, +0.046]); worse than depth 1 on "
+            "digits (mlp-plain) at depth 8 (accuracy \N{MINUS SIGN}0.020 [\N{MINUS SIGN}0.030, \N{MINUS SIGN}0.010]); "
+            "no difference beyond the margin in 1 of 4 comparisons; undecided in 1 of 4.",
+        )
+    ]
+
+
+def test_the_answer_counts_lines_and_claims_no_more():
+    tables = [
+        judged(*rows, name=f"mlp-{rank}")[1]
+        for rank, rows in enumerate([(BETTER, OPEN), (WORSE,), (SAME,), (OPEN,), (BETTER, WORSE)])
+    ]
+    said = answer(pd.concat(tables), seeds=5, tuned=False)
+    assert said == (
+        "In 1 of 5 pairs of architecture and data some deeper network beat depth 1 and none lost to it, in 1 some lost "
+        "to depth 1 and none beat it, in 1 some beat depth 1 and some lost to it, in 1 none differed from depth 1 by "
+        "more than the margin, in 1 it stayed open (at equal width, with 5 seeds and the same untuned settings at "
+        "every depth)."
+    )
+    assert "untuned" not in answer(tables[0], seeds=5, tuned=True)
+    assert answer(tables[3], seeds=5, tuned=True).startswith(
+        "In 1 of 1 pairs of architecture and data it stayed open"
     )
 
 
-def test_the_shallowest_of_equals_is_best():
-    assert "at depth 2:" in told((1, 0.96, 0.01, 0), (2, 0.97, 0.01, 0), (4, 0.97, 0.01, 0))
+def test_shallow_won_where_depth_did_harm_and_where_it_bought_nothing():
+    assert shallow_won(*judged(BETTER, WORSE)) == [
+        "digits, mlp: depth 8 was worse (accuracy \N{MINUS SIGN}0.020 [\N{MINUS SIGN}0.030, \N{MINUS SIGN}0.010])."
+    ]
+    assert shallow_won(*judged(SAME, (8, "no difference", 0.0, 0.001, None))) == [
+        "digits, mlp: no depth differs from depth 1 by more than 0.01, and depth 8 costs 8.0 times as much."
+    ]
+    assert shallow_won(*judged(SAME, OPEN)) == shallow_won(*judged(BETTER)) == []
 
 
-def test_runs_that_diverged_are_told_with_the_mean_that_lacks_them():
-    assert told((1, 0.97, 0.01, 0), (8, 0.99, 0.01, 2)).endswith(
-        " Not in these means: 2 of 5 runs at depth 8 diverged."
-    )
-    assert told((1, math.nan, math.nan, 5)) == "On digits, every run of mlp diverged."
-    assert "no other depth finished a run" in told((1, 0.97, 0.01, 0), (8, math.nan, math.nan, 5))
-
-
-def test_without_intervals_nothing_is_said_to_overlap():
-    said = told((1, 0.96, math.nan, 0), (2, 0.97, math.nan, 0))
-    assert said.endswith(
-        "at depth 2: 0.970; its interval cannot be compared, for want of runs, with that of depth 1, 0.960."
-    )
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0312, "+0.031"), (-0.00043, "\N{MINUS SIGN}0.0004"), (0.0, "+0.000"), (math.nan, "\N{EN DASH}")],
+)
+def test_a_difference_has_its_sign(value, text):
+    assert signed(value) == text
 
 
 @pytest.mark.parametrize(
@@ -92,27 +168,58 @@ def test_amounts_have_three_digits_and_a_prefix(value, text):
     assert amount(value) == text
 
 
+def rows(table) -> list[list[str]]:
+    return [[text.strip() for text in row.split("|")[1:-1]] for row in tables.markdown(table).splitlines()]
+
+
 def test_the_table_has_a_row_a_cell_with_the_numbers_of_the_summary(records, test_scores):
-    cells = select(summary(scores(records, test_scores)), task="forecasting")
-    rows = [[text.strip() for text in row.split("|")[1:-1]] for row in tables.markdown(cells).splitlines()]
-    assert rows[0][:5] == ["data", "model", "depth", "runs", "validation mae"]
-    assert [row[:4] for row in rows[2:]] == [
+    runs = scores(records, test_scores)
+    cells = select(judge(summary(runs), verdicts(runs, {})), task="forecasting")
+    headings, rule, *body = rows(tables.cells_table(cells))
+    assert headings[:6] == ["data", "architecture", "depth", "verdict", "difference", "test mae"]
+    assert rule[:3] == ["---", "---", "---:"]
+    assert [[*row[:3], row[-1]] for row in body] == [
         ["sunspots", "lstm", "1", "5"], ["sunspots", "lstm", "2", "5"],
         ["sunspots", "lstm", "4", "5"], ["sunspots", "lstm", "8", "4 of 5"],
     ]  # fmt: skip
-    first = cells.iloc[0]
-    assert (
-        rows[2][4]
-        == f"{first['val_score']:.3f} [{first['val_score_low']:.3f}, {first['val_score_high']:.3f}]"
-    )
-    assert rows[2][-2:] == ["5,160", "30.6 k"]
+    first, second = cells.iloc[0], cells.iloc[1]
+    interval = f"[{first['test_score_low']:.3f}, {first['test_score_high']:.3f}]"
+    assert body[0][3:6] == ["\N{EN DASH}", "\N{EN DASH}", f"{first['test_score']:.3f} {interval}"]
+    assert body[1][3] == second["verdict"]
+    assert body[1][4].startswith(signed(second["difference"]))
+    assert body[0][-3:-1] == ["5,160", "30.6 k"]
 
 
 def test_seconds_stand_in_the_table_only_where_somebody_measured_them(records, test_scores):
-    cells = select(summary(scores(records, test_scores)), task="forecasting")
-    [block] = tables.blocks(cells, {("sunspots-lstm", 1, "width"): 1.26})
-    assert [row[-1] for row in block.rows] == ["1.3", "\N{EN DASH}", "\N{EN DASH}", "\N{EN DASH}"]
-    assert len(block.rows[0]) == len(tables.columns(cells, seconds=True)) == len(tables.columns(cells)) + 1
+    runs = scores(records, test_scores)
+    cells = select(judge(summary(runs), verdicts(runs, {})), task="forecasting")
+    table = tables.cells_table(cells, {("sunspots-lstm", 1, "width"): 1.26})
+    assert [row[-2].text for row in table.rows] == ["1.3", "\N{EN DASH}", "\N{EN DASH}", "\N{EN DASH}"]
+    assert "seconds" in table.headings
+    assert "seconds" not in tables.cells_table(cells).headings
+    assert all(len(row) == len(table.headings) for row in table.rows)
+
+
+def test_what_a_verdict_rests_on_stands_beside_it(records, test_scores):
+    runs = scores(records, test_scores)
+    found = select(verdicts(runs, {}, {"digits-mlp": 359}), entry="digits-mlp")
+    table = tables.verdicts_table(found, {("digits-mlp", "width"): "mlp"})
+    deep = dict(zip(table.headings, (text.text for text in table.rows[1]), strict=True))
+    assert deep["depth"] == "4"
+    assert deep["p (signed rank)"].endswith("(least 0.062)")
+    row = found.iloc[1]
+    assert deep["with the test sample's error"] == f"[{signed(row['low_all'])}, {signed(row['high_all'])}]"
+    assert deep["pairs"] == "5"
+    lost = select(verdicts(runs, {}), entry="sunspots-lstm", depth=8)
+    [row] = tables.verdicts_table(lost, {("sunspots-lstm", "width"): "lstm"}).rows
+    assert [row[6].text, row[7].text.split(", ")[1]] == ["4, 1 failed", "sign test"]
+
+
+def test_the_gaps_table_has_the_gap_in_its_views(records, test_scores):
+    cells = select(summary(scores(records, test_scores)), entry="digits-mlp")
+    table = tables.gaps_table(cells)
+    assert len(table.headings) == len(table.rows[0]) == 11
+    assert table.rows[0][3].by == cells["gap_loss"].iloc[0]
 
 
 def test_what_distinguishes_entries_of_an_architecture_is_told_once_for_those_that_differ_alike(make_record):
@@ -132,9 +239,9 @@ def test_what_distinguishes_entries_of_an_architecture_is_told_once_for_those_th
 
 
 def test_a_task_with_two_networks_has_a_column_for_each_gradient_ratio(make_record):
-    cells = summary(scores([make_record("digits", "gan", 1, 0)], {"runs": {}}))
-    assert [name for name in tables.columns(cells) if "ratio" in name] == [
+    runs = scores([make_record("digits", "gan", 1, 0)], {"runs": {}})
+    table = tables.cells_table(judge(summary(runs), verdicts(runs, {})))
+    assert [name for name in table.headings if "ratio" in name] == [
         "gradient ratio, discriminator", "gradient ratio, generator",
     ]  # fmt: skip
-    [block] = tables.blocks(cells)
-    assert len(block.rows[0]) == len(tables.columns(cells))
+    assert all(len(row) == len(table.headings) for row in table.rows)

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from howdeep.results.gaps import chance_score
-from howdeep.results.scores import known, select
+from howdeep.results.scores import judged, known, select
 from howdeep.results.statistics import LEAST_BLOCKS, friedman, stratified_bootstrap
-from howdeep.results.verdict import judged
 
 COLUMNS = (
     *("variant", "matching", "depth", "data_sets", "runs", "iqm", "low", "high"),

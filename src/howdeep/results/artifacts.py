@@ -1,5 +1,6 @@
 """What a run left to show, read from its folder."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,3 +26,26 @@ def read(folder: Path) -> dict[str, np.ndarray | str]:
             ) from None
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt"))}
     return {**arrays, **texts}
+
+
+class Folders(Mapping[str, Mapping[str, np.ndarray | str]]):
+    """The artifacts of many runs by run key, each read when it is first asked for.
+
+    Args:
+        folders: the folder of each run by its key.
+    """
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        self._folders = folders
+        self._read: dict[str, dict[str, np.ndarray | str]] = {}
+
+    def __getitem__(self, key: str) -> Mapping[str, np.ndarray | str]:
+        if key not in self._read:
+            self._read[key] = read(self._folders[key])
+        return self._read[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._folders)
+
+    def __len__(self) -> int:
+        return len(self._folders)

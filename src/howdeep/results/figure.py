@@ -157,6 +157,41 @@ def svg(figure: Figure, alt: str) -> str:
     return re.sub(r"(<svg[^>]*>)", lambda tag: f"{tag[1]}\n {_style(text)}", opening + text[4:], count=1)
 
 
+def grid(drawn: Sequence[str]) -> str:
+    """Pictures made by `svg`, at most three side by side, as one picture."""
+    if len(drawn) == 1:
+        return drawn[0]
+    columns = min(3, len(drawn))
+    rows = [drawn[at : at + columns] for at in range(0, len(drawn), columns)]
+    sizes = {picture: _size(picture) for picture in drawn}
+    across, up = max(width for width, _ in sizes.values()), 0.0
+    body, told = [], []
+    for row in rows:
+        for place, picture in enumerate(row):
+            width, height = sizes[picture]
+            inner = picture[picture.index("</style>") + len("</style>") : picture.rindex("</svg>")]
+            body.append(
+                f'<svg x="{place * across:g}" y="{up:g}" width="{width:g}" height="{height:g}" '
+                f'viewBox="0 0 {width:g} {height:g}">{inner}</svg>\n'
+            )
+            told.append(re.search(r'aria-label="([^"]*)"', picture)[1])  # type: ignore[index]
+        up += max(sizes[picture][1] for picture in row)
+    text = "".join(body)
+    size = f'width="{columns * across:g}pt" height="{up:g}pt" viewBox="0 0 {columns * across:g} {up:g}"'
+    return (
+        f'<svg class="howdeep-figure" role="img" aria-label="{" ".join(told)}" {size} version="1.1" '
+        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">\n'
+        f" {_style(text)}{text}</svg>\n"
+    )
+
+
+def _size(picture: str) -> tuple[float, float]:
+    """Width and height in points."""
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', picture)
+    assert box is not None
+    return float(box[1]), float(box[2])
+
+
 def _style(text: str) -> str:
     rules = "".join(
         f'[style*="{part}: {light}"]{{{part}:{dark}!important}}'  # no ancestor: markers are drawn outside the tree

@@ -46,8 +46,8 @@ def _by_depth(runs: pd.DataFrame, artifacts: Artifacts) -> dict[int, Mapping[str
     finished = rows_of(select(runs, state="finished").sort_values(["depth", "seed"]))
     by_depth: dict[int, Mapping[str, Any]] = {}
     for run in finished:
-        if artifacts.get(run["key"]):
-            by_depth.setdefault(run["depth"], artifacts[run["key"]])
+        if run["depth"] not in by_depth and artifacts.get(run["key"]):
+            by_depth[run["depth"]] = artifacts[run["key"]]
     return by_depth
 
 

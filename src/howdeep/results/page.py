@@ -9,52 +9,51 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from howdeep.results import galleries, heatmaps, plots, tables, wording
+from howdeep.results import explore, galleries, pictures, protocol, tables, wording
+from howdeep.results.across import why_no_ranks
+from howdeep.results.analysis import Analysis
 from howdeep.results.figure import PAPER
-from howdeep.results.galleries import NONE, Artifacts
-from howdeep.results.histories import curves, gradients
 from howdeep.results.protocol import card_facts, settings
-from howdeep.results.scores import baselines_of, rows_of, scores, select, summary
+from howdeep.results.scores import baselines_of, cells_of, judge, rows_of, select
 from howdeep.results.wording import listing, number
 
 Content = Mapping[str, Any]
+MOST_RUNS = 2000  # in the list of runs of a task; results/scores.csv has them all
 
 
 def page(
-    records: Sequence[Content],
-    test: Content,
-    *,
-    study: str,
-    cards: Mapping[str, Content],
-    provenance: Mapping[str, Content],
-    artifacts: Artifacts = NONE,
+    analysis: Analysis, *, study: str, cards: Mapping[str, Content], provenance: Mapping[str, Content]
 ) -> str:
     """The whole page as text; see `build_report`."""
-    runs, epochs, flows = scores(records, test), curves(records), gradients(records)
-    cells = summary(runs)
-    baselines, seconds = test["baselines"], _seconds(runs, provenance)
-    told = settings(records)
+    runs, cells = analysis.runs, judge(analysis.cells, analysis.verdicts)
+    seconds, told = _seconds(runs, provenance), settings(analysis.records)
+    tuned, seeds = protocol.tuned(analysis.records), len(set(runs["seed"]))
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string(
-        files("howdeep.results").joinpath("template.html").read_text(encoding="utf-8")
-    )
+    folder = files("howdeep.results")
+    template = environment.from_string(folder.joinpath("template.html").read_text(encoding="utf-8"))
     return template.render(
         study=study,
         paper=PAPER,
         facts=_facts(cells),
-        tasks=[
-            _task(select(cells, task=task), runs, epochs, baselines, seconds)
-            | _inside(select(cells, task=task), runs, flows, artifacts)
-            | {"differences": wording.differences(select(cells, task=task), told)}
-            for task in sorted(set(cells["task"]))
-        ],
-        failures=_failures(records),
+        answer=wording.answer(analysis.verdicts, seeds=seeds, tuned=tuned),
+        architectures=wording.architectures(cells, analysis.verdicts),
+        overview=[Markup(picture) for picture in analysis.overview],
+        tasks=[_task(analysis, task, select(cells, task=task), told, seconds) for task in analysis.tasks],
+        across=tables.across_table(analysis.across),
+        why_no_ranks=why_no_ranks(analysis.across),
+        shallow_won=wording.shallow_won(cells, analysis.verdicts),
+        limits=protocol.limits(analysis, seeds=seeds, tuned=tuned),
+        failures=_failures(analysis.records),
         cards=[card_facts(name, cards.get(name)) for name in sorted(set(cells["data"]))],
         settings=told,
         seeds=listing(sorted(set(runs["seed"]))),
+        margins=protocol.margins(analysis.verdicts),
         versions=_versions(runs, provenance),
+        explore=explore.points(analysis, seconds_of_runs(runs, provenance)),
+        library=explore.library(),
+        script=Markup(folder.joinpath("report.js").read_text(encoding="utf-8")),
     )
 
 
@@ -69,45 +68,36 @@ def _facts(cells: pd.DataFrame) -> dict[str, Any]:
 
 
 def _task(
-    cells: pd.DataFrame, runs: pd.DataFrame, epochs: pd.DataFrame, baselines: Content, seconds: Any
+    analysis: Analysis, task: str, cells: pd.DataFrame, told: Sequence[Content], seconds: Any
 ) -> dict[str, Any]:
-    """One task: its pictures, a panel each so that they wrap on a phone, its table and its baselines."""
-    score, data = cells["score"].iloc[0], [select(cells, data=name) for name in sorted(set(cells["data"]))]
-    lines = [rows for _, _, rows in wording.series(cells)]
+    """One task: its pictures, a panel each so that they wrap on a phone, its tables and its texts."""
+    score = cells["score"].iloc[0]
+    verdicts, runs = (select(table, task=task) for table in (analysis.verdicts, analysis.runs))
+    drawn = {name: [Markup(svg) for svg in of] for name, of in analysis.pictures[task].items()}
     return {
-        "id": cells["task"].iloc[0],
-        "name": wording.spoken(cells["task"].iloc[0]),
-        "findings": [wording.finding(*line) for line in wording.series(cells)],
+        "id": task,
+        "name": wording.spoken(task),
+        "findings": [
+            wording.finding(data, name, line, cells_of(verdicts, line))
+            for data, name, line in wording.series(cells)
+        ],
         "score": wording.spoken(score),
         "better": "higher" if cells["higher_is_better"].iloc[0] else "lower",
-        "scores": [Markup(plots.score(of, runs, baselines)) for of in data],
-        "curves": [Markup(plots.curves(rows, epochs)) for rows in lines],
-        "gaps": [Markup(plots.gap(of, runs)) for of in data],
-        "gradients": [Markup(plots.gradient(of, runs)) for of in data],
-        "columns": tables.columns(cells, seconds=seconds is not None),
-        "blocks": tables.blocks(cells, seconds),
+        "pictures": drawn,
+        "left_out": pictures.left_out(cells),
+        "cells": tables.cells_table(cells, seconds),
+        "verdicts": tables.verdicts_table(verdicts, analysis.names),
+        "gaps": tables.gaps_table(cells),
+        "runs": tables.runs_table(runs.iloc[:MOST_RUNS], analysis.names),
+        "all_runs": len(runs),
+        "galleries": {name: drawn[name] for name in (*galleries.IMAGES, "latent") if name in drawn},
+        "texts": galleries.texts(analysis.shown(task)),
+        "differences": wording.differences(cells, told),
         "baselines": [
             [name, method, number(val), number(held_out)]
             for name in sorted(set(cells["data"]))
-            for method, (val, held_out) in baselines_of(baselines, name, score).items()
+            for method, (val, held_out) in baselines_of(analysis.baselines, name, score).items()
         ],
-    }
-
-
-def _inside(
-    cells: pd.DataFrame, runs: pd.DataFrame, flows: pd.DataFrame, artifacts: Artifacts
-) -> dict[str, Any]:
-    """What goes on in the networks of a task, and what they make: pictures and texts, an architecture each."""
-    lines = [rows for _, _, rows in wording.series(cells)]
-    made = [(line, galleries.drawn([line])) for line in galleries.shown(cells, runs, artifacts)]
-    return {
-        "layers": [Markup(picture) for rows in lines if (picture := heatmaps.layers(rows, flows))],
-        "galleries": {
-            name: pictures
-            for name in (*galleries.IMAGES, "latent")
-            if (pictures := [Markup(drawn[name]) for _, drawn in made if name in drawn])
-        },
-        "texts": galleries.texts([line for line, _ in made]),
     }
 
 
@@ -119,15 +109,23 @@ def _failures(records: Sequence[Content]) -> list[list[str]]:
     ]
 
 
-def _seconds(
-    runs: pd.DataFrame, provenance: Mapping[str, Content]
-) -> dict[tuple[str, int, str], float] | None:
+def seconds_of_runs(runs: pd.DataFrame, provenance: Mapping[str, Content]) -> dict[str, float]:
+    """How long the training of each run took, by run key, where it is known."""
+    return {
+        key: provenance[key]["train_seconds"]
+        for key, state in zip(runs["key"], runs["state"], strict=True)
+        if key in provenance and state == "finished"
+    }
+
+
+def _seconds(runs: pd.DataFrame, provenance: Mapping[str, Content]) -> tables.Seconds | None:
     """Mean seconds of the trainings of each cell, as far as they are known; None if none is."""
+    of_run = seconds_of_runs(runs, provenance)
     taken: dict[tuple[str, int, str], list[float]] = {}
     for run in rows_of(runs):
-        if run["key"] in provenance and run["state"] == "finished":
+        if run["key"] in of_run:
             cell = (run["entry"], run["depth"], run["matching"])
-            taken.setdefault(cell, []).append(provenance[run["key"]]["train_seconds"])
+            taken.setdefault(cell, []).append(of_run[run["key"]])
     return {cell: statistics.fmean(values) for cell, values in taken.items()} or None
 
 

@@ -1,4 +1,4 @@
-"""Four pictures of a task, each from tables to SVG text: score, loss curves, overfitting gap, gradient ratio.
+"""Pictures of a task, each from tables to SVG text: score, differences, cost, loss curves, gap, gradient ratio.
 
 A panel a data set: scores of different data sets do not share an axis, and neither do those of different tasks.
 Each function draws whatever rows it is given, so that the report can ask for a single panel.
@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from howdeep.results import wording
 from howdeep.results.figure import (
     FAINT,
+    INK,
+    PANEL,
     Look,
     depth_axis,
     depth_colours,
@@ -27,10 +30,20 @@ from howdeep.results.figure import (
     styled,
     svg,
 )
-from howdeep.results.scores import baselines_of, cells_of, known, rows_of, select
+from howdeep.results.scores import baselines_of, cells_of, judged, known, rows_of, select
 from howdeep.results.wording import brackets, estimate, number
 
 DASHED = (0, (3, 1.5))
+MOST_LINES = 14  # in the overview's panel of a task
+MOST_DOTS = 30  # runs of a cell
+# Colours that the colour-blind can tell apart, and markers for those who see none.
+VERDICT_LOOKS = {
+    "better": ("#007a5a", "^"),
+    "worse": ("#d55e00", "v"),
+    "no difference": ("#0072b2", "s"),
+    "inconclusive": ("#5f6b76", "o"),
+    "failed": ("#d55e00", "X"),
+}
 WIDE = 20  # a score's largest value over its smallest, from which a linear axis hides the small ones
 
 
@@ -44,18 +57,166 @@ class Line(NamedTuple):
 
 @styled
 def score(cells: pd.DataFrame, runs: pd.DataFrame, baselines: Mapping[str, Any]) -> str:
-    """Validation score against depth: means with 95 % intervals, single runs as dots, baselines as lines."""
-    name, better = cells["score"].iloc[0], "higher" if cells["higher_is_better"].iloc[0] else "lower"
-    data = _by_data(cells, "val_score")
+    """Test score against depth: means with 95 % intervals, single runs as dots, baselines as lines."""
+    name, column = cells["score"].iloc[0], judged(cells)
+    data = _by_data(cells, column)
     figure, axes = _panels(data, "mean with 95 % interval, dots: single runs")
     for axis, (data_name, lines) in zip(axes, data.items(), strict=True):
         _score_lines(axis, lines, runs)
-        _widen(axis, np.concatenate([known(cells_of(runs, line.rows), "val_score") for line in lines]))
+        _widen(axis, np.concatenate([known(cells_of(runs, line.rows), column) for line in lines]))
         methods = baselines_of(baselines, data_name, name)
-        _baselines(axis, _title(data_name, lines), {method: val for method, (val, _) in methods.items()})
-        axis.set_ylabel(f"validation {wording.spoken(name)}\n({better} is better)")
+        place = 0 if column == "val_score" else 1
+        _baselines(axis, _title(data_name, lines), {method: both[place] for method, both in methods.items()})
+        axis.set_ylabel(_score_label(cells))
         _finish(axis, lines)
-    return svg(figure, _alt(f"Mean validation {wording.spoken(name)}", data))
+    return svg(figure, _alt(f"Mean {_score_name(cells)}", data))
+
+
+@styled
+def overview(cells: pd.DataFrame) -> str:
+    """Test score against depth of every line of a task in one panel: means with 95 % intervals."""
+    column = judged(cells)
+    lines = [Line(f"{data}, {name}", rows, column) for data, name, rows in wording.series(cells)][:MOST_LINES]
+    title = wording.spoken(cells["task"].iloc[0]).capitalize()
+    figure, [axis] = panels([title], "mean with 95 % interval over seeds", math.ceil(len(lines) / 2))
+    for look, line in zip(_looks(lines), lines, strict=True):
+        _intervals(axis, look, line)
+        axis.plot(
+            look.x(line.rows["depth"]), line.rows[column], color=look.colour, label=line.name, **look.style
+        )
+    _widen(axis, np.concatenate([known(line.rows, column) for line in lines]))
+    axis.set_ylabel(_score_label(cells))
+    depth_axis(axis, sorted({int(depth) for line in lines for depth in line.rows["depth"]}))
+    legend(axis, columns=2)
+    return svg(figure, _alt(f"Mean {_score_name(cells)}", {title: lines}))
+
+
+@styled
+def forest(cells: pd.DataFrame, verdicts: pd.DataFrame) -> str:
+    """Deep minus shallow, a row a depth: means with simultaneous intervals, the margin shaded, better to the right.
+
+    Args:
+        cells: the rows of `summary` of one data set.
+        verdicts: the rows of `verdicts` of the same data set and task.
+    """
+    lines = [(name, cells_of(verdicts, rows)) for _, name, rows in wording.series(cells)]
+    lines = [(name, rows) for name, rows in lines if len(rows)]
+    if not lines:
+        return ""
+    score, higher = verdicts["score"].iloc[0], bool(verdicts["higher_is_better"].iloc[0])
+    count = sum(len(rows) + 1 for _, rows in lines)
+    figure, [axis] = panels([cells["data"].iloc[0]], "deep minus shallow, simultaneous 95 % intervals")
+    figure.set_size_inches(PANEL[0], 1.35 + 0.19 * count)
+    margin = float(verdicts["margin"].iloc[0])
+    axis.axvspan(-margin, margin, color=FAINT, alpha=0.18, linewidth=0)
+    axis.axvline(0, color=FAINT, linewidth=0.8)
+    place, ticks = 0, []
+    for name, rows in lines:
+        axis.annotate(
+            name, (0, place), xycoords=axis.get_yaxis_transform(), fontsize=8.5, fontweight="bold", va="center",
+            color=INK,
+        )  # fmt: skip
+        for row in rows_of(rows):
+            place += 1
+            ticks.append((place, f"depth {row['depth']}"))
+            _difference(axis, place, row)
+        place += 1
+    axis.set_yticks([at for at, _ in ticks], [label for _, label in ticks], fontsize=8)
+    axis.set_ylim(place - 0.3, -0.7)
+    _fit_differences(axis, verdicts)
+    if not higher:
+        axis.invert_xaxis()
+    directions = "\N{LEFTWARDS ARROW} deeper is worse | deeper is better \N{RIGHTWARDS ARROW}"
+    axis.set_xlabel(f"difference in {_part(verdicts)} {wording.spoken(score)}\n{directions}")
+    told = ". ".join(
+        f"{name}: " + "; ".join(wording.difference(row) for row in rows_of(rows)) for name, rows in lines
+    )
+    return svg(figure, f"Deep minus shallow on {cells['data'].iloc[0]}. {told}.")
+
+
+def _difference(axis: Axes, place: int, row: Mapping[str, Any]) -> None:
+    """One interval; a cross at the edge where there is none."""
+    colour, marker = VERDICT_LOOKS[row["verdict"]]
+    if math.isnan(row["difference"]):
+        axis.annotate(
+            row["verdict"], (0.5, place), xycoords=axis.get_yaxis_transform(), fontsize=8, va="center", color=colour
+        )  # fmt: skip
+        return
+    axis.hlines(place, row["low"], row["high"], color=colour, linewidth=1.6)
+    fill = "none" if row["verdict"] == "inconclusive" else colour
+    axis.plot(row["difference"], place, marker, color=colour, markersize=5.5, markerfacecolor=fill)
+
+
+def _fit_differences(axis: Axes, verdicts: pd.DataFrame) -> None:
+    """An axis that holds all intervals; one collapse must not press the others onto the zero line."""
+    ends = np.abs(np.concatenate([known(verdicts, name) for name in ("low", "high", "difference")]))
+    ends = ends[ends > 0]
+    if ends.size and ends.max() > WIDE * np.median(ends):
+        axis.set_xscale("symlog", linthresh=2 * float(np.median(ends)))
+    if ends.size:
+        reach = 1.1 * max(float(ends.max()), 1.2 * float(verdicts["margin"].iloc[0]))
+        axis.set_xlim(-reach, reach)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", wording.MINUS)))
+
+
+@styled
+def pareto(cells: pd.DataFrame) -> str:
+    """Score against training FLOPs on one data set; rings mark the cells that no cheaper one equals or beats."""
+    column, higher = judged(cells), bool(cells["higher_is_better"].iloc[0])
+    lines = [Line(name, rows, column) for _, name, rows in wording.series(cells)]
+    figure, [axis] = panels([cells["data"].iloc[0]], "ring: no cheaper network is as good; number: depth",
+                            math.ceil(len(lines) / _columns(lines)))  # fmt: skip
+    for look, line in zip(_looks(lines), lines, strict=True):
+        axis.plot(
+            line.rows["training_flops"], line.rows[column], color=look.colour, label=line.name, **look.style
+        )
+        for row in rows_of(line.rows.dropna(subset=[column])):
+            axis.annotate(
+                str(row["depth"]), (row["training_flops"], row[column]), xytext=(0, 5), textcoords="offset points",
+                fontsize=7, ha="center", color=look.colour,
+            )  # fmt: skip
+    front = front_of(cells, column, higher_is_better=higher)
+    ring = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.1}
+    axis.plot(
+        [cell["training_flops"] for cell in front], [cell[column] for cell in front], "o", color=INK, **ring
+    )
+    _widen(axis, known(cells, column))
+    axis.set_xscale("log")
+    axis.set_xlabel("training FLOPs of an example")
+    axis.set_ylabel(_score_label(cells))
+    axis.xaxis.set_major_locator(LogLocator(numticks=6))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.amount(value)))
+    legend(axis, columns=_columns(lines))
+    told = "; ".join(
+        f"{row['name']} at depth {row['depth']}: {number(row[column])} for {wording.amount(row['training_flops'])}"
+        for row in front
+    )
+    return svg(figure, f"{_score_name(cells).capitalize()} against training FLOPs. The front: {told}.")
+
+
+def front_of(cells: pd.DataFrame, column: str, *, higher_is_better: bool) -> list[dict[str, Any]]:
+    """The cells that no cheaper one equals or beats, the cheapest first."""
+    sign = 1 if higher_is_better else -1
+    front: list[dict[str, Any]] = []
+    known_cells = [cell for cell in rows_of(cells) if not math.isnan(cell[column])]
+    for cell in sorted(known_cells, key=lambda cell: (cell["training_flops"], -sign * cell[column])):
+        if sign * cell[column] > max((sign * cheaper[column] for cheaper in front), default=-math.inf):
+            front.append(cell)
+    return front
+
+
+def _part(table: pd.DataFrame) -> str:
+    return {"val": "validation"}.get(table["on"].iloc[0], "test")
+
+
+def _score_name(cells: pd.DataFrame) -> str:
+    part = "test" if judged(cells) == "test_score" else "validation"
+    return f"{part} {wording.spoken(cells['score'].iloc[0])}"
+
+
+def _score_label(cells: pd.DataFrame) -> str:
+    return f"{_score_name(cells)}\n({'higher' if cells['higher_is_better'].iloc[0] else 'lower'} is better)"
 
 
 @styled
@@ -145,12 +306,17 @@ def _looks(lines: Sequence[Line]) -> list[Look]:
 
 def _score_lines(axis: Axes, lines: Sequence[Line], runs: pd.DataFrame) -> None:
     for look, line in zip(_looks(lines), lines, strict=True):
-        rows = line.rows[line.rows["val_score_low"].notna()]  # a single run has a mean without an interval
-        axis.vlines(look.x(rows["depth"]), rows["val_score_low"], rows["val_score_high"], color=look.colour)
+        _intervals(axis, look, line)
         _draw(axis, look, line, runs)
         for cell in rows_of(line.rows):
             if cell["diverged"]:
                 _failed(axis, look, cell)
+
+
+def _intervals(axis: Axes, look: Look, line: Line) -> None:
+    low, high = f"{line.column}_low", f"{line.column}_high"
+    rows = line.rows[line.rows[low].notna()]  # a single run has a mean without an interval
+    axis.vlines(look.x(rows["depth"]), rows[low], rows[high], color=look.colour)
 
 
 def _failed(axis: Axes, look: Look, cell: Mapping[str, Any]) -> None:
@@ -163,8 +329,8 @@ def _failed(axis: Axes, look: Look, cell: Mapping[str, Any]) -> None:
 
 
 def _draw(axis: Axes, look: Look, line: Line, runs: pd.DataFrame) -> None:
-    """The means as a line, and beside each of them a dot a run."""
-    finished = select(cells_of(runs, line.rows), state="finished")
+    """The means as a line, and beside each of them a dot a run, of many runs the first ones."""
+    finished = select(cells_of(runs, line.rows), state="finished").groupby("depth").head(MOST_DOTS)
     beside = look.x(finished["depth"]) * 0.955  # or the interval would cover them
     axis.plot(
         beside, finished[line.column], "o", color=look.colour, markersize=3.2, alpha=0.45, markeredgewidth=0

@@ -3,6 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
+from howdeep.results.analysis import Analysis
+from howdeep.results.scores import SERIES, judged, known, select
+from howdeep.results.statistics import least_wilcoxon
+from howdeep.results.wording import listing, spoken
+
 # Of no interest where settings are compared: what varies by design, and what the data cards tell.
 _LEFT_OUT = (
     *("seed", "model.depth", "model.in_shape", "model.out_features"),
@@ -54,3 +61,62 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
                 (prefix[:-1] if name == "_target_" else f"{prefix}{name}"),
                 "none" if value is None else str(value),
             )
+
+
+def tuned(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every run says by which tuned setting it was trained (`tuned` in its record)."""
+    return all(record.get("tuned") for record in records)
+
+
+def margins(verdicts: pd.DataFrame) -> list[tuple[str, str]]:
+    """('accuracy', '0.01') for each score of the study."""
+    pairs = verdicts[["score", "margin"]].drop_duplicates().itertuples(index=False, name=None)
+    return sorted((spoken(score), f"{margin:g}") for score, margin in pairs)
+
+
+def limits(analysis: Analysis, *, seeds: int, tuned: bool) -> list[str]:
+    """What a sceptical reader should hold against the verdicts, as far as the results themselves tell."""
+    verdicts, runs = analysis.verdicts, analysis.runs
+    said = []
+    if seeds < 10:
+        said.append(
+            f"{seeds} seeds are few, fewer than ten: intervals are wide, and many comparisons stay open. "
+            f"The signed-rank test, a check of the t-tests, cannot go below p = {least_wilcoxon(seeds):.3g} "
+            f"with {seeds} pairs{', and so never below .05' if least_wilcoxon(seeds) > 0.05 else ''}."
+        )
+    if not tuned:
+        said.append(
+            "Learning rate and optimizer were not tuned for each depth: a depth that lost may have lost to its "
+            "settings."
+        )
+    matchings = sorted(set(runs["matching"]))
+    if matchings == ["width"]:
+        said.append(
+            "All comparisons are at equal width: a deeper network has more parameters and costs more to train. "
+            "Whether depth or size made the difference is not separated."
+        )
+    families = verdicts[SERIES].drop_duplicates()
+    if len(families) > 1:
+        said.append(
+            f"The error rate of 5 % holds for the depths of one architecture on one data set. There are "
+            f"{len(families)} such families: if depth made no difference anywhere, about "
+            f"{0.05 * len(families):.1f} of them would show one by chance."
+        )
+    said.append(
+        "Seeds vary the initial weights and the order of the examples. The split is the same for all runs, so that "
+        "intervals over seeds tell nothing of other data."
+    )
+    unknown = sorted(
+        score for score in set(verdicts["score"]) if not known(select(verdicts, score=score), "low_all").size
+    )
+    if judged(runs) == "test_score":
+        said.append(
+            "For accuracies the table adds the largest error that the choice of test examples can make to a "
+            "difference; the true one is smaller where networks err on the same examples, but answers to single "
+            "examples are not kept."
+            + (f" For {listing([spoken(s) for s in unknown])} it is not known at all." if unknown else "")
+        )
+    said.append(
+        "Student's intervals take the differences over seeds for normal, which a handful cannot show."
+    )
+    return said

@@ -3,38 +3,31 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from howdeep.results import galleries, heatmaps, plots, tables
-from howdeep.results.galleries import NONE, Artifacts
-from howdeep.results.histories import curves, gradients
+from howdeep.results import galleries, tables
+from howdeep.results.analysis import Analysis
+from howdeep.results.figure import grid
 from howdeep.results.page import page
-from howdeep.results.scores import csv, metrics, scores, select, summary
+from howdeep.results.scores import csv, judge, metrics, select
 
-Records = Sequence[Mapping[str, Any]]
 FOLDERS = ("tables", "figures")
 
 
-def compare(records: Records, test: Mapping[str, Any], *, folder: Path, artifacts: Artifacts = NONE) -> None:
+def compare(analysis: Analysis, *, folder: Path) -> None:
     """Writes the tables and figures of a study into `folder`; the same records give the same bytes.
 
-    scores.csv (a row a run), summary.csv (a row a cell), curves.csv (a row an epoch of a cell), metrics.json,
-    tables/<task>.md and figures/<task>-{score,curves,gap,gradient,layers}.svg; of tasks that leave something to show,
-    figures/<task>-{samples,reconstructions,latent}.svg and tables/<task>-texts.md. Everything is made before the first
-    file is written; files are written aside and renamed; files of tasks that left the study are removed.
-
-    Args:
-        records: the content of each record.json of the study.
-        test: the content of results/test.json.
-        artifacts: what runs left to show, by run key and name; see `galleries`.
-
-    Raises:
-        UserError: there is no record, or the test scores lack a finished run.
+    scores.csv (a row a run), summary.csv (a row a cell, with its verdict), curves.csv (a row an epoch of a cell),
+    metrics.json; in tables/ verdicts.csv (a row a comparison with all that it rests on) and across.csv, and as
+    Markdown <task>.md, <task>-verdicts.md, <task>-gaps.md and across.md; in figures/ overview.svg and <task>-*.svg of
+    score, forest, pareto, curves, gap, gradient and layers; of tasks that leave something to show also samples,
+    reconstructions and latent, and tables/<task>-texts.md. Everything is made before the first file is written; files
+    are written aside and renamed; files of tasks that left the study are removed.
     """
-    files = comparison(records, test, artifacts)
+    files = comparison(analysis)
     for name in FOLDERS:
         with _aside(folder / name) as aside:
             aside.mkdir(parents=True)
@@ -44,56 +37,49 @@ def compare(records: Records, test: Mapping[str, Any], *, folder: Path, artifact
         write(folder / path, files[path])
 
 
-def comparison(records: Records, test: Mapping[str, Any], artifacts: Artifacts = NONE) -> dict[str, str]:
+def comparison(analysis: Analysis) -> dict[str, str]:
     """What `compare` writes: the text of each file by its path inside results/."""
-    runs, epochs, flows = scores(records, test), curves(records), gradients(records)
-    cells = summary(runs)
+    cells = judge(analysis.cells, analysis.verdicts)
     files = {
-        "scores.csv": csv(runs),
+        "scores.csv": csv(analysis.runs),
         "summary.csv": csv(cells),
-        "curves.csv": csv(epochs),
+        "curves.csv": csv(analysis.epochs),
         "metrics.json": json.dumps(metrics(cells), indent=1, allow_nan=False) + "\n",
+        "tables/verdicts.csv": csv(analysis.verdicts),
+        "tables/across.csv": csv(analysis.across),
+        "tables/across.md": tables.markdown(tables.across_table(analysis.across)),
+        "figures/overview.svg": grid(analysis.overview),
     }
-    for task in sorted(set(cells["task"])):
-        of_task = select(cells, task=task)
-        files[f"tables/{task}.md"] = tables.markdown(of_task)
-        files[f"figures/{task}-score.svg"] = plots.score(of_task, runs, test["baselines"])
-        files[f"figures/{task}-curves.svg"] = plots.curves(of_task, epochs)
-        files[f"figures/{task}-gap.svg"] = plots.gap(of_task, runs)
-        files[f"figures/{task}-gradient.svg"] = plots.gradient(of_task, runs)
-        files[f"figures/{task}-layers.svg"] = heatmaps.layers(of_task, flows)
-        shown = galleries.shown(of_task, runs, artifacts)
-        files |= {f"figures/{task}-{name}.svg": svg for name, svg in galleries.drawn(shown).items()}
-        files[f"tables/{task}-texts.md"] = galleries.markdown(shown)
+    names = analysis.names
+    for task in analysis.tasks:
+        of_task, judged = (select(table, task=task) for table in (cells, analysis.verdicts))
+        files[f"tables/{task}.md"] = tables.markdown(tables.cells_table(of_task))
+        files[f"tables/{task}-verdicts.md"] = tables.markdown(tables.verdicts_table(judged, names))
+        files[f"tables/{task}-gaps.md"] = tables.markdown(tables.gaps_table(of_task))
+        files[f"tables/{task}-texts.md"] = galleries.markdown(analysis.shown(task))
+        files |= {
+            f"figures/{task}-{name}.svg": grid(drawn) for name, drawn in analysis.pictures[task].items()
+        }
     return {path: text for path, text in files.items() if text}
 
 
 def build_report(
-    records: Records,
-    test: Mapping[str, Any],
+    analysis: Analysis,
     *,
     study: str,
     cards: Mapping[str, Mapping[str, Any]],
     provenance: Mapping[str, Mapping[str, Any]],
     path: Path,
-    artifacts: Artifacts = NONE,
 ) -> None:
     """Writes the report as one page that needs no other file and no network.
 
     Args:
-        records: the content of each record.json of the study.
-        test: the content of results/test.json.
         study: the name of the study.
         cards: the data cards by data set; a data set without one is told as such.
         provenance: the content of provenance/<key>.json by run key, where there is one: adds seconds and versions.
         path: usually reports/index.html.
-        artifacts: what runs left to show, by run key and name; see `galleries`.
-
-    Raises:
-        UserError: there is no record, or the test scores lack a finished run.
     """
-    html = page(records, test, study=study, cards=cards, provenance=provenance, artifacts=artifacts)
-    write(path, html)
+    write(path, page(analysis, study=study, cards=cards, provenance=provenance))
 
 
 def write(path: Path, text: str) -> None:

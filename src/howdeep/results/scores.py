@@ -8,7 +8,7 @@ import pandas as pd
 
 from howdeep.errors import UserError
 from howdeep.results import gaps
-from howdeep.results.statistics import geometric_mean, mean_interval
+from howdeep.results.statistics import accuracy_error, geometric_mean, mean_interval
 
 # The entry belongs to a cell's name: a study may hold an mlp on digits twice, with different overrides. It comes
 # after the architecture, so that the two stand side by side, `digits-mlp` before `digits-mlp-plain`.
@@ -154,24 +154,38 @@ def _last(record: Mapping[str, Any], name: str) -> float | None:
     return measured[-1] if measured else None
 
 
-def summary(scores: pd.DataFrame) -> pd.DataFrame:
+def judged(table: pd.DataFrame) -> str:
+    """The score that depths are judged by: the test score, or, before anything was tested, the validation score."""
+    return "test_score" if known(table, "test_score").size else "val_score"
+
+
+def summary(scores: pd.DataFrame, examples: Mapping[str, int] | None = None) -> pd.DataFrame:
     """A row a cell: how many runs, how many diverged, and the estimates from those that finished.
 
-    Scores come as mean, `_low` and `_high` (95 % interval), gaps as mean, the gradient ratio as geometric
-    mean. `name` is what to call the cell's line within its data set.
+    Scores come as mean, `_low` and `_high` (95 % interval over seeds), gaps as mean, the gradient ratio as geometric
+    mean. `test_sample` is half a 95 % interval of the test score through the choice of the test examples alone, known
+    of accuracies. `name` is what to call the cell's line within its data set.
+
+    Args:
+        scores: a row a run.
+        examples: the number of test examples of each entry.
     """
-    rows = [_cell(runs) for _, runs in scores.groupby(CELL)]
+    rows = [_cell(runs, (examples or {}).get(runs["entry"].iloc[0])) for _, runs in scores.groupby(CELL)]
     return pd.DataFrame(rows).assign(name=_names)
 
 
-def _cell(runs: pd.DataFrame) -> dict[str, Any]:
+def _cell(runs: pd.DataFrame, examples: int | None) -> dict[str, Any]:
     finished = select(runs, state="finished")
     row: dict[str, Any] = {name: runs[name].iloc[0] for name in (*CELL, "score", "higher_is_better")}
     row |= {"runs": len(runs), "diverged": len(runs) - len(finished)}
     for name in ("val_score", "test_score"):
         estimate = mean_interval(known(finished, name))
         row |= {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    row |= {name: finished[name].mean() for name in GAPS}
+    of_sample = (
+        accuracy_error(row["test_score"], examples) if examples and row["score"] == "accuracy" else np.nan
+    )
+    half = 1.96 * of_sample
+    row |= {"test_sample": half} | {name: finished[name].mean() for name in GAPS}
     row |= {name: geometric_mean(known(finished, name)) for name in ratios(runs)}
     return row | {name: runs[name].iloc[0] for name in ("parameters", "training_flops")}
 
@@ -192,15 +206,23 @@ def _name(cell: Mapping[str, Any], *, several: bool) -> str:
     return name if cell["matching"] == "width" else f"{name}, equal {cell['matching']}"
 
 
-def metrics(summary: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-    """`{entry: {"depth=1": {"val_score": ..., "test_score": ..., "gap_loss": ...}}}`, without what is missing."""
-    content: dict[str, dict[str, dict[str, float]]] = {}
+def judge(summary: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The same with the columns `difference`, `_low`, `_high`, `p_holm` and `verdict` of the deeper cells."""
+    kept = verdicts[[*CELL, "difference", "p_holm", "verdict"]]
+    kept = kept.assign(difference_low=verdicts["low"], difference_high=verdicts["high"])
+    return summary.merge(kept, how="left", on=CELL)
+
+
+def metrics(summary: pd.DataFrame) -> dict[str, dict[str, dict[str, float | str]]]:
+    """`{entry: {"depth=1": {"val_score": ..., "verdict": ...}}}`, without what is missing; see `judge`."""
+    content: dict[str, dict[str, dict[str, float | str]]] = {}
     for row in rows_of(summary):
         matching = "" if row["matching"] == "width" else f"matching={row['matching']}-"
-        values = {name: row[name] for name in ("val_score", "test_score", "gap_loss")}
+        values = {name: row[name] for name in ("val_score", "test_score", "gap_loss", "difference")}
         known = {name: float(f"{value:.6g}") for name, value in values.items() if not np.isnan(value)}
         content.setdefault(row["entry"], {})[f"{matching}depth={row['depth']}"] = known | {
-            "diverged": row["diverged"]
+            "diverged": row["diverged"],
+            **({"verdict": row["verdict"]} if isinstance(row["verdict"], str) else {}),
         }
     return content
 

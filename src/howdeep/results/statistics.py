@@ -73,13 +73,6 @@ def geometric_mean(values: Sequence[float] | np.ndarray) -> float:
         return float(np.exp(np.log(values).mean()))
 
 
-def overlap(a: Interval, b: Interval) -> bool | None:
-    """Whether two intervals share a point; None if either is unknown."""
-    if np.isnan([a.low, a.high, b.low, b.high]).any():
-        return None
-    return a.low <= b.high and b.low <= a.high
-
-
 # --- one comparison: the differences of paired runs -----------------------------------------------------------
 
 

@@ -1,67 +1,213 @@
-"""The main table: a block a line (an architecture on a data set), a row a depth."""
+"""The tables of a study as text: cells, comparisons, gaps, depth across data sets."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from howdeep.results import wording
-from howdeep.results.scores import rows_of
-from howdeep.results.wording import amount, brackets, estimate, number
+from howdeep.results.scores import GAPS, rows_of
+from howdeep.results.wording import MISSING, amount, brackets, change, estimate, number
+
+Seconds = Mapping[tuple[str, int, str], float]
 
 
-class Block(NamedTuple):
-    """The rows of one line; each row has the text of every column."""
+class Text(NamedTuple):
+    """One place of a table: what people read, what the column is sorted by, and the link that it carries."""
 
-    data: str
-    name: str
-    rows: list[list[str]]
-
-
-def columns(cells: pd.DataFrame, *, seconds: bool = False) -> list[str]:
-    """The headings of a task's table; a gradient ratio for each part that trains with a loss of its own."""
-    score = wording.spoken(cells["score"].iloc[0])
-    fixed = ["depth", "runs", f"validation {score}", f"test {score}", "overfitting gap"]
-    parts = [wording.joined("gradient ratio", part) for part in wording.parts(cells)]
-    return [*fixed, *parts, "parameters", "training FLOPs", *(["seconds"] if seconds else [])]
+    text: str
+    by: float | str
+    link: str = ""
 
 
-def blocks(cells: pd.DataFrame, seconds: Mapping[tuple[str, int, str], float] | None = None) -> list[Block]:
-    """The table of a task, as text.
+class Table(NamedTuple):
+    """Headings, the number of leading columns that hold names, and rows."""
+
+    headings: list[str]
+    names: int
+    rows: list[list[Text]]
+
+
+def anchor(entry: str, matching: str, depth: int) -> str:
+    """Where the page lists the runs of a cell."""
+    return f"runs-{entry}-{matching}-{depth}"
+
+
+def cells_table(cells: pd.DataFrame, seconds: Seconds | None = None) -> Table:
+    """The main table of a task: a row a cell, its verdict beside its scores.
 
     Args:
-        cells: the rows of `summary` that belong to the task.
+        cells: the rows of `scores.judge` that belong to the task.
         seconds: mean seconds of a training by (entry, depth, matching); None leaves the column out.
     """
-    names = list(wording.parts(cells).values())
-    return [
-        Block(data, name, [_row(cell, names, seconds) for cell in rows_of(rows)])
-        for data, name, rows in wording.series(cells)
+    score = wording.spoken(cells["score"].iloc[0])
+    parts = wording.parts(cells)
+    headings = [
+        *("data", "architecture", "depth", "verdict", "difference", f"test {score}", f"validation {score}"),
+        *("overfitting gap", *(wording.joined("gradient ratio", part) for part in parts)),
+        *("parameters", "training FLOPs", *(["seconds"] if seconds else []), "runs"),
     ]
+    rows = [
+        _cell(cell, list(parts.values()), seconds)
+        for _, _, line in wording.series(cells)
+        for cell in rows_of(line)
+    ]
+    return Table(headings, 2, rows)
 
 
-def _row(
-    cell: wording.Cell, ratios: Sequence[str], seconds: Mapping[tuple[str, int, str], float] | None
-) -> list[str]:
+def _cell(cell: wording.Cell, ratios: Sequence[str], seconds: Seconds | None) -> list[Text]:
     finished = cell["runs"] - cell["diverged"]
+    verdict = cell["verdict"] if isinstance(cell["verdict"], str) else MISSING
+    change_ = {
+        "difference": cell["difference"],
+        "low": cell["difference_low"],
+        "high": cell["difference_high"],
+    }
+    sample = "" if math.isnan(cell["test_sample"]) else f" \N{PLUS-MINUS SIGN} {number(cell['test_sample'])}"
     texts = [
-        str(cell["depth"]),
-        str(finished) if finished == cell["runs"] else f"{finished} of {cell['runs']}",
-        *(f"{number(cell[s])} {brackets(estimate(cell, s))}".rstrip() for s in ("val_score", "test_score")),
-        number(cell["gap_loss"]),
-        *(number(cell[name]) for name in ratios),
-        f"{cell['parameters']:,}",
-        amount(cell["training_flops"]),
+        Text(cell["data"], cell["data"]),
+        Text(cell["name"], cell["name"]),
+        Text(str(cell["depth"]), cell["depth"]),
+        Text(verdict, verdict),
+        Text(change(change_), cell["difference"]),
+        Text(_scored(cell, "test_score") + sample, cell["test_score"]),
+        Text(_scored(cell, "val_score"), cell["val_score"]),
+        *(Text(number(cell[name]), cell[name]) for name in ("gap_loss", *ratios)),
+        Text(f"{cell['parameters']:,}", cell["parameters"]),
+        Text(amount(cell["training_flops"]), cell["training_flops"]),
     ]
-    if seconds is None:
-        return texts
-    taken = seconds.get((cell["entry"], cell["depth"], cell["matching"]))
-    return [*texts, wording.MISSING if taken is None else f"{taken:.1f}"]
+    if seconds:
+        taken = seconds.get((cell["entry"], cell["depth"], cell["matching"]), math.nan)
+        texts.append(Text(MISSING if math.isnan(taken) else f"{taken:.1f}", taken))
+    runs = str(finished) if finished == cell["runs"] else f"{finished} of {cell['runs']}"
+    return [*texts, Text(runs, finished, anchor(cell["entry"], cell["matching"], cell["depth"]))]
 
 
-def markdown(cells: pd.DataFrame) -> str:
-    """The table of a task for a README: data set and architecture stand in the first two columns."""
-    titles = ["data", "model", *columns(cells)]
-    lines = [[block.data, block.name, *row] for block in blocks(cells) for row in block.rows]
-    rule = ["---", "---", *["---:" for _ in titles[2:]]]
-    return "".join(f"| {' | '.join(line)} |\n" for line in [titles, rule, *lines])
+def _scored(cell: wording.Cell, name: str) -> str:
+    return f"{number(cell[name])} {brackets(estimate(cell, name))}".rstrip()
+
+
+def verdicts_table(verdicts: pd.DataFrame, names: Mapping[tuple[str, str], str]) -> Table:
+    """What each verdict of a task rests on.
+
+    Args:
+        names: what to call a line, by (entry, matching).
+    """
+    headings = [
+        *("data", "architecture", "depth", "verdict", "difference", "with the test sample's error", "pairs"),
+        *("p (Holm)", "p (signed rank)", "effect size", "probability of improvement", "seeds to decide"),
+    ]
+    rows = [_comparison(row, names[row["entry"], row["matching"]]) for row in rows_of(verdicts)]
+    return Table(headings, 2, rows)
+
+
+def _comparison(row: wording.Row, name: str) -> list[Text]:
+    everything = brackets_signed(row["low_all"], row["high_all"])
+    beyond = f", {row['beyond']}" if row["beyond"] else ""
+    reach = "" if row["wilcoxon_least_p"] <= 0.05 else f" (least {probability(row['wilcoxon_least_p'])})"
+    test = ", sign test" if row["test"] == "sign" else ""
+    needed = row["seeds_needed"]
+    failed = row["failed"] + row["failed_shallow"]
+    return [
+        Text(row["data"], row["data"]),
+        Text(name, name),
+        Text(str(row["depth"]), row["depth"]),
+        Text(row["verdict"], row["verdict"]),
+        Text(change(row), row["difference"]),
+        Text(everything + beyond, row["low_all"]),
+        Text(f"{row['pairs']}{f', {failed} failed' if failed else ''}", row["pairs"]),
+        Text(probability(row["p_holm"]) + test, row["p_holm"]),
+        Text(probability(row["wilcoxon_p"]) + reach, row["wilcoxon_p"]),
+        Text(number(row["effect"]), row["effect"]),
+        Text(number(row["improvement"]), row["improvement"]),
+        Text(MISSING if pd.isna(needed) else str(needed), math.nan if pd.isna(needed) else float(needed)),
+    ]
+
+
+def probability(p: float) -> str:
+    """Three decimals, '< .001' below them."""
+    return MISSING if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def brackets_signed(low: float, high: float) -> str:
+    return MISSING if math.isnan(low) else f"[{wording.signed(low)}, {wording.signed(high)}]"
+
+
+GAP_HEADINGS = (
+    *("loss, best epoch", "score, best epoch", "loss, last epoch", "score, last epoch"),
+    *("loss, normalised", "score, normalised", "loss, at equal training loss", "that training loss"),
+)
+
+
+def gaps_table(cells: pd.DataFrame) -> Table:
+    """The overfitting gap in its four views: a row a cell."""
+    rows = [
+        [
+            *(Text(cell[name], cell[name]) for name in ("data", "name")),
+            Text(str(cell["depth"]), cell["depth"]),
+            *(Text(number(cell[name]), cell[name]) for name in GAPS),
+        ]
+        for _, _, line in wording.series(cells)
+        for cell in rows_of(line)
+    ]
+    return Table(["data", "architecture", "depth", *GAP_HEADINGS], 2, rows)
+
+
+def across_table(across: pd.DataFrame) -> Table:
+    """Depth across data sets: a row a depth of a variant."""
+    headings = ["architecture", "matching", "depth", "data sets", "skill, interquartile mean", "mean rank"]
+    rows = [
+        [
+            *(Text(row[name], row[name]) for name in ("variant", "matching")),
+            *(Text(str(row[name]), row[name]) for name in ("depth", "data_sets")),
+            Text(f"{number(row['iqm'])} [{number(row['low'])}, {number(row['high'])}]", row["iqm"]),
+            Text(_rank(row), row["rank"]),
+        ]
+        for row in rows_of(across)
+    ]
+    return Table(headings, 2, rows)
+
+
+def _rank(row: Mapping[str, Any]) -> str:
+    if math.isnan(row["rank"]):
+        return MISSING
+    nemenyi = "" if math.isnan(row["nemenyi_p"]) else f", p {probability(row['nemenyi_p'])}"
+    return f"{row['rank']:.2f} (Friedman p {probability(row['friedman_p'])}{nemenyi})"
+
+
+def runs_table(runs: pd.DataFrame, names: Mapping[tuple[str, str], str]) -> Table:
+    """Every run of a task under its key, which names its record and its run in MLflow."""
+    headings = [
+        *("key", "data", "architecture", "depth", "seed", "state", "test score", "validation score"),
+        *("overfitting gap", "best epoch"),
+    ]
+    rows, seen = [], set()
+    for run in rows_of(runs):
+        cell = anchor(run["entry"], run["matching"], run["depth"])
+        name = names[run["entry"], run["matching"]]
+        rows.append(
+            [
+                Text(run["key"], run["key"], "" if cell in seen else cell),
+                Text(run["data"], run["data"]),
+                Text(name, name),
+                *(Text(str(run[column]), run[column]) for column in ("depth", "seed")),
+                Text(run["state"], run["state"]),
+                *(
+                    Text(number(run[column]), run[column])
+                    for column in ("test_score", "val_score", "gap_loss")
+                ),
+                Text(MISSING if pd.isna(run["best_epoch"]) else str(run["best_epoch"] + 1), run["epochs"]),
+            ]
+        )
+        seen.add(cell)
+    return Table(headings, 3, rows)
+
+
+def markdown(table: Table) -> str:
+    """The table for a README; nothing of nothing."""
+    if not table.rows:
+        return ""
+    rule = ["---" if place < table.names else "---:" for place in range(len(table.headings))]
+    lines = [table.headings, rule, *([text.text for text in row] for row in table.rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

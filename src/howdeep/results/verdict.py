@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from howdeep.results.scores import SERIES
+from howdeep.results.scores import SERIES, judged
 from howdeep.results.statistics import (
     LEVEL,
     Interval,
@@ -44,11 +44,6 @@ def decide(found: Paired, margin: float, *, seeds: int, level: float = LEVEL) ->
     if found.adjusted <= 1 - level and found.sign:
         return BETTER if found.sign > 0 else WORSE
     return OPEN
-
-
-def judged(scores: pd.DataFrame) -> str:
-    """The column that verdicts are about: the test score, or, before anything was tested, the validation score."""
-    return "test_score" if bool(scores["test_score"].notna().any()) else "val_score"
 
 
 def verdicts(

@@ -4,13 +4,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from howdeep.results.scores import RATIO, SERIES, known, ratios, rows_of
-from howdeep.results.statistics import Interval, overlap
+from howdeep.results.scores import RATIO, SERIES, cells_of, known, ratios, rows_of
+from howdeep.results.statistics import Interval
 
 Cell = Mapping[str, Any]  # a row of `summary`
-MISSING = "\N{EN DASH}"
+Row = Mapping[str, Any]  # a row of `verdicts`
+MISSING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
 def number(value: float) -> str:
@@ -68,62 +70,172 @@ def estimate(cell: Cell, score: str) -> Interval:
     return Interval(cell[score], cell[f"{score}_low"], cell[f"{score}_high"])
 
 
-def best(cells: Sequence[Cell]) -> Cell:
-    """The cell with the best mean validation score, the shallowest of equals."""
-    sign = 1 if cells[0]["higher_is_better"] else -1
-    return max(cells, key=lambda cell: (sign * cell["val_score"], -cell["depth"]))
+def signed(value: float) -> str:
+    """A difference: +0.031, -0.015."""
+    if math.isnan(value):
+        return MISSING
+    size = f"{abs(value):.4f}" if 0 < abs(value) < 0.0005 else number(abs(value))
+    return f"{'+' if value >= 0 else MINUS}{size}"
 
 
-def finding(data: str, name: str, line: pd.DataFrame) -> str:
-    """One neutral sentence on a line: which depth did best, and whether its interval meets depth 1's."""
-    cells = rows_of(line)
-    known = [cell for cell in cells if cell["diverged"] < cell["runs"]]
-    if not known:
-        return f"On {data}, every run of {name} diverged."
-    top = best(known)
-    score = f"best mean validation {spoken(top['score'])}"
-    said = f"On {data}, {name} had its {score} at depth {top['depth']}: {_mean(top)}"
-    return f"{said}; {_against(top, [cell for cell in known if cell is not top])}{_failures(cells)}"
+def difference(row: Row) -> str:
+    """A row of `verdicts` in a few words: 'depth 4 better, +0.031 [+0.015, +0.046]'."""
+    return f"depth {row['depth']} {row['verdict']}, {change(row)}"
 
 
-def _mean(cell: Cell) -> str:
-    interval = estimate(cell, "val_score")
-    return f"{number(interval.mean)} {brackets(interval)}".rstrip()
+def change(row: Row) -> str:
+    """'+0.031 [+0.015, +0.046]'."""
+    ends = "" if math.isnan(row["low"]) else f" [{signed(row['low'])}, {signed(row['high'])}]"
+    return f"{signed(row['difference'])}{ends}"
 
 
-def _against(top: Cell, others: Sequence[Cell]) -> str:
-    """The comparison with the shallowest other depth, or, for the shallowest, with all deeper ones."""
-    if not others:
-        return "no other depth finished a run."
-    if others[0]["depth"] < top["depth"]:
-        [verb] = _meetings(top, others[:1])
-        return f"its interval {verb} that of depth {others[0]['depth']}, {_mean(others[0])}."
-    parts = [f"{verb} {_those(deeper)}" for verb, deeper in _meetings(top, others).items()]
-    return f"its interval {listing(parts)}."
+def finding(data: str, name: str, cells: pd.DataFrame, verdicts: pd.DataFrame) -> str:
+    """The verdicts of one line (architecture on a data set) in one sentence, its matching told."""
+    rows, matching = rows_of(verdicts), cells["matching"].iloc[0]
+    start = f"On {data}, {name} at equal {matching}"
+    if not rows:
+        return f"{start}: one depth only, nothing to compare.{_failures(rows_of(cells))}"
+    parts = [*_decided(rows), *_same(rows), *_lost(rows), *_undecided(rows)]
+    return f"{start}: {'; '.join(parts)}.{_failures(rows_of(cells))}"
 
 
-def _meetings(top: Cell, others: Sequence[Cell]) -> dict[str, list[int]]:
-    """The depths whose intervals overlap that of `top`, those whose do not, those for which nobody knows."""
-    verbs = {
-        True: "overlaps",
-        False: "does not overlap",
-        None: "cannot be compared, for want of runs, with",
+def _decided(rows: Sequence[Row]) -> list[str]:
+    parts = []
+    for verdict, word in (("better", "better"), ("worse", "worse")):
+        found = [row for row in rows if row["verdict"] == verdict]
+        if found:
+            most = max(found, key=lambda row: abs(np.nan_to_num(row["difference"])))
+            also = f", most at depth {most['depth']}" if len(found) > 1 else ""
+            score = f"{_part(most)} {spoken(most['score'])} {change(most)}"
+            parts.append(f"{word} than depth {most['against']} at {_depths(found)}{also} ({score})")
+    return parts
+
+
+def _same(rows: Sequence[Row]) -> list[str]:
+    found = [row for row in rows if row["verdict"] == "no difference"]
+    return [f"no difference beyond {found[0]['margin']:g} at {_depths(found)}"] if found else []
+
+
+def _lost(rows: Sequence[Row]) -> list[str]:
+    found = [row for row in rows if row["verdict"] == "failed"]
+    return [f"no run finished at {_depths(found)}"] if found else []
+
+
+def _undecided(rows: Sequence[Row]) -> list[str]:
+    found = [row for row in rows if row["verdict"] == "inconclusive"]
+    if not found:
+        return []
+    needed = [int(row["seeds_needed"]) for row in found if not pd.isna(row["seeds_needed"])]
+    seeds = f", where about {_range(needed)} seeds might decide" if needed else ""
+    return [f"undecided at {_depths(found)}{seeds}"]
+
+
+def _range(values: Sequence[int]) -> str:
+    return str(values[0]) if len(set(values)) == 1 else f"{min(values)} to {max(values)}"
+
+
+def _depths(rows: Sequence[Row]) -> str:
+    return f"depth{'s' if len(rows) > 1 else ''} {listing([row['depth'] for row in rows])}"
+
+
+def _part(row: Row) -> str:
+    return "validation" if row["on"] == "val" else "test"
+
+
+def architectures(cells: pd.DataFrame, verdicts: pd.DataFrame) -> list[tuple[str, str]]:
+    """For each architecture its name and one sentence: where depth helped, where it hurt, what stays open."""
+    names = {(row["data"], row["entry"], row["matching"]): row["name"] for row in rows_of(cells)}
+    models = sorted(set(cells["model"]))
+    judged = rows_of(verdicts)
+    return [(model, _architecture([r for r in judged if r["model"] == model], names)) for model in models]
+
+
+def _architecture(rows: Sequence[Row], names: Mapping[tuple, str]) -> str:
+    if not rows:
+        return "one depth only, nothing to compare."
+    against = rows[0]["against"]
+    parts = []
+    for verdict in ("better", "worse"):
+        found = [row for row in rows if row["verdict"] == verdict]
+        lines: dict[str, list[Row]] = {}
+        for row in found:
+            name = names[row["data"], row["entry"], row["matching"]]
+            place = row["data"] if name == row["model"] else f"{row['data']} ({name})"
+            lines.setdefault(place, []).append(row)
+        if lines:
+            told = [f"on {place} at {_depths(of)} ({_most(of)})" for place, of in lines.items()]
+            parts.append(f"{verdict} than depth {against} {listing(told)}")
+    counts = {
+        v: sum(row["verdict"] == v for row in rows) for v in ("no difference", "failed", "inconclusive")
     }
-    depths: dict[str, list[int]] = {verb: [] for verb in verbs.values()}
-    for other in others:
-        depths[verbs[overlap(estimate(top, "val_score"), estimate(other, "val_score"))]].append(
-            other["depth"]
+    if counts["failed"]:
+        parts.append(f"no run finished in {counts['failed']} of {len(rows)} comparisons")
+    if counts["no difference"]:
+        parts.append(
+            f"no difference beyond the margin in {counts['no difference']} of {len(rows)} comparisons"
         )
-    return {verb: found for verb, found in depths.items() if found}
+    if counts["inconclusive"]:
+        parts.append(f"undecided in {counts['inconclusive']} of {len(rows)}")
+    return f"{'; '.join(parts)}."
 
 
-def _those(depths: Sequence[int]) -> str:
-    return f"those of depths {listing(depths)}" if len(depths) > 1 else f"that of depth {depths[0]}"
+def _most(rows: Sequence[Row]) -> str:
+    """The largest difference of several rows: 'accuracy +0.031 [+0.015, +0.046]'."""
+    most = max(rows, key=lambda row: abs(np.nan_to_num(row["difference"])))
+    return f"{spoken(most['score'])} {'up to ' if len(rows) > 1 else ''}{change(most)}"
+
+
+def answer(verdicts: pd.DataFrame, *, seeds: int, tuned: bool) -> str:
+    """The answer to the question in one sentence, no stronger than the tests that it counts."""
+    if verdicts.empty:
+        return "This study has one depth only: it compares nothing."
+    lines = [set(of["verdict"]) for _, of in verdicts.groupby(SERIES)]
+    outcomes = [("better" in found, bool(found & {"worse", "failed"})) for found in lines]
+    against = min(verdicts["against"])
+    counts = {
+        f"some deeper network beat depth {against} and none lost to it": outcomes.count((True, False)),
+        f"some lost to depth {against} and none beat it": outcomes.count((False, True)),
+        f"some beat depth {against} and some lost to it": outcomes.count((True, True)),
+        f"none differed from depth {against} by more than the margin": lines.count({"no difference"}),
+    }
+    counts["it stayed open"] = len(lines) - sum(counts.values())
+    (first, number_), *more = [(words, count) for words, count in counts.items() if count]
+    parts = [f"In {number_} of {len(lines)} pairs of architecture and data {first}"]
+    parts += [f"in {count} {words}" for words, count in more]
+    matching = listing(sorted(set(verdicts["matching"])))
+    how = f"at equal {matching}, with {seeds} seeds{'' if tuned else ' and the same untuned settings at every depth'}"
+    return f"{', '.join(parts)} ({how})."
+
+
+def shallow_won(cells: pd.DataFrame, verdicts: pd.DataFrame) -> list[str]:
+    """Where depth did not pay: lines with a depth that was worse or failed, and those in which all were equal."""
+    told = []
+    for data, name, rows in series(cells):
+        found = rows_of(cells_of(verdicts, rows))
+        hurt = [row for row in found if row["verdict"] in ("worse", "failed")]
+        if hurt:
+            said = [f"depth {r['depth']} {_hurt(r)}" for r in hurt]
+            told.append(f"{data}, {name}: {listing(said)}.")
+        elif found and all(row["verdict"] == "no difference" for row in found):
+            cost = rows["training_flops"].iloc[-1] / rows["training_flops"].iloc[0]
+            told.append(
+                f"{data}, {name}: no depth differs from depth {found[0]['against']} by more than "
+                f"{found[0]['margin']:g}, and depth {found[-1]['depth']} costs {cost:.1f} times as much."
+            )
+    return told
+
+
+def _hurt(row: Row) -> str:
+    return (
+        "finished no run"
+        if row["verdict"] == "failed"
+        else f"was worse ({spoken(row['score'])} {change(row)})"
+    )
 
 
 def _failures(cells: Sequence[Cell]) -> str:
     told = [f"{c['diverged']} of {c['runs']} runs at depth {c['depth']}" for c in cells if c["diverged"]]
-    return f" Not in these means: {listing(told)} diverged." if told else ""
+    return f" Diverged: {listing(told)}." if told else ""
 
 
 def differences(cells: pd.DataFrame, settings: Sequence[Mapping[str, Any]]) -> list[str]:

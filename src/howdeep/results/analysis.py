@@ -1,0 +1,98 @@
+"""All that is known of a study once it is trained: its tables, and the pictures of them, each made once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from howdeep.results import galleries, pictures
+from howdeep.results.across import across
+from howdeep.results.galleries import NONE, Artifacts
+from howdeep.results.histories import curves, gradients
+from howdeep.results.scores import scores, select, summary
+from howdeep.results.verdict import verdicts
+
+Records = Sequence[Mapping[str, Any]]
+NO_MARGINS: Mapping[str, float] = {}
+
+
+@dataclass
+class Analysis:
+    """The tables of a study. A row a run, a cell, an epoch of a cell, an epoch of a layer, a comparison."""
+
+    records: Records
+    baselines: Mapping[str, Any]
+    artifacts: Artifacts
+    runs: pd.DataFrame
+    cells: pd.DataFrame
+    epochs: pd.DataFrame
+    flows: pd.DataFrame
+    verdicts: pd.DataFrame
+    across: pd.DataFrame
+
+    @property
+    def tasks(self) -> list[str]:
+        return sorted(set(self.cells["task"]))
+
+    @cached_property
+    def names(self) -> dict[tuple[str, str], str]:
+        """What to call a line within its data set, by (entry, matching)."""
+        columns = self.cells[["entry", "matching", "name"]].drop_duplicates()
+        return {
+            (entry, matching): name for entry, matching, name in columns.itertuples(index=False, name=None)
+        }
+
+    def shown(self, task: str) -> list[galleries.Shown]:
+        """What the networks of a task made, where they left it."""
+        return galleries.shown(select(self.cells, task=task), select(self.runs, task=task), self.artifacts)
+
+    @cached_property
+    def pictures(self) -> dict[str, dict[str, list[str]]]:
+        """SVG texts by task and kind, a panel each; drawing takes nine tenths of the time of a comparison."""
+        return {
+            task: pictures.of_task(
+                select(self.cells, task=task), select(self.verdicts, task=task), self.runs,
+                self.epochs, self.flows, self.baselines, self.artifacts,
+            )
+            for task in self.tasks
+        }  # fmt: skip
+
+    @cached_property
+    def overview(self) -> list[str]:
+        """The one picture: score against depth, a panel a task."""
+        return [pictures.overview(select(self.cells, task=task)) for task in self.tasks]
+
+
+def analyse(
+    records: Records,
+    test: Mapping[str, Any],
+    *,
+    margins: Mapping[str, float] = NO_MARGINS,
+    artifacts: Artifacts = NONE,
+) -> Analysis:
+    """The tables of a study.
+
+    Args:
+        records: the content of each record.json of the study.
+        test: the content of results/test.json.
+        margins: of each score, the smallest difference that matters.
+        artifacts: what runs left to show, by run key and name; see `galleries`.
+
+    Raises:
+        UserError: there is no record, or the test scores lack a finished run.
+    """
+    runs = scores(records, test)
+    baselines = test["baselines"]
+    return Analysis(
+        records=records,
+        baselines=baselines,
+        artifacts=artifacts,
+        runs=runs,
+        cells=summary(runs, test.get("examples", {})),
+        epochs=curves(records),
+        flows=gradients(records),
+        verdicts=verdicts(runs, margins, test.get("examples", {})),
+        across=across(runs, baselines),
+    )

@@ -1,0 +1,83 @@
+"""Which pictures a task has. A panel each: they wrap on a phone, and a file of results/figures lays them out in a grid.
+
+A study of many entries would have hundreds of loss curves and heat maps, which nobody reads: the first ones are drawn,
+and the tables hold all of them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from howdeep.results import galleries, heatmaps, plots, wording
+from howdeep.results.galleries import Artifacts
+from howdeep.results.plots import overview
+from howdeep.results.scores import SERIES, select
+
+__all__ = ["MOST", "left_out", "of_task", "overview"]
+MOST = 24  # panels of one kind
+
+
+def left_out(cells: pd.DataFrame) -> int:
+    """How many lines (architecture on a data set) of a task are not drawn."""
+    return max(0, len(wording.series(cells)) - MOST)
+
+
+def of_task(
+    cells: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    runs: pd.DataFrame,
+    epochs: pd.DataFrame,
+    flows: pd.DataFrame,
+    baselines: Mapping[str, Any],
+    artifacts: Artifacts,
+) -> dict[str, list[str]]:
+    """SVG texts by kind: score, forest, pareto, gap, gradient, curves, layers, and of what networks make.
+
+    Args:
+        cells: the rows of `summary` that belong to the task.
+        verdicts: the rows of `verdicts` that do.
+        runs, epochs, flows: whole tables.
+    """
+    lines = [rows for _, _, rows in wording.series(cells)][:MOST]
+    drawn = pd.concat(lines)
+    runs = select(runs, task=cells["task"].iloc[0])
+    # Groups once: looking each line up in tables of ten thousand rows would take longer than drawing it.
+    of_runs, of_epochs, of_flows = (_by_line(table) for table in (runs, epochs, flows))
+    data = [select(drawn, data=name) for name in sorted(set(drawn["data"]))]
+
+    def its_runs(rows: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([of_runs[key] for key in dict.fromkeys(_keys(rows))])
+
+    def its_epochs(rows: pd.DataFrame) -> pd.DataFrame:
+        key = _keys(rows)[0]
+        return of_epochs[key] if key in of_epochs else epochs.iloc[:0]
+
+    def its_flows(rows: pd.DataFrame) -> pd.DataFrame:
+        """Of all entries of the architecture on the data set, which share a scale."""
+        same = select(cells, data=rows["data"].iloc[0], model=rows["model"].iloc[0])
+        found = [of_flows[key] for key in dict.fromkeys(_keys(same)) if key in of_flows]
+        return pd.concat(found) if found else flows.iloc[:0]
+
+    shown = [line for rows in lines for line in galleries.shown(rows, its_runs(rows), artifacts)]
+    found = {
+        "score": [plots.score(rows, its_runs(rows), baselines) for rows in data],
+        "forest": [plots.forest(rows, select(verdicts, data=rows["data"].iloc[0])) for rows in data],
+        "pareto": [plots.pareto(rows) for rows in data],
+        "gap": [plots.gap(rows, its_runs(rows)) for rows in data],
+        "gradient": [plots.gradient(rows, its_runs(rows)) for rows in data],
+        "curves": [plots.curves(rows, its_epochs(rows)) for rows in lines],
+        "layers": [heatmaps.layers(rows, its_flows(rows)) for rows in lines],
+    }
+    for line in shown:
+        for name, picture in galleries.drawn([line]).items():
+            found.setdefault(name, []).append(picture)
+    return {name: kept for name, drawn in found.items() if (kept := [svg for svg in drawn if svg])}
+
+
+def _by_line(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:
+    return dict(list(table.groupby(SERIES)))
+
+
+def _keys(rows: pd.DataFrame) -> list[tuple]:
+    return list(rows[SERIES].itertuples(index=False, name=None))
