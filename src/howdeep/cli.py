@@ -51,7 +51,10 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("entry", metavar="ENTRY", help="a key of `entries`, such as digits-mlp")
     entry.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")
     add("evaluate", "score every run of the study on the test examples (the stage evaluate)")
-    add("compare", "tables, figures and report of the study (the stage compare)")
+    compare = add("compare", "tables, figures and report of the study (the stage compare)")
+    compare.add_argument(
+        "--against", metavar="REVISION", help="write nothing, print which scores and verdicts changed since then"
+    )
     add("report", "rebuild reports/index.html, with seconds where provenance has them")
     add("sync", "rebuild in MLflow the runs that the records have and it lacks")
     ui = add("ui", "browse the runs with MLflow's UI on 127.0.0.1")
@@ -148,6 +151,15 @@ def _stage(name: str) -> Callable[[argparse.Namespace], None]:
     return run
 
 
+def _compare(args: argparse.Namespace) -> None:
+    if args.against is None:
+        return _stage("compare")(args)
+    from howdeep import project
+    from howdeep.results.against import against
+
+    print(against(args.against, project.find().root), end="")
+
+
 def _ui(args: argparse.Namespace) -> int:
     from howdeep import project, ui
 
@@ -159,7 +171,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "prepare": lambda args: _data(args, "prepare"),
     "train-entry": _train_entry,
     "evaluate": _stage("evaluate"),
-    "compare": _stage("compare"),
+    "compare": _compare,
     "report": _stage("report"),
     "sync": _stage("sync"),
     "ui": _ui,
