@@ -20,7 +20,7 @@ def test_the_yamls_are_found():
 
 @pytest.mark.parametrize("path", YAMLS)
 def test_every_yaml_begins_with_a_command_that_selects_it(path):
-    group, _, name = path.partition("/")
+    group, _, name = path.rpartition("/")
     first, second = (CONF / f"{path}.yaml").read_text().splitlines()[:2]
     line = second if first == "# @package _global_" else first
     assert line.startswith("# howdeep train ")
@@ -29,8 +29,8 @@ def test_every_yaml_begins_with_a_command_that_selects_it(path):
 
 @pytest.mark.parametrize("path", YAMLS)
 def test_every_yaml_composes(path):
-    group, _, name = path.partition("/")
-    assert f"{path}.yaml" in files(CONF, [f"{group}={name}"])
+    group, _, name = path.rpartition("/")
+    assert path.startswith("hydra/") or f"{path}.yaml" in files(CONF, [f"{group}={name}"])
     compose_train(CONF, [f"{group}={name}"])
 
 

@@ -52,7 +52,7 @@ class OptunaSweeper(Sweeper):
     ) -> None:
         self.name, self.storage, self.n_jobs = study, storage, n_jobs
         self.conditions, self.params = conditions, params or {}
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "total": n_trials,
             "objectives": objectives or {"val/loss": "minimize"},
             "sampler": sampler,
@@ -106,7 +106,9 @@ class OptunaSweeper(Sweeper):
 
     def _plan(self, arguments: list[str]) -> "Plan":
         from howdeep.sweeping.plan import Plan
+        from howdeep.sweeping.pool import check_jobs
 
+        check_jobs(self.n_jobs)
         lines = [f"{key}={value}" for key, value in self.params.items()]
         parser = OverridesParser.create(config_loader=self.context.config_loader)
         # What is typed comes last and wins.
@@ -122,7 +124,8 @@ class OptunaSweeper(Sweeper):
             for override in fixed
             if not override.key_or_group.startswith(PLACES)
         }
-        return Plan(self.name or _name(setting, space), space, setting=setting, **self.settings)
+        name = self.name or _name(setting, space, self.settings["objectives"])
+        return Plan(name, space, setting=setting, **self.settings)
 
     def _folder(self, root: Path, study: str) -> Path:
         """Of the sweep: one that stays the same, or the one that was asked for."""
@@ -319,10 +322,10 @@ def _range(numbers: list[Any], log: bool) -> "Dimension":
     return FloatRange(low, high, log=log, step=None if log else step)
 
 
-def _name(setting: dict[str, str], space: "Space") -> str:
-    """The same for the same command: what is fixed, and what is tried, but not in which range."""
+def _name(setting: dict[str, str], space: "Space", objectives: dict[str, str]) -> str:
+    """The same for the same command: what is fixed, what for, and what is tried, but not in which range."""
     words = [setting[key].replace("/", "-") for key in ("experiment", "model", "data") if key in setting]
-    fingerprint = repr((sorted(setting.items()), sorted(space.dimensions)))
+    fingerprint = repr((sorted(setting.items()), sorted(space.dimensions), list(objectives.items())))
     return "-".join([*words, "sweep", hashlib.sha256(fingerprint.encode()).hexdigest()[:8]])
 
 

@@ -57,10 +57,7 @@ def run(
         UserError: a plan that does not fit its study, a storage that cannot be used, too many failures.
         WorkerDied: workers are killed one after the other.
     """
-    if n_jobs is not None and n_jobs < 1:
-        raise UserError(
-            f"n_jobs must be a whole number of at least 1, or null for one for each core, got {n_jobs!r}"
-        )
+    check_jobs(n_jobs)
     if len({plan.study for plan in plans}) < len(plans):
         raise ValueError("every plan needs a study of its own")
     with told_in_one_line(storage), closing(Storage(storage)) as store:  # a fork must not inherit connections
@@ -75,6 +72,17 @@ def run(
             check_failures(by_name[outcome.study], outcome)
     with told_in_one_line(storage), closing(Storage(storage)) as store:
         return [Study(plan, store).results() for plan in plans]
+
+
+def check_jobs(n_jobs: int | None) -> None:
+    """
+    Raises:
+        UserError: no number of workers.
+    """
+    if n_jobs is not None and (not isinstance(n_jobs, int) or n_jobs < 1):
+        raise UserError(
+            f"n_jobs must be a whole number of at least 1, or null for one for each core, got {n_jobs!r}"
+        )
 
 
 def _outcomes(crew: "_Crew", n_jobs: int, died: Callable[[WorkerDied], None]) -> Iterator[Outcome]:

@@ -96,8 +96,10 @@ class Study:
 
     def _check(self, study: "optuna.Study") -> None:
         known, plan = study.user_attrs, self.plan
-        if SPACE not in known:
-            if study.trials:
+        trials = study.get_trials(deepcopy=False)
+        same_ways = [way.name.lower() for way in study.directions] == list(plan.objectives.values())
+        if SPACE not in known or (same_ways and not any(map(_counts, trials))):
+            if trials and SPACE not in known:
                 raise UserError(f"the study {plan.study} was not made by howdeep: name another study")
             study.set_metric_names(list(plan.objectives))
             study.set_user_attr(OBJECTIVES, dict(plan.objectives))

@@ -1,0 +1,408 @@
+"""`howdeep train -m hydra/sweeper=optuna`: the command, its folders, its study and its MLflow runs, for real."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from howdeep import train
+from howdeep.composition import compose_train
+from howdeep.errors import UserError
+from howdeep.project import Project
+from howdeep.sweeping import told
+from howdeep.sweeping.plan import Plan
+from howdeep.sweeping.pool import Outcome
+from howdeep.sweeping.space import Choice, FloatRange, IntRange, Space
+from howdeep.sweeping.storage import Storage
+from howdeep.sweeping.study import Counts, Result, Study, best, pareto_front
+from howdeep.tracking import Store
+from howdeep.trials import objective_values
+from hydra_plugins.howdeep_optuna import space_of
+
+ROOT = Path(__file__).parents[1]
+SMALL = ("model=mlp", "data=digits", "model.width=8", "trainer.max_epochs=3", "train_examples=64")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, project) -> Project:
+    """A project of its own, with the prepared data of the others."""
+    folder = tmp_path_factory.mktemp("sweeps")
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    (folder / "data").symlink_to(project.root / "data")
+    return Project(folder)
+
+
+@pytest.fixture
+def sweep(home, monkeypatch) -> Iterator:
+    """Runs the command in this process, which has paid the imports."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.chdir(home.root)
+    monkeypatch.setattr(sys, "argv", sys.argv)
+
+    def run(*overrides: str, tracked: bool = False, n_jobs: int = 2) -> int:
+        track = () if tracked else ("tracking.uri=null",)
+        sweeper = ("hydra/sweeper=optuna", f"hydra.sweeper.n_jobs={n_jobs}")
+        return train.main(["-m", *sweeper, *SMALL, *track, *overrides])
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def trials_of(home: Project, study: str) -> list:
+    """Optuna's trials, as anybody who opens the journal sees them."""
+    import optuna
+
+    journal = home.root / "multirun" / study / "study.journal"
+    with closing(Storage(str(journal))) as storage:
+        return optuna.load_study(study_name=study, storage=storage.optuna).trials
+
+
+def named(study: str, n: int) -> tuple[str, str]:
+    return f"hydra.sweeper.study={study}", f"hydra.sweeper.n_trials={n}"
+
+
+# What the user types
+
+
+@pytest.mark.parametrize(
+    ("typed", "dimension"),
+    [
+        ("a=sgd,adam", Choice(("sgd", "adam"))),
+        ("a=choice(1,2.5,true)", Choice((1, 2.5, True))),
+        ("a=[0.9,0.99],[0.5,0.9]", Choice(("[0.9,0.99]", "[0.5,0.9]"))),
+        ("a=range(1,9)", IntRange(1, 8)),
+        ("a=range(1,10,3)", IntRange(1, 7, 3)),
+        ("a=range(9,0,-4)", IntRange(1, 9, 4)),
+        ("a=range(0,1,0.25)", FloatRange(0, 0.75, step=0.25)),
+        ("a=tag(log, range(1,65))", IntRange(1, 64, log=True)),
+        ("a=interval(0,1)", FloatRange(0, 1)),
+        ("a=tag(log, interval(1e-4, 1))", FloatRange(1e-4, 1, log=True)),
+        ("a=int(interval(1,64))", IntRange(1, 64)),
+        ("a=tag(log, int(interval(1,64)))", IntRange(1, 64, log=True)),
+    ],
+)
+def test_hydras_grammar_is_read_as_it_is_meant(typed, dimension):
+    assert space_of(OverridesParser.create().parse_overrides([typed]), [], {}).dimensions == {"a": dimension}
+
+
+BAD = [
+    (["model=mlp"], "the search space is empty: expected something to try, such as model.depth=1,2,4"),
+    (["model.depth=1,2", "hydra.sweeper.n_trials=0"], "n_trials must be a whole number of at least 1, got 0"),
+    (["model.depth=1,2", "hydra.sweeper.n_jobs=0"], "n_jobs must be a whole number of at least 1, or null"),
+    (["model.depth=1,2", "hydra.sweeper.sampler=tpee"], "expected a sampler, got 'tpee', did you mean 'tpe'?"),
+    (["model.depth=1,2", "hydra.sweeper.pruner=medain"], "expected a pruner, got 'medain', did you mean 'median'?"),
+    (
+        ["optimizer.lr=interval(0.1,1)", "hydra.sweeper.sampler=grid"],
+        "the grid sampler cannot list the values of optimizer.lr, which is 0.1 to 1: give choices",
+    ),
+    (["optimizer.lr=interval(1,0.1)"], "optimizer.lr=interval(1,0.1): a range must not end below its start"),
+    (["optimizer.lr=tag(log, interval(0,1))"], "a logarithmic range must start above 0, got 0 to 1 (log)"),
+    (["optimizer=sgd,adm"], "expected one of the files in conf/optimizer/, got optimizer=adm, did you mean 'adam'?"),
+    (["model.dpeth=1,2"], "expected a key of the config, got 'model.dpeth', did you mean 'model.depth'?"),
+    (
+        ["optimizer=adam", "optimizer.momentum=interval(0,0.9)"],
+        "optimizer.momentum is tried only where optimizer is sgd, but it is adam: leave optimizer.momentum out",
+    ),
+    (
+        ["model.depth=1,2", "hydra.sweeper.objectives={val/lss: minimize}"],
+        "no run logs the objective 'val/lss', did you mean 'val/loss'?",
+    ),
+    (
+        ["model.depth=1,2", "hydra.sweeper.objectives={training_flops: minimize}", "hydra.sweeper.pruner=median"],
+        "the pruner median needs an objective that is measured after each epoch, such as val/loss",
+    ),
+    (
+        ["model.depth=1,2", "hydra.sweeper.objectives={val/loss: min}"],
+        "the objective val/loss has the direction 'min', did you mean 'minimize'?",
+    ),
+    (
+        ["model.depth=1,2", "hydra.sweeper.objectives={val/loss: minimize, parameters: minimize}",
+         "hydra.sweeper.pruner=median"],
+        "the pruner median looks at one objective, got val/loss, parameters: pruner=none",
+    ),
+    (
+        ["model.depth=1,2", "hydra.sweeper.sampler_options={trials: 3}"],
+        "the sampler tpe refuses its options {'trials': 3}",
+    ),
+    (["model.depth=1,2", "hydra.sweeper.max_failure_rate=2"], "max_failure_rate must be a number from 0 to 1"),
+    (
+        ["model.depth=1,2", "hydra.sweeper.storage=postgresql://me:secret@127.0.0.1:1/db"],
+        "the storage postgresql://me:***@127.0.0.1:1/db cannot be used",
+    ),
+    (["model.depth=1,2", "hydra.sweeper.storage=README.md"], "is no journal of Optuna, or damaged in line 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "line"), BAD)
+def test_a_mistake_is_one_line_and_trains_nothing(sweep, home, typed, line):
+    (home.root / "README.md").write_text("not a journal\n")
+    with pytest.raises(UserError) as caught:
+        sweep(*typed)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not list(home.root.glob("multirun/*/*/run"))
+
+
+# What it does
+
+
+@pytest.fixture(scope="module")
+def tracked(home) -> Store:
+    return Store(f"sqlite:///{home.root / 'mlflow.db'}", "howdeep", home.root)
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_where_it_was_stopped_and_mlflow_finds_its_parent_again(sweep, home, tracked, capsys):
+    def run(n: int) -> int:
+        return sweep("model.depth=range(1,4)", "optimizer=sgd,adam", *named("twice", n), tracked=True)
+
+    assert run(2) == 0
+    folders = {path: path.read_bytes() for path in (home.root / "multirun/twice").glob("*/run/record.json")}
+    assert sorted(path.parts[-3] for path in folders) == ["0", "1"]
+    assert run(5) == 0
+    assert "twice: 5 trials, 2 done; the same command goes on where it was stopped" in capsys.readouterr().err
+    assert all(path.read_bytes() == content for path, content in folders.items())
+    (parent,) = tracked.find(howdeep__kind="sweep")
+    assert (parent.info.run_name, parent.info.status) == ("twice", "FINISHED")
+    runs = tracked.find(howdeep__kind="trial", howdeep__study="twice")
+    assert sorted(run.data.tags["howdeep.trial"] for run in runs) == list("01234")
+    for run in runs:
+        (folder,) = (home.root / "multirun/twice").glob(f"{run.data.tags['howdeep.trial']}/run")
+        record = json.loads((folder / "record.json").read_text())
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.params["model.depth"] == str(record["depth"])
+        assert {"val/loss", "gap/loss"} <= set(run.data.metrics)
+
+
+@pytest.mark.slow
+def test_a_trial_has_the_key_of_the_same_run_outside_of_a_sweep_and_returns_the_best_of_its_epochs(
+    sweep, home
+):
+    from howdeep import runs
+
+    assert sweep("model.depth=1,2", "optimizer.lr=0.3", *named("key", 1)) == 0
+    record = json.loads((home.root / "multirun/key/0/run/record.json").read_text())
+    cfg = compose_train(home.conf, [*SMALL, f"model.depth={record['depth']}", "optimizer.lr=0.3"])
+    assert record["key"] == runs.job(cfg, home.scratch, home).key
+    losses = [row["val/loss"] for row in record["epochs"]]
+    assert trials_of(home, "key")[0].value == min(losses)
+
+
+@pytest.mark.slow
+def test_pruned_and_diverged_trials_are_told_apart_everywhere(sweep, home, tracked):
+    typed = ("optimizer=sgd", "optimizer.lr=0.1,1e-9,1e30", "hydra.sweeper.sampler=grid", "seed=0,1")
+    pruner = ("hydra.sweeper.pruner=median", "hydra.sweeper.pruner_options={n_startup_trials: 1}")
+    assert (
+        sweep(*typed, *pruner, *named("ends", 6), "hydra.sweeper.max_failure_rate=1", tracked=True, n_jobs=1)
+        == 0
+    )
+    ended = {trial.number: trial for trial in trials_of(home, "ends")}
+    runs = {
+        int(r.data.tags["howdeep.trial"]): r
+        for r in tracked.find(howdeep__kind="trial", howdeep__study="ends")
+    }
+    assert len(ended) == len(runs) == 6
+    for number, trial in ended.items():
+        record = home.root / f"multirun/ends/{number}/run/record.json"
+        status, pruned = runs[number].info.status, runs[number].data.tags.get("pruned")
+        if trial.params["optimizer.lr"] == 1e30:
+            assert (trial.state.name, status, pruned) == ("FAIL", "FAILED", None)
+            assert "loss became" in trial.user_attrs["reason"]
+            assert json.loads(record.read_text())["state"] == "diverged"
+        elif trial.state.name == "PRUNED":
+            assert (status, pruned) == ("KILLED", "true")
+            assert not record.exists()
+        else:
+            assert (trial.state.name, status, pruned) == ("COMPLETE", "FINISHED", None)
+    assert any(trial.state.name == "PRUNED" for trial in ended.values())
+    assert not list(home.scratch.glob("*.ckpt"))
+    (parent,) = tracked.find(howdeep__kind="sweep", howdeep__study="ends")
+    assert parent.info.status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_too_many_failures_end_the_sweep_and_fail_its_parent(sweep, tracked):
+    with pytest.raises(
+        UserError, match=r"^2 of \d trials failed, more than max_failure_rate=0.2 of 6 .*loss became"
+    ):
+        sweep(
+            "optimizer=sgd", "optimizer.lr=interval(1e29,1e30)", *named("hopeless", 6),
+            "hydra.sweeper.max_failure_rate=0.2", tracked=True,
+        )  # fmt: skip
+    (parent,) = tracked.find(howdeep__kind="sweep", howdeep__study="hopeless")
+    assert parent.info.status == "FAILED"
+
+
+@pytest.mark.slow
+def test_momentum_is_tried_beside_sgd_only(sweep, home):
+    typed = ("optimizer=sgd,adam", "optimizer.momentum=0.0,0.9", "hydra.sweeper.sampler=grid")
+    assert sweep(*typed, *named("conditional", 9), "debug=smoke") == 0
+    points = [trial.params for trial in trials_of(home, "conditional")]
+    assert sorted(tuple(point.values()) for point in points) == [("adam",), ("sgd", 0.0), ("sgd", 0.9)]
+
+
+@pytest.mark.slow
+def test_a_changed_space_is_refused_and_a_wider_one_goes_on(sweep):
+    def run(depths: str) -> int:
+        return sweep(f"model.depth={depths}", *named("space", 2), "debug=smoke")
+
+    assert run("range(1,4)") == 0
+    with pytest.raises(
+        UserError, match=r"the study space cannot go on: model.depth was 1 to 3 and is now 1,2;"
+    ):
+        run("1,2")
+    with pytest.raises(UserError, match="the setting seed was absent and is now 7"):
+        sweep("model.depth=range(1,4)", "seed=7", *named("space", 2), "debug=smoke")
+    assert run("range(1,9)") == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf/experiment").glob("*.yaml")))
+def test_an_experiment_runs_with_the_command_at_its_top(sweep, home, name):
+    command = (ROOT / f"conf/experiment/{name}.yaml").read_text().splitlines()[1]
+    typed = command.removeprefix("# howdeep train ").split()
+    short = ("debug=smoke", "trainer.max_epochs=1", *named(name, 2), "hydra.sweeper.n_jobs=1")
+    assert train.main([*typed, *short]) == 0
+    assert [trial.state.name for trial in trials_of(home, name)] == ["COMPLETE", "COMPLETE"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_other_launchers_take_the_trials_in_batches(sweep, home, tracked, launcher):
+    typed = (
+        "model.depth=1,2",
+        "optimizer.lr=0.1,1e-2",
+        "hydra.sweeper.sampler=grid",
+        f"hydra/launcher={launcher}",
+    )
+    assert sweep(*typed, *named(launcher, 3), tracked=True, n_jobs=2) == 0
+    trials = trials_of(home, launcher)
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 3
+    for trial in trials:
+        record = json.loads((home.root / f"multirun/{launcher}/{trial.number}/run/record.json").read_text())
+        assert record["depth"] == trial.params["model.depth"]
+        assert trial.value == min(row["val/loss"] for row in record["epochs"])
+    (parent,) = tracked.find(howdeep__kind="sweep", howdeep__study=launcher)
+    nested = tracked.find(howdeep__kind="trial", howdeep__study=launcher)
+    assert {run.data.tags["mlflow.parentRunId"] for run in nested} == {parent.info.run_id}
+
+
+@pytest.mark.slow
+def test_killed_twice_at_random_moments_the_same_command_reaches_exactly_the_total(home, tracked):
+    total, moments = 8, random.Random(5)
+    command = [sys.executable, "-m", "howdeep", "train", "-m", "hydra/sweeper=optuna", *SMALL]
+    command += ["model.depth=range(1,5)", "optimizer.lr=interval(0.001,0.1)", "hydra.sweeper.n_jobs=2"]
+    command += [*named("killed", total), "trainer.max_epochs=20"]
+    journal = home.root / "multirun/killed/study.journal"
+
+    def ended() -> int:
+        return journal.read_bytes().count(b'"datetime_complete"') if journal.exists() else 0
+
+    for _ in range(2):
+        process = subprocess.Popen(command, cwd=home.root, start_new_session=True, stderr=subprocess.DEVNULL)
+        before = ended()
+        while ended() == before and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(moments.uniform(0, 0.5))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command, cwd=home.root, check=True, capture_output=True, text=True)
+    assert "killed: 8 complete, 0 pruned, 0 failed" in done.stdout
+    counted = [trial for trial in trials_of(home, "killed") if "interrupted" not in trial.user_attrs]
+    assert [trial.state.name for trial in counted] == ["COMPLETE"] * total
+    runs = tracked.find(howdeep__kind="trial", howdeep__study="killed")
+    finished = {int(run.data.tags["howdeep.trial"]) for run in runs if run.info.status == "FINISHED"}
+    assert finished == {trial.number for trial in counted}
+    assert not [run for run in runs if run.info.status == "RUNNING"]
+    (parent,) = tracked.find(howdeep__kind="sweep", howdeep__study="killed")
+    assert parent.info.status == "FINISHED"
+
+
+# What it says
+
+
+def result(number: int, *values: float) -> Result:
+    return Result(number, {"model.depth": number}, "complete", values, None, {}, 1.0)
+
+
+def test_the_pareto_front_holds_what_nothing_beats():
+    results = [
+        result(0, 1.0, 9.0),
+        result(1, 2.0, 5.0),
+        result(2, 2.0, 6.0),
+        result(3, 3.0, 1.0),
+        result(4, 9.0, 9.0),
+    ]
+    front = pareto_front(results, {"a": "minimize", "b": "minimize"})
+    assert [trial.number for trial in front] == [0, 1, 3]
+    assert [t.number for t in pareto_front(results, {"a": "maximize", "b": "maximize"})] == [4]
+
+
+def test_the_best_is_the_first_of_equals_in_the_direction_of_the_objective():
+    results = [result(0, 2.0), result(1, 1.0), result(2, 1.0), result(3, 3.0)]
+    assert [best(results, {"a": way}).number for way in ("minimize", "maximize")] == [1, 3]  # type: ignore[union-attr]
+    assert best([], {"a": "minimize"}) is None
+
+
+def test_all_objectives_are_taken_in_the_epoch_where_the_first_is_best():
+    record = {
+        "epochs": [
+            {"epoch": 0, "val/loss": 2.0, "val/accuracy": 0.9},
+            {"epoch": 1, "val/loss": 1.0, "val/accuracy": 0.5},
+            {"epoch": 2, "val/loss": 3.0, "val/accuracy": 0.7},
+        ],
+        "best_epoch": 1,
+        "cost": {"training_flops": 12, "parameters": 3},
+        "gap": {"best": {"loss": 0.25}},
+    }
+
+    def values(**objectives: str) -> list[float]:
+        return objective_values(record, {name.replace("__", "/"): way for name, way in objectives.items()})
+
+    assert values(val__loss="minimize", val__accuracy="maximize", training_flops="minimize") == [
+        1.0,
+        0.5,
+        12.0,
+    ]
+    assert values(val__accuracy="maximize", val__loss="minimize") == [0.9, 2.0]
+    assert values(gap__loss="minimize", parameters="minimize") == [0.25, 3.0]
+
+
+def test_a_person_is_told_how_far_it_is_what_is_best_and_what_failed(capsys, monkeypatch):
+    monkeypatch.setattr(told, "SECONDS_BETWEEN_LINES", -1.0)
+    plan = Plan("s", Space({"model.depth": IntRange(1, 9)}), 10)
+    top = result(3, 0.125)
+    failed = Result(4, {"model.depth": 2}, "failed", None, "train/loss became nan", {}, 1.0)
+    with told.Progress([plan], 3, "s") as progress:
+        progress(Outcome("s", top, Counts(10, 2, 1, 1, 1), top))
+        progress(Outcome("s", failed, Counts(10, 2, 1, 2, 1), top))
+    first, failure, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(
+        "s: 4 of 10 trials, best val/loss 0.125 (trial 3: model.depth=3), 1 pruned, 1 failed, about "
+    )
+    assert failure == "s: trial 4 failed: train/loss became nan"
+    assert second.startswith(
+        "s: 5 of 10 trials, best val/loss 0.125 (trial 3: model.depth=3), 1 pruned, 2 failed"
+    )
+
+
+def test_a_study_of_the_same_name_that_is_not_howdeeps_is_refused(tmp_path):
+    import optuna
+
+    with closing(Storage(str(tmp_path / "j"))) as storage:
+        study = optuna.create_study(study_name="s", storage=storage.optuna)
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+        with pytest.raises(UserError, match="the study s was not made by howdeep: name another study"):
+            Study(Plan("s", Space({"x": FloatRange(0, 1)}), 3), storage).open()
