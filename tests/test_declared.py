@@ -12,6 +12,7 @@ from howdeep.composition import compose_train, files
 
 ROOT = Path(__file__).parents[1]
 PLAN = study.read(ROOT / "params.yaml")
+OPTIMIZERS = [path.stem for path in (ROOT / "conf/optimizer").glob("*.yaml")]
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +37,12 @@ def declared_yamls(stage: PipelineStage) -> set[str]:
 
 @pytest.mark.parametrize("name", PLAN.entries)
 def test_train_depends_on_every_yaml_that_hydra_loads_for_it_and_on_no_other(stages, name):
-    loaded = files(ROOT / "conf", PLAN.overrides(PLAN.entry(name), depth=1))
-    assert declared_yamls(stages[f"train@{name}"]) == set(loaded)
+    loaded = set()
+    for optimizer in OPTIMIZERS:  # any of them may win
+        overrides = PLAN.overrides(PLAN.entry(name), 1, [f"optimizer={optimizer}"])
+        loaded |= set(files(ROOT / "conf", overrides))
+    for stage in ("tune", "train"):
+        assert declared_yamls(stages[f"{stage}@{name}"]) == loaded
 
 
 @pytest.mark.parametrize("name", PLAN.entries)
@@ -45,6 +50,7 @@ def test_train_depends_on_every_source_that_it_imports_and_on_no_other(stages, n
     cfg = compose_train(ROOT / "conf", PLAN.overrides(PLAN.entry(name), depth=1))
     imported = {str(path.relative_to(ROOT)) for path in fingerprint.sources(cfg)}
     assert declared_files(stages[f"train@{name}"]) == imported
+    assert declared_files(stages[f"tune@{name}"]) == imported | {"src/howdeep/tuning.py"}
 
 
 @pytest.mark.parametrize("name", PLAN.entries)

@@ -1,5 +1,6 @@
 """The pipeline as people use it: a git clone, a real `dvc repro`, processes really killed."""
 
+import csv
 import json
 import os
 import re
@@ -27,6 +28,7 @@ STUDY = {
     "schedule": "constant",
     "trainer": "cpu",
     "margins": {"accuracy": 0.01, "mae": 0.02},
+    "tune": None,
     "entries": {
         "digits-mlp": {
             "data": "digits", "model": "mlp", "task": "classification",
@@ -48,7 +50,7 @@ class Clone:
     def __init__(self, root: Path, folder: Path) -> None:
         self.folder = folder
         ignore = shutil.ignore_patterns(
-            ".venv", ".git", "tmp", "cache", "runs", "data", "results", "reports", "outputs", "multirun",
+            ".venv", ".git", "tmp", "cache", "runs", "tuned", "data", "results", "reports", "outputs", "multirun",
             "provenance", "scratch", "mlartifacts", "mlflow.db*", "dvc.lock", "__pycache__", "*.egg-info", "notebooks",
         )  # fmt: skip
         shutil.copytree(root, folder, ignore=ignore, ignore_dangling_symlinks=True)
@@ -161,6 +163,65 @@ def test_force_trains_everything_again_to_the_same_lock(clone):
     assert clone.lock == lock
     after = clone.stamps()
     assert all(after[path] != before[path] for path in before)
+
+
+TUNED = {
+    **STUDY,
+    "data": ["digits"],
+    "tune": {"trials": 3, "epochs": 0.5, "seed": 9, "optimizers": {"adam": [0.001, 0.1], "sgd": [0.01, 1.0]}},
+    "entries": {"digits-mlp": STUDY["entries"]["digits-mlp"]},
+}
+
+
+def test_a_tuned_study_gives_every_depth_as_many_trials_and_its_runs_the_winner(clone):
+    clone.write_params(TUNED)
+    clone.repro()
+    folder = clone.folder / "tuned/digits-mlp"
+    found = json.loads((folder / "settings.json").read_text())
+    trials = list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
+    for depth in ("1", "2"):
+        for optimizer in ("adam", "sgd"):
+            own = [trial for trial in trials if (trial["depth"], trial["optimizer"]) == (depth, optimizer)]
+            assert len(own) == len(trials) / 4
+        best = min((t for t in trials if t["depth"] == depth), key=lambda t: float(t["val_loss"]))
+        assert found[depth]["overrides"] == [f"optimizer={best['optimizer']}", f"optimizer.lr={best['lr']}"]
+        for seed in (0, 1):
+            record = json.loads(
+                (clone.folder / f"runs/digits-mlp/depth={depth}-seed={seed}/record.json").read_text()
+            )
+            assert record["config"]["optimizer"]["lr"] == float(best["lr"])
+            assert record["config"]["optimizer"]["_target_"].lower().endswith(best["optimizer"])
+    lock = clone.lock
+    clone.repro("--force")
+    assert clone.lock == lock
+
+
+def test_a_killed_tuning_goes_on_with_the_trials_that_it_has(clone):
+    entry = {**TUNED["entries"]["digits-mlp"], "overrides": {"trainer": {"max_epochs": 60}}}
+    clone.write_params({**TUNED, "entries": {"digits-mlp": entry}})
+    command = ["howdeep", "tune-entry", "digits-mlp", "--workers", "1"]
+    process = subprocess.Popen(command, cwd=clone.folder, env=ENV, stderr=subprocess.PIPE, text=True)
+    journal = clone.folder / "scratch/tuning/digits-mlp.journal"
+    while not journal.exists() or journal.read_text().count('"values"') < 3:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    assert not (clone.folder / "tuned/digits-mlp").exists()
+    clone.run(*command)
+    resumed = (clone.folder / "tuned/digits-mlp/trials.csv").read_text()
+    told = journal.parents[2] / "provenance/tuning/digits-mlp.journal"
+    assert told.read_text().count('"study_name"') > 0
+    clone.run(*command)
+    assert (clone.folder / "tuned/digits-mlp/trials.csv").read_text() == resumed
+
+
+def test_training_without_the_tuning_that_is_asked_for_is_refused(clone):
+    clone.write_params(TUNED)
+    done = clone.run("howdeep", "train-entry", "digits-mlp", check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "expected the tuned setting of digits-mlp at depth 2 in tuned/digits-mlp/settings.json" in line
 
 
 def test_a_comment_in_a_yaml_reruns_nothing(clone):

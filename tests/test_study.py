@@ -15,6 +15,7 @@ GOOD = {
     "schedule": "constant",
     "trainer": "cpu",
     "margins": {"accuracy": 0.01, "mae": 0},
+    "tune": None,
     "entries": {
         "digits-mlp": {
             "data": "digits",
@@ -46,6 +47,21 @@ def test_the_deepest_cell_comes_first(tmp_path):
 
 
 ENTRY = GOOD["entries"]["digits-mlp"]
+TUNE = {"trials": 4, "epochs": 0.5, "seed": 9, "optimizers": {"adam": [0.001, 0.01], "sgd": [0.1, 1]}}
+
+
+def test_an_entry_changes_what_it_names_of_the_study_s_tuning(tmp_path):
+    entry = {"data": "digits", "model": "mlp", "task": "classification", "tune": {"epochs": 1}}
+    plan = study.read(write(tmp_path, tune=TUNE, entries={"a": entry}))
+    optimizers = {"adam": (0.001, 0.01), "sgd": (0.1, 1.0)}
+    assert plan.entry("a").tuning == study.Tuning(4, 1.0, 9, optimizers)
+
+
+def test_a_tuned_setting_takes_the_place_of_the_study_s_optimizer_and_comes_last(tmp_path):
+    plan = study.read(write(tmp_path))
+    overrides = plan.overrides(plan.entry("digits-mlp"), 4, ["optimizer=sgd", "optimizer.lr=0.5"])
+    assert overrides[-2:] == ["optimizer=sgd", "optimizer.lr=0.5"]
+    assert "optimizer=adam" not in overrides
 
 
 @pytest.mark.parametrize(
@@ -59,6 +75,19 @@ ENTRY = GOOD["entries"]["digits-mlp"]
         ({"seedz": [0]}, "unknown key 'seedz', did you mean 'seeds'?"),
         ({"margins": {"accuracy": -1}}, "margins .* at least 0, such as .* got {'accuracy': -1}"),
         ({"margins": 0.01}, "margins .* must be a map"),
+        ({"tune": 4}, "tune must be a map with trials, epochs, seed, optimizers, or null, got 4"),
+        ({"tune": {"trials": 4}}, "tune in params.yaml lacks the key 'epochs'"),
+        ({"tune": {**TUNE, "trial": 4}}, "tune has the unknown key 'trial', did you mean 'trials'?"),
+        ({"tune": {**TUNE, "trials": 0}}, "tune.trials must be a whole number of at least 1, got 0"),
+        ({"tune": {**TUNE, "epochs": 2}}, "tune.epochs must be a share .* got 2"),
+        ({"tune": {**TUNE, "seed": 1}}, "tune.seed must be .* none of the seeds of the runs, got 1"),
+        ({"tune": {**TUNE, "optimizers": {"sgd": 0.1}}}, "tune.optimizers must be a map of optimizers"),
+        (
+            {"tune": {**TUNE, "optimizers": {"sgd": [0.1, 0.1]}}},
+            "tune.optimizers must be a map of optimizers",
+        ),
+        ({"tune": TUNE}, "entries.digits-mlp.overrides sets optimizer.lr, which is tuned"),
+        ({"entries": {"a": {**ENTRY, "tune": [1]}}}, "entries.a.tune must be a map"),
         ({"entries": {}}, "entries .* must be a map"),
         ({"entries": {"a": 3}}, "entries.a must be a map"),
         (

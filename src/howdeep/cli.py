@@ -47,13 +47,22 @@ def parser() -> argparse.ArgumentParser:
         "split and standardise a data set that was pulled: howdeep prepare data=mnist",
         overrides=True,
     )
-    entry = add("train-entry", "train the missing runs of one entry of params.yaml (the stage train@ENTRY)")
-    entry.add_argument("entry", metavar="ENTRY", help="a key of `entries`, such as digits-mlp")
-    entry.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")
+    for name, what in (
+        (
+            "tune-entry",
+            "choose optimizer and learning rate of each depth of one entry of params.yaml (tune@ENTRY)",
+        ),
+        ("train-entry", "train the missing runs of one entry of params.yaml (the stage train@ENTRY)"),
+    ):
+        entry = add(name, what)
+        entry.add_argument("entry", metavar="ENTRY", help="a key of `entries`, such as digits-mlp")
+        entry.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")
     add("evaluate", "score every run of the study on the test examples (the stage evaluate)")
     compare = add("compare", "tables, figures and report of the study (the stage compare)")
     compare.add_argument(
-        "--against", metavar="REVISION", help="write nothing, print which scores and verdicts changed since then"
+        "--against",
+        metavar="REVISION",
+        help="write nothing, print which scores and verdicts changed since then",
     )
     add("report", "rebuild reports/index.html, with seconds where provenance has them")
     add("sync", "rebuild in MLflow the runs that the records have and it lacks")
@@ -128,6 +137,18 @@ def _data(args: argparse.Namespace, step: str) -> None:
     print(f"{data.name}: {place.relative_to(here.root)}", file=sys.stderr)
 
 
+def _tune_entry(args: argparse.Namespace) -> None:
+    from howdeep import processes, project
+
+    here = project.find()
+    processes.stop_on_signals()
+    lock = processes.only_writer(here.scratch / f"{args.entry}.tune.lock", f"tuned/{args.entry}")
+    with processes.stop_with_dvc(), lock:
+        from howdeep.tune_entry import tune_entry
+
+        tune_entry(args.entry, here, args.workers)
+
+
 def _train_entry(args: argparse.Namespace) -> None:
     from howdeep import processes, project
 
@@ -169,6 +190,7 @@ def _ui(args: argparse.Namespace) -> int:
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "pull": lambda args: _data(args, "pull"),
     "prepare": lambda args: _data(args, "prepare"),
+    "tune-entry": _tune_entry,
     "train-entry": _train_entry,
     "evaluate": _stage("evaluate"),
     "compare": _compare,

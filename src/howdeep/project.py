@@ -31,6 +31,10 @@ class Project:
         return self.root / "runs"
 
     @property
+    def tuned(self) -> Path:
+        return self.root / "tuned"
+
+    @property
     def results(self) -> Path:
         return self.root / "results"
 

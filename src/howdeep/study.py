@@ -1,6 +1,6 @@
 """The study of params.yaml: which data, architectures, depths and seeds are compared."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,26 @@ from typing import Any
 from howdeep.errors import UserError, near
 from howdeep.records import Cell
 
-KEYS = ("study", "data", "depths", "seeds", "optimizer", "schedule", "trainer", "margins", "entries")
-ENTRY_KEYS = ("data", "model", "task", "overrides")
+KEYS = ("study", "data", "depths", "seeds", "optimizer", "schedule", "trainer", "margins", "tune", "entries")
+ENTRY_KEYS = ("data", "model", "task", "overrides", "tune")
+TUNE_KEYS = ("trials", "epochs", "seed", "optimizers")
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How each cell finds its optimizer and learning rate before its runs.
+
+    Args:
+        trials: for every depth and every optimizer alike.
+        epochs: of a trial, as a share of those of a run.
+        seed: of every trial; none that a run has.
+        optimizers: the lowest and the highest learning rate of each; the trials lie evenly between, on a log scale.
+    """
+
+    trials: int
+    epochs: float
+    seed: int
+    optimizers: dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -21,6 +39,7 @@ class Entry:
     model: str
     task: str
     overrides: tuple[str, ...]
+    tuning: Tuning | None = None  # the study's, with what the entry changes of it
 
 
 @dataclass(frozen=True)
@@ -33,10 +52,12 @@ class Study:
     margins: dict[str, float]  # of each score, the smallest difference that matters
     entries: dict[str, Entry]
 
-    def overrides(self, entry: Entry, depth: int) -> list[str]:
-        """The Hydra overrides of a cell; the entry's own come last, so that they win."""
+    def overrides(self, entry: Entry, depth: int, tuned: Sequence[str] = ()) -> list[str]:
+        """The Hydra overrides of a cell; the entry's own win over the study's, and the tuned setting over both."""
         groups = (f"data={entry.data}", f"model={entry.model}", f"task={entry.task}")
-        return [*groups, *self.choices, f"model.depth={depth}", *entry.overrides]
+        chosen = {override.partition("=")[0] for override in tuned}  # Hydra takes a group only once
+        choices = (choice for choice in self.choices if choice.partition("=")[0] not in chosen)
+        return [*groups, *choices, f"model.depth={depth}", *entry.overrides, *tuned]
 
     def cells(self, entry: Entry) -> Iterator[Cell]:
         """The cells of an entry, deepest first: the longest runs must not come last."""
@@ -74,18 +95,22 @@ def read(params: Path) -> Study:
         raise UserError(
             f"entries in {params.name} must be a map, such as {{digits-mlp: {{data: digits, model: mlp}}}}"
         )
+    seeds = tuple(_list(content, "seeds", int, least=0))
     return Study(
         name=str(content["study"]),
         data=data,
         depths=tuple(_list(content, "depths", int, least=1)),
-        seeds=tuple(_list(content, "seeds", int, least=0)),
+        seeds=seeds,
         choices=tuple(f"{group}={content[group]}" for group in ("optimizer", "schedule", "trainer")),
         margins=_margins(content["margins"]),
-        entries={str(name): _entry(str(name), node, data) for name, node in content["entries"].items()},
+        entries={
+            str(name): _entry(str(name), node, data, content["tune"], seeds)
+            for name, node in content["entries"].items()
+        },
     )
 
 
-def _entry(name: str, node: Any, data: tuple[str, ...]) -> Entry:
+def _entry(name: str, node: Any, data: tuple[str, ...], tune: Any, seeds: tuple[int, ...]) -> Entry:
     where = f"entries.{name}"
     if not isinstance(node, dict):
         raise UserError(f"{where} must be a map with data, model and task, got {node!r}")
@@ -102,7 +127,50 @@ def _entry(name: str, node: Any, data: tuple[str, ...]) -> Entry:
         raise UserError(
             f"{where}.overrides must be a map such as {{model: {{width: 32}}}}, got {overrides!r}"
         )
-    return Entry(name, node["data"], node["model"], node["task"], tuple(_flat(overrides)))
+    flat = tuple(_flat(overrides))
+    tuning = _tuning(tune, node.get("tune"), where, seeds)
+    if tuning and any(override.startswith("optimizer.lr=") for override in flat):
+        raise UserError(
+            f"{where}.overrides sets optimizer.lr, which is tuned: set {where}.tune.optimizers instead"
+        )
+    return Entry(name, node["data"], node["model"], node["task"], flat, tuning)
+
+
+def _tuning(shared: Any, own: Any, where: str, seeds: tuple[int, ...]) -> Tuning | None:
+    """What params.yaml says in `tune`, with what an entry changes of it; null asks for none."""
+    for node, name in ((shared, "tune"), (own, f"{where}.tune")):
+        if node is not None and not isinstance(node, dict):
+            raise UserError(f"{name} must be a map with {', '.join(TUNE_KEYS)}, or null, got {node!r}")
+        _known(node or {}, TUNE_KEYS, name)
+    if shared is None:
+        return None
+    node = {**shared, **(own or {})}
+    for key in TUNE_KEYS:
+        if key not in node:
+            raise UserError(f"tune in params.yaml lacks the key '{key}'")
+    trials, epochs, seed, optimizers = (node[key] for key in TUNE_KEYS)
+    if type(trials) is not int or trials < 1:
+        raise UserError(f"tune.trials must be a whole number of at least 1, got {trials!r}")
+    if type(epochs) not in (int, float) or not 0 < epochs <= 1:
+        raise UserError(
+            f"tune.epochs must be a share of the epochs of a run, above 0 and at most 1, got {epochs!r}"
+        )
+    if type(seed) is not int or seed < 0 or seed in seeds:
+        raise UserError(
+            f"tune.seed must be a whole number that is none of the seeds of the runs, got {seed!r}"
+        )
+    if not isinstance(optimizers, dict) or not optimizers or not all(map(_is_range, optimizers.values())):
+        raise UserError(
+            "tune.optimizers must be a map of optimizers to their lowest and highest learning rate, such as "
+            f"{{adam: [1.0e-3, 1.0e-2]}}, got {optimizers!r}"
+        )
+    ranges = {str(name): (float(low), float(high)) for name, (low, high) in optimizers.items()}
+    return Tuning(trials, float(epochs), seed, ranges)
+
+
+def _is_range(node: Any) -> bool:
+    numbers = isinstance(node, list) and len(node) == 2 and all(type(v) in (int, float) for v in node)
+    return numbers and 0 < node[0] < node[1] < float("inf")
 
 
 def _margins(node: Any) -> dict[str, float]:

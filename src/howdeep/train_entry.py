@@ -16,6 +16,7 @@ from howdeep.provenance import commit
 from howdeep.synchronise import log_best_models, tracked_parent
 from howdeep.tracking import Store, locate
 from howdeep.training.run import prepare_task
+from howdeep.tune_entry import tuned_overrides
 from howdeep.workers import cores, run_all
 
 
@@ -56,7 +57,8 @@ def _plan(plan: study.Study, entry: study.Entry, project: Project) -> tuple[list
     jobs: list[runs.Job] = []
     store = None
     for cell in plan.cells(entry):
-        cfg = compose_train(project.conf, plan.overrides(entry, cell.depth))
+        tuned = tuned_overrides(entry, cell.depth, project)
+        cfg = compose_train(project.conf, plan.overrides(entry, cell.depth, tuned))
         ensure_prepared(cfg.data, project)
         prepare_task(cfg)
         store = (

@@ -1,0 +1,90 @@
+"""The `tune` stage of one entry: optimizer and learning rate of each depth, by as many trials for all."""
+
+import csv
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from howdeep import study
+from howdeep.errors import UserError
+from howdeep.project import Project
+from howdeep.tuning import BASE, WIDENED, TrialRow, beyond, edges, learning_rates, settings
+
+
+def settings_file(name: str, project: Project) -> Path:
+    return project.tuned / name / "settings.json"
+
+
+def tuned_overrides(entry: study.Entry, depth: int, project: Project) -> list[str]:
+    """The setting that the cell was given by its tuning; nothing where the study asks for none.
+
+    Raises:
+        UserError: it was not tuned yet.
+    """
+    if entry.tuning is None:
+        return []
+    path = settings_file(entry.name, project)
+    found = json.loads(path.read_text()) if path.exists() else {}
+    overrides = found.get(str(depth), {}).get("overrides")
+    if not overrides:
+        raise UserError(
+            f"expected the tuned setting of {entry.name} at depth {depth} in {os.path.relpath(path)}, found none: "
+            f"run `dvc repro tune@{entry.name}`, or set `tune: null` in params.yaml"
+        )
+    return overrides
+
+
+def tune_entry(name: str, project: Project, n_workers: int | None = None) -> list[TrialRow]:
+    """Tries the same learning rates with every optimizer at every depth; writes trials and winning settings.
+
+    Where a winner lies on the edge of what was tried, every depth and every optimizer gets two more trials, one
+    beyond either end. A killed stage goes on where it stopped: its trials are in an Optuna journal until it ends.
+
+    Returns:
+        All trials.
+    """
+    plan = study.read(project.params)
+    entry = plan.entry(name)
+    folder = project.tuned / name
+    shutil.rmtree(folder, ignore_errors=True)  # what stands there belongs to other settings
+    if entry.tuning is None:
+        _write(folder, [], {str(depth): {"overrides": []} for depth in sorted(plan.depths)})
+        print(f"{name}: no tuning is asked for", file=sys.stderr)
+        return []
+    from howdeep import progress, tune_trials  # which import torch
+
+    bases = tune_trials.bases(plan, entry, entry.tuning, project)
+    journal = project.scratch / "tuning" / f"{name}.journal"
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    rates = {
+        optimizer: learning_rates(low, high, entry.tuning.trials)
+        for optimizer, (low, high) in entry.tuning.optimizers.items()
+    }
+    rows = tune_trials.tried(name, bases, rates, BASE, journal, project, n_workers)
+    if found := edges(rows):
+        told = ", ".join(f"depth {row.depth} {row.optimizer} {row.lr:g}" for row in found)
+        progress.say(f"{name}: on the edge of its space: {told}; two more trials for all")
+        wider = {optimizer: beyond(own) for optimizer, own in rates.items()}
+        rows += tune_trials.tried(name, bases, wider, WIDENED, journal, project, n_workers)
+    rows.sort(key=lambda row: (row.depth, list(rates).index(row.optimizer), row.lr))
+    _write(folder, rows, settings(rows))
+    kept = project.provenance / "tuning" / journal.name  # for optuna-dashboard
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    journal.replace(kept)
+    return rows
+
+
+def _write(folder: Path, rows: Sequence[TrialRow], found: dict) -> None:
+    """Aside, then renamed: the folder is whole or not there."""
+    aside = folder.with_name(f".{folder.name}.aside")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    (aside / "settings.json").write_text(json.dumps(found, indent=1) + "\n")
+    with (aside / "trials.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["depth", "optimizer", "lr", "val_loss", "space"])
+        writer.writerows([r.depth, r.optimizer, r.lr, r.val_loss, r.space] for r in rows)
+    aside.replace(folder)

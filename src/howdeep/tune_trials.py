@@ -1,0 +1,95 @@
+"""The trials of a `tune` stage: short trainings in warm workers, kept in an Optuna journal until the stage ends."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from howdeep import study
+from howdeep.composition import compose_train
+from howdeep.errors import UserError
+from howdeep.fingerprint import run_key
+from howdeep.prepare import ensure_prepared, load_split, train_checksum
+from howdeep.project import Project
+from howdeep.sweeping.plan import Plan
+from howdeep.sweeping.pool import run
+from howdeep.sweeping.space import Choice, Space
+from howdeep.sweeping.study import Trial
+from howdeep.sweeping.told import Progress
+from howdeep.training.run import train
+from howdeep.tuning import TrialRow
+
+LR = "optimizer.lr"
+NEVER = 1e9  # seconds
+Cell = tuple[int, str]  # depth and optimizer
+
+
+class Diverged(Exception):
+    """A trial whose loss is no longer a number: as bad as a trial can be, and no reason to stop."""
+
+
+def bases(
+    plan: study.Study, entry: study.Entry, tuning: study.Tuning, project: Project
+) -> dict[Cell, DictConfig]:
+    """The config of the trials of each depth and optimizer, deepest first: the longest trials must not come last."""
+    bases = {}
+    for depth in sorted(plan.depths, reverse=True):
+        for optimizer in tuning.optimizers:
+            cfg = compose_train(project.conf, plan.overrides(entry, depth, [f"optimizer={optimizer}"]))
+            ensure_prepared(cfg.data, project)
+            cfg.seed, cfg.checkpoint_seconds = tuning.seed, NEVER
+            cfg.trainer.max_epochs = max(1, round(tuning.epochs * cfg.trainer.max_epochs))
+            cfg.diagnostics.every = cfg.trainer.max_epochs
+            bases[depth, optimizer] = cfg
+    return bases
+
+
+def tried(
+    name: str,
+    bases: Mapping[Cell, DictConfig],
+    rates: Mapping[str, Sequence[float]],
+    space: str,
+    journal: Path,
+    project: Project,
+    n_workers: int | None,
+) -> list[TrialRow]:
+    """The trials of one space, run or read from the journal."""
+    plans = {
+        _study_name(cell, cfg, space, project): (cell, cfg, rates[cell[1]]) for cell, cfg in bases.items()
+    }
+
+    def objective(trial: Trial) -> float:
+        return _best_loss(plans[trial.study.plan.study][1], trial.point[LR], project)
+
+    studies = [
+        Plan(study_name, Space({LR: Choice(tuple(own))}), len(own), sampler="grid")
+        for study_name, (_, _, own) in plans.items()
+    ]
+    with Progress(studies, 0, name) as bar:
+        results = run(studies, str(journal), objective, n_workers, told=bar, say=bar.say)
+    for result in (result for own in results for result in own):
+        if not result.values and not (result.reason or "").startswith(Diverged.__name__):
+            journal.unlink()  # else it would say so again when the cause is mended
+            raise UserError(f"a trial of {name} with {LR}={result.point[LR]:g} failed: {result.reason}")
+    return [
+        TrialRow(*cell, result.point[LR], result.values[0] if result.values else None, space)
+        for (cell, _, _), own in zip(plans.values(), results, strict=True)
+        for result in own
+    ]
+
+
+def _study_name(cell: Cell, cfg: DictConfig, space: str, project: Project) -> str:
+    """Another one wherever config, data or code are others: what a killed stage left behind is not mixed with them."""
+    depth, optimizer = cell
+    return f"depth={depth} {optimizer} {space} {run_key(cfg, train_checksum(cfg, project))}"
+
+
+def _best_loss(base: DictConfig, lr: float, project: Project) -> float:
+    cfg = base.copy()
+    OmegaConf.update(cfg, LR, lr)
+    place = project.scratch / "tuning" / f"{os.getpid()}.ckpt"  # never written: trials are short
+    outcome = train(cfg, load_split(cfg, project), resume_point=place, identity={})
+    if outcome.state != "finished":
+        raise Diverged(outcome.reason)
+    return min(row["val/loss"] for row in outcome.history.epochs)
