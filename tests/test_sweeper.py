@@ -109,6 +109,14 @@ BAD = [
     (["optimizer.lr=interval(1,0.1)"], "optimizer.lr=interval(1,0.1): a range must not end below its start"),
     (["optimizer.lr=tag(log, interval(0,1))"], "a logarithmic range must start above 0, got 0 to 1 (log)"),
     (["optimizer=sgd,adm"], "expected one of the files in conf/optimizer/, got optimizer=adm, did you mean 'adam'?"),
+    (
+        ["model.depth=1,2", "hydra.sweeper.n_trial=3"],
+        "expected a setting of the sweeper, got 'hydra.sweeper.n_trial', did you mean 'hydra.sweeper.n_trials'?",
+    ),
+    (
+        ["model.depth=1,2", "hydra.sweeper.n_jobs=3", "hydra/sweeper=basic"],
+        "hydra.sweeper.n_jobs is a setting of the Optuna sweeper: add hydra/sweeper=optuna",
+    ),
     (["model.dpeth=1,2"], "expected a key of the config, got 'model.dpeth', did you mean 'model.depth'?"),
     (
         ["optimizer=adam", "optimizer.momentum=interval(0,0.9)"],

@@ -66,6 +66,8 @@ def explain(error: Exception, conf: Path) -> UserError:
     if isinstance(error, ConfigCompositionException) and (
         found := re.search(r"Could not override '([^']+)'", text)
     ):
+        if found[1].startswith("hydra.sweeper."):
+            return _explain_sweeper(found[1], conf)
         return UserError(f"expected a key of the config, got '{found[1]}'{near(found[1], keys(conf))}")
     if isinstance(error, OverrideParseException):
         override = getattr(error, "override", first)
@@ -77,6 +79,13 @@ def explain(error: Exception, conf: Path) -> UserError:
     if not isinstance(error, HydraException | OmegaConfBaseException):
         raise error
     return UserError(f"the config cannot be composed: {first}")
+
+
+def _explain_sweeper(key: str, conf: Path) -> UserError:
+    known = [f"hydra.sweeper.{name}" for name in OmegaConf.load(conf / "hydra/sweeper/optuna.yaml")]
+    if key in known:
+        return UserError(f"{key} is a setting of the Optuna sweeper: add hydra/sweeper=optuna")
+    return UserError(f"expected a setting of the sweeper, got '{key}'{near(key, known)}")
 
 
 def options(conf: Path, group: str) -> list[str]:

@@ -100,6 +100,8 @@ class OptunaSweeper(Sweeper):
                 self.store, plan.study, commit(here.root), "sweep"
             ) as self.parent:
                 results = self._fill(plan, progress)
+                if self.store is not None:
+                    self.store.close_abandoned()  # of workers that were killed
         self._say_best(plan, results, best_so_far)
 
     # What the user wants

@@ -16,7 +16,7 @@ from howdeep.sweeping.study import Counts, Result, Study, Trial, best
 from howdeep.workers import WorkerDied, cores, run_all
 
 Objective = Callable[[Trial], float | Sequence[float]]
-POLL_SECONDS = 0.1, 2.0  # between two looks whether others left a trial, at first and at most
+POLL_SECONDS = 0.05, 0.5  # between two looks whether others left a trial, at first and at most
 DEATHS_IN_A_ROW = 5  # of workers, without a trial that ended
 
 

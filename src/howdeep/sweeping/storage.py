@@ -173,7 +173,7 @@ def masked(where: str) -> str:
 def unreachable(where: str, error: Exception) -> UserError:
     """What a database says where it cannot be used, in one line."""
     if isinstance(error, ImportError):
-        return UserError(f"PostgreSQL needs a driver: pip install 'howdeep[postgresql]' ({error})")
+        return UserError(f"PostgreSQL needs a driver: pip install -e '.[postgresql]' ({error})")
     cause = getattr(error, "orig", None) or error.__cause__ or error
     reason = " ".join(str(getattr(cause, "orig", None) or cause).split())[:200]
     return UserError(f"the storage {masked(where)} cannot be used ({reason}): expected {KINDS}")
