@@ -11,6 +11,7 @@ import pytest
 from howdeep.results import figure, pictures, plots
 from howdeep.results.analysis import analyse
 from howdeep.results.histories import curves
+from howdeep.results.page import page
 from howdeep.results.scores import scores, select, summary
 from howdeep.results.wording import signed
 
@@ -279,5 +280,7 @@ def test_a_large_study_is_drawn_in_part_and_says_so(make_record):
         for depth in (1, 2)
     ]
     study = analyse(records, {"runs": {}, "baselines": {}})
-    assert pictures.left_out(study.cells) == 3
+    assert study.drawn == {"classification": pictures.MOST}
+    html = page(study, study="s", cards={}, provenance={})
+    assert "3 more are in the tables" in html
     assert len(study.pictures["classification"]["curves"]) == pictures.MOST

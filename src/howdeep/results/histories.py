@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from howdeep.results.scores import CELL
-from howdeep.results.statistics import geometric_mean
 
 LAYER = [*CELL, "part", "epoch", "layer"]
 
@@ -47,10 +46,7 @@ def gradients(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         for row in record["gradient_flow"]
     ]
     frame = pd.DataFrame(rows, columns=[*LAYER, "activation_gradient"]).astype({"activation_gradient": float})
-    means = {"activation_gradient": ("activation_gradient", _mean)}
-    return frame.groupby(LAYER, as_index=False).agg(**means)
-
-
-def _mean(norms: pd.Series) -> float:
-    values = np.asarray(norms, dtype=np.float64)
-    return geometric_mean(values[~np.isnan(values)])
+    with np.errstate(divide="ignore"):  # a norm of zero makes the mean zero
+        logarithms = frame.assign(activation_gradient=np.log(frame["activation_gradient"].to_numpy()))
+    means = logarithms.groupby(LAYER, as_index=False).agg(activation_gradient=("activation_gradient", "mean"))
+    return means.assign(activation_gradient=np.exp(means["activation_gradient"].to_numpy()))

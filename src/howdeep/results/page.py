@@ -9,7 +9,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from howdeep.results import explore, galleries, pictures, protocol, tables, wording
+from howdeep.results import explore, galleries, protocol, tables, wording
 from howdeep.results.across import why_no_ranks
 from howdeep.results.analysis import Analysis
 from howdeep.results.figure import PAPER
@@ -18,7 +18,7 @@ from howdeep.results.scores import baselines_of, cells_of, judge, rows_of, selec
 from howdeep.results.wording import listing, number
 
 Content = Mapping[str, Any]
-MOST_RUNS = 2000  # in the list of runs of a task; results/scores.csv has them all
+MOST_RUNS = 1000  # in the list of runs of a task; results/scores.csv has them all
 
 
 def page(
@@ -84,7 +84,7 @@ def _task(
         "score": wording.spoken(score),
         "better": "higher" if cells["higher_is_better"].iloc[0] else "lower",
         "pictures": drawn,
-        "left_out": pictures.left_out(cells),
+        "left_out": len(wording.series(cells)) - analysis.drawn[task],
         "cells": tables.cells_table(cells, seconds),
         "verdicts": tables.verdicts_table(verdicts, analysis.names),
         "gaps": tables.gaps_table(cells),

@@ -1,9 +1,11 @@
 """Which pictures a task has. A panel each: they wrap on a phone, and a file of results/figures lays them out in a grid.
 
-A study of many entries would have hundreds of loss curves and heat maps, which nobody reads: the first ones are drawn,
-and the tables hold all of them.
+A study of many entries would have hundreds of loss curves and heat maps, which nobody reads: of each task the first
+ones are drawn, and the tables hold all of them.
 """
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,13 +16,15 @@ from howdeep.results.galleries import Artifacts
 from howdeep.results.plots import overview
 from howdeep.results.scores import SERIES, select
 
-__all__ = ["MOST", "left_out", "of_task", "overview"]
-MOST = 24  # panels of one kind
+__all__ = ["MOST", "most", "of_task", "overview"]
+MOST = 20  # lines (architecture on a data set) of a study
 
 
-def left_out(cells: pd.DataFrame) -> int:
-    """How many lines (architecture on a data set) of a task are not drawn."""
-    return max(0, len(wording.series(cells)) - MOST)
+def most(cells: pd.DataFrame) -> dict[str, int]:
+    """How many lines of each task are drawn: all, or its share of what a page can bear."""
+    lines = Counter(task for task, *_ in dict.fromkeys(_keys(cells)))
+    share = min(1.0, MOST / lines.total())
+    return {task: math.ceil(share * count) for task, count in lines.items()}
 
 
 def of_task(
@@ -31,6 +35,8 @@ def of_task(
     flows: pd.DataFrame,
     baselines: Mapping[str, Any],
     artifacts: Artifacts,
+    *,
+    most: int,
 ) -> dict[str, list[str]]:
     """SVG texts by kind: score, forest, pareto, gap, gradient, curves, layers, and of what networks make.
 
@@ -38,8 +44,9 @@ def of_task(
         cells: the rows of `summary` that belong to the task.
         verdicts: the rows of `verdicts` that do.
         runs, epochs, flows: whole tables.
+        most: how many lines are drawn.
     """
-    lines = [rows for _, _, rows in wording.series(cells)][:MOST]
+    lines = [rows for _, _, rows in wording.series(cells)][:most]
     drawn = pd.concat(lines)
     runs = select(runs, task=cells["task"].iloc[0])
     # Groups once: looking each line up in tables of ten thousand rows would take longer than drawing it.

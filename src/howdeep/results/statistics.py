@@ -5,6 +5,7 @@ a run that failed.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -270,11 +271,16 @@ def seeds_to_decide(
     aim = max(abs(mean), margin - abs(mean))
     if not np.isfinite([mean, spread]).all() or aim <= 0 or spread <= 0:
         return None
+    enough = np.flatnonzero(_half_widths(family, level) * spread <= aim)
+    return int(enough[0]) + 2 if len(enough) else None
+
+
+@cache
+def _half_widths(family: int, level: float) -> np.ndarray:
+    """What four of five studies need from n = 2, 3, ... seeds, in standard deviations; the same for a whole study."""
     counts = np.arange(2, MOST_SEEDS + 1)
     tail = 1 - (1 - level) / (2 * family)
-    half = (stats.t.ppf(tail, counts - 1) + stats.t.ppf(POWER, counts - 1)) * spread / np.sqrt(counts)
-    enough = np.flatnonzero(half <= aim)
-    return int(counts[enough[0]]) if len(enough) else None
+    return (stats.t.ppf(tail, counts - 1) + stats.t.ppf(POWER, counts - 1)) / np.sqrt(counts)
 
 
 # --- the test sample's own uncertainty ------------------------------------------------------------------------
