@@ -338,6 +338,41 @@ def test_killed_twice_at_random_moments_the_same_command_reaches_exactly_the_tot
     assert parent.info.status == "FINISHED"
 
 
+@pytest.mark.slow
+def test_a_trial_whose_worker_is_killed_is_tried_again_and_mlflow_keeps_one_run_of_it(
+    sweep, home, tracked, capfd
+):
+    from howdeep.training import best_weights
+
+    real = best_weights.BestWeights.on_train_epoch_end
+
+    def die_once(self, trainer, module):  # in the second epoch of the first trial
+        real(self, trainer, module)
+        if trainer.current_epoch == 1 and not (home.root / "died").exists():
+            (home.root / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(best_weights.BestWeights, "on_train_epoch_end", die_once)
+        assert sweep("model.depth=1,2", *named("death", 3), tracked=True, n_jobs=1) == 0
+    err = capfd.readouterr().err
+    assert (
+        "death: a worker ended by signal SIGKILL: its trial is tried once more, finished ones are kept" in err
+    )
+    runs = tracked.find(howdeep__kind="trial", howdeep__study="death")
+    assert sorted(run.data.tags["howdeep.trial"] for run in runs) == ["1", "2", "3"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    trials = trials_of(home, "death")
+    assert trials[1].user_attrs["retry_of"] == 0
+    assert trials[1].params == trials[0].params
+
+
+def test_hydra_starts_without_optuna_and_torch():
+    heavy = "{'optuna', 'torch', 'mlflow'}"
+    script = f"import hydra_plugins.howdeep_optuna, sys; sys.exit(bool({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
 # What it says
 
 

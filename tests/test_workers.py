@@ -67,6 +67,28 @@ def test_a_killed_worker_is_one_clear_line_and_finished_jobs_are_kept():
     assert psutil.Process().children() == []
 
 
+def test_where_a_death_may_happen_another_worker_goes_on_with_what_is_left():
+    deaths = []
+    results = list(run_all(die_at_two, [1, 2, 3, 4], 1, died=deaths.append))
+    assert results == [(1, 1), (3, 3), (4, 4)]
+    assert [death.cause for death in deaths] == ["signal SIGKILL"]
+    assert psutil.Process().children() == []
+
+
+def test_a_job_is_asked_for_only_when_a_worker_is_free():
+    asked = []
+
+    def jobs():
+        for n in range(4):
+            asked.append(n)
+            yield n
+
+    results = run_all(lambda n: n, jobs(), 1)
+    next(results)
+    assert asked == [0, 1]
+    assert [n for n, _ in results] == [1, 2, 3]
+
+
 @pytest.mark.slow
 def test_workers_end_when_their_parent_is_killed():
     script = textwrap.dedent("""

@@ -67,14 +67,14 @@ def train_trial(cfg: DictConfig) -> list[float] | None:
         The value of each objective; None in a launcher's job, which has told them to the storage.
     """
     if _running is not None:
-        return _train(cfg, _running)
+        return train_in(_folder(), cfg, _running)
     storage, name, number = (os.environ[name] for name in ENVIRONMENT)
     with told_in_one_line(storage), closing(Storage(storage)) as opened:
         trial = Study(_plan_of(opened, name), opened).open().adopt(int(number))
         running = Running(trial, store := store_of(cfg, project.find()), None)
         if store is not None:
             running.parent = store.find(howdeep__kind="sweep", **{STUDY: name})[0].info.run_id
-        run_trial(trial, lambda _: _train(cfg, running))
+        run_trial(trial, lambda _: train_in(_folder(), cfg, running))
     return None
 
 
@@ -95,11 +95,24 @@ def _plan_of(storage: Storage, name: str) -> Plan:
     )
 
 
-def _train(cfg: DictConfig, running: Running) -> list[float]:
+def _folder() -> Path:
+    return Path(HydraConfig.get().runtime.output_dir) / "run"
+
+
+def train_in(folder: Path, cfg: DictConfig, running: Running) -> list[float]:
+    """Trains a resolved config as a trial, with its record in `folder`.
+
+    Returns:
+        The value of each objective.
+
+    Raises:
+        UserError: the config cannot be trained, or the run diverged.
+        Pruned: others were better.
+        Hopeless: an objective that no run has.
+    """
     here, trial = project.find(), running.trial
     ensure_prepared(cfg.data, here)
     objectives = trial.study.plan.objectives
-    folder = Path(HydraConfig.get().runtime.output_dir) / "run"
     place = TrialOf(trial.study.plan.study, trial.number, trial.retry_of)
     job = runs.job(cfg, folder, here, parent=running.parent, trial=place)
     record = runs.execute(job, here, running.store, [Watch(trial, list(objectives))])

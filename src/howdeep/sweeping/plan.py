@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from howdeep.errors import UserError, near
@@ -67,7 +68,7 @@ class Plan:
         if self.sampler == "grid":
             self.space.grid()
 
-    @property
+    @cached_property
     def wanted(self) -> int:
         """The number of trials that complete the study."""
         return min(self.total, sum(1 for _ in self.space.grid())) if self.sampler == "grid" else self.total
