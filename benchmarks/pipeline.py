@@ -41,8 +41,7 @@ ENTRY = "digits-mlp"
 WITHIN_A_RUN = {  # where a run's time goes that is no training; nothing here calls another
     "opening it in MLflow": (tracking.Store, "start"),
     "its record and weights": (records, "write"),
-    "its last epochs in MLflow": (tracking.TrackedRun, "log_epochs"),
-    "its summary in MLflow": (tracking.Store, "log_record"),
+    "its last epochs and summary in MLflow": (tracking.Store, "log_metrics"),
     "closing it in MLflow": (tracking.Store, "close"),
 }
 HOWDEEP = (sys.executable, "-m", "howdeep")

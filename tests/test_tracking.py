@@ -62,7 +62,7 @@ def test_a_run_has_parameters_curves_summary_data_set_and_config(store):
     assert seen.inputs is not None
     assert seen.inputs.dataset_inputs[0].dataset.name == "digits"
     artifacts = {file.path for file in MlflowClient(store.uri).list_artifacts(run.run_id)}
-    assert artifacts == {"config.yaml", "gradient_flow.json"}
+    assert artifacts == {"record.json"}
 
 
 def test_curves_are_buffered_and_every_epoch_is_sent_once(store):

@@ -4,6 +4,7 @@ A run is known by its run key, a tag. Writes are buffered, since one write to th
 epoch of a small network. `Store` is the only door: nothing else in howdeep imports mlflow, but `ui`, which serves it.
 """
 
+import json
 import logging
 import os
 import platform
@@ -30,6 +31,7 @@ MODEL, STUDY, TRIAL = "howdeep.model", "howdeep.study", "howdeep.trial"
 PARENT = "mlflow.parentRunId"
 FLUSH_SECONDS = 3.0
 BATCH = 1000  # metrics that MLflow takes in one request
+Value = tuple[str, float | None, int]  # a metric's name, its value, its epoch
 
 
 def locate(uri: str, root: Path) -> str:
@@ -204,26 +206,7 @@ class Store:
         return self._datasets[name]
 
     @hold_stop()
-    def log_record(self, run_id: str, record: dict, provenance: dict | None) -> None:
-        """What is known only when a run has ended: summary metrics, config, gradient table, cost."""
-        summary: dict[str, float | None] = dict(record["cost"])
-        for when, gap in (record["gap"] or {}).items():
-            summary |= {f"gap_{when}/{name}": value for name, value in gap.items()}
-        if record["best_epoch"] is not None:
-            best = next(row for row in record["epochs"] if row["epoch"] == record["best_epoch"])
-            summary |= {"best_epoch": best["epoch"]} | {
-                f"best/{name.removeprefix('val/')}": value
-                for name, value in best.items()
-                if name.startswith("val/")
-            }
-        if provenance:
-            summary |= {"seconds": provenance["seconds"], "memory_mb": provenance["memory_mb"]}
-        self.log_metrics(run_id, [(name, value, 0) for name, value in summary.items()])
-        self.client.log_dict(run_id, record["config"], "config.yaml")
-        self.client.log_dict(run_id, {"gradient_flow": record["gradient_flow"]}, "gradient_flow.json")
-
-    @hold_stop()
-    def log_metrics(self, run_id: str, values: Iterable[tuple[str, float | None, int]]) -> None:
+    def log_metrics(self, run_id: str, values: Iterable[Value]) -> None:
         """Logs (name, value, epoch) triples in as few requests as MLflow allows."""
         from mlflow.entities import Metric
 
@@ -265,6 +248,20 @@ class Store:
         self.client.set_tag(run_id, MODEL, "logged")
 
 
+def _summary(record: dict, provenance: dict | None) -> list[Value]:
+    """What is known only when a run has ended: cost, gaps, what it measured in its best epoch."""
+    summary: dict[str, float | None] = dict(record["cost"])
+    for when, gap in (record["gap"] or {}).items():
+        summary |= {f"gap_{when}/{name}": value for name, value in gap.items()}
+    if record["best_epoch"] is not None:
+        best = next(row for row in record["epochs"] if row["epoch"] == record["best_epoch"])
+        measured = {name.removeprefix("val/"): v for name, v in best.items() if name.startswith("val/")}
+        summary |= {"best_epoch": best["epoch"]} | {f"best/{name}": v for name, v in measured.items()}
+    if provenance:
+        summary |= {"seconds": provenance["seconds"], "memory_mb": provenance["memory_mb"]}
+    return [(name, value, 0) for name, value in summary.items()]
+
+
 @dataclass
 class TrackedRun:
     """An open run. Rows of epochs are buffered and flushed every few seconds and at the end."""
@@ -279,20 +276,22 @@ class TrackedRun:
         """Given all rows so far, sends those not sent yet, if it is time."""
         if not flush and time.monotonic() - self._flushed < FLUSH_SECONDS:
             return
-        fresh = rows[self._sent :]
-        triples = [
-            (name, value, int(row["epoch"]))
-            for row in fresh
-            for name, value in row.items()
-            if name != "epoch"
-        ]
-        self.store.log_metrics(self.run_id, triples)
+        self.store.log_metrics(self.run_id, self._unsent(rows))
         self._sent, self._flushed = len(rows), time.monotonic()
 
+    def _unsent(self, rows: list[dict[str, float]]) -> list[Value]:
+        fresh = rows[self._sent :]
+        return [(name, v, int(row["epoch"])) for row in fresh for name, v in row.items() if name != "epoch"]
+
+    @hold_stop()
     def end(self, record: dict, provenance: dict | None) -> None:
-        """Writes the rest; FINISHED, or FAILED where the run diverged."""
-        self.log_epochs(record["epochs"], flush=True)
-        self.store.log_record(self.run_id, record, provenance)
+        """Writes the rest; FINISHED, or FAILED where the run diverged.
+
+        Epochs and summary in one request, config and gradients in one file: each of them costs as much as an epoch.
+        """
+        self.store.log_metrics(self.run_id, [*self._unsent(record["epochs"]), *_summary(record, provenance)])
+        about = {name: value for name, value in record.items() if name != "epochs"}
+        self.store.client.log_text(self.run_id, json.dumps(about, indent=1), "record.json")
         if record["reason"]:
             self.store.client.set_tag(self.run_id, "howdeep.reason", record["reason"])
         self.store.close(self.run_id, "FINISHED" if record["state"] == "finished" else "FAILED")
