@@ -92,7 +92,7 @@ def main() -> None:
         for pruner in ("none", "median")
         for _ in range(args.repeats)
     ]
-    note = f"The aim is {LIMIT:g} % of the limit. A trial that is not pruned reports nothing while it runs."
+    note = f"The aim is {LIMIT:g} % of the limit. Without a pruner nothing is reported, since nobody asks."
     publish("sweeps", rows, args.results, above=above, notes=[note])
 
 

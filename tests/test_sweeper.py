@@ -288,14 +288,25 @@ def test_an_experiment_runs_with_the_command_at_its_top(sweep, home, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
-def test_other_launchers_take_the_trials_in_batches(sweep, home, tracked, launcher):
-    typed = (
+def test_other_launchers_take_the_trials_in_batches(home, tracked, launcher):
+    command = [
+        sys.executable,
+        "-m",
+        "howdeep",
+        "train",
+        "-m",
+        "hydra/sweeper=optuna",
+        *SMALL,
+        *named(launcher, 3),
+    ]
+    command += [
         "model.depth=1,2",
         "optimizer.lr=0.1,1e-2",
         "hydra.sweeper.sampler=grid",
-        f"hydra/launcher={launcher}",
-    )
-    assert sweep(*typed, *named(launcher, 3), tracked=True, n_jobs=2) == 0
+        "hydra.sweeper.n_jobs=2",
+    ]
+    # In a process of its own, since joblib keeps its workers for the next batch until the process ends.
+    subprocess.run([*command, f"hydra/launcher={launcher}"], cwd=home.root, check=True, capture_output=True)
     trials = trials_of(home, launcher)
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 3
     for trial in trials:
