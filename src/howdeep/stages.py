@@ -41,8 +41,14 @@ def _analysis(project: Project) -> "Analysis":
     from howdeep.results.analysis import analyse
 
     found = _records(project)
-    margins, artifacts = study.read(project.params).margins, _artifacts(found, project)
-    return analyse(found, _test(project), margins=margins, artifacts=artifacts)
+    plan = study.read(project.params)
+    return analyse(
+        found,
+        _test(project),
+        margins=plan.margins,
+        artifacts=_artifacts(found, project),
+        tuned=all(entry.tuning is not None for entry in plan.entries.values()),
+    )
 
 
 def _report(project: Project, analysis: "Analysis") -> None:

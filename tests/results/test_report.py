@@ -155,9 +155,10 @@ def test_the_page_says_what_may_be_held_against_it(html, records, test_scores, p
     assert "at equal width" in limits
     assert "There are 3 such families" in limits
     assert "For accuracy and mae it is not known at all." in limits
-    told = [record | {"tuned": ["optimizer.lr=0.1"], "matching": "flops"} for record in records]
-    tuned = page(analyse(told, test_scores), study="s", cards={}, provenance={})
-    assert "were not tuned" not in tuned
+    told = [record | {"matching": "flops"} for record in records]
+    tuned = page(analyse(told, test_scores, tuned=True), study="s", cards={}, provenance={})
+    assert "were not tuned for each depth" not in tuned
+    assert "each depth tuned on its own" in tuned
     assert "All comparisons are at equal width" not in tuned
     assert "mlp, equal flops at equal flops" in tuned
 
@@ -201,6 +202,8 @@ def test_settings_that_differ_between_depths_show_all_their_values(make_record):
     records[-1]["config"]["optimizer"]["lr"] = 0.01
     html = page(analyse(records, EMPTY), study="s", cards={}, provenance={})
     assert "<dt>optimizer.lr</dt><dd>0.003, 0.01</dd>" in html
+    row = '<td>digits-mlp</td><td>width</td><td class="number">1</td><td class="number">Adam</td>'
+    assert f'{row}<td class="number">0.003</td>' in html
     assert "<dt>model.depth</dt>" not in html
 
 

@@ -25,6 +25,7 @@ class Analysis:
     records: Records
     baselines: Mapping[str, Any]
     artifacts: Artifacts
+    tuned: bool
     runs: pd.DataFrame
     cells: pd.DataFrame
     epochs: pd.DataFrame
@@ -76,6 +77,7 @@ def analyse(
     *,
     margins: Mapping[str, float] = NO_MARGINS,
     artifacts: Artifacts = NONE,
+    tuned: bool = False,
 ) -> Analysis:
     """The tables of a study.
 
@@ -84,6 +86,7 @@ def analyse(
         test: the content of results/test.json.
         margins: of each score, the smallest difference that matters.
         artifacts: what runs left to show, by run key and name; see `galleries`.
+        tuned: whether every depth was given settings of its own.
 
     Raises:
         UserError: there is no record, or the test scores lack a finished run.
@@ -94,6 +97,7 @@ def analyse(
         records=records,
         baselines=baselines,
         artifacts=artifacts,
+        tuned=tuned,
         runs=runs,
         cells=summary(runs, test.get("examples", {})),
         epochs=curves(records),

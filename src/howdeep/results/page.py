@@ -27,7 +27,7 @@ def page(
     """The whole page as text; see `build_report`."""
     runs, cells = analysis.runs, judge(analysis.cells, analysis.verdicts)
     seconds, told = _seconds(runs, provenance), settings(analysis.records)
-    tuned, seeds = protocol.tuned(analysis.records), len(set(runs["seed"]))
+    seeds = len(set(runs["seed"]))
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -37,17 +37,18 @@ def page(
         study=study,
         paper=PAPER,
         facts=_facts(cells),
-        answer=wording.answer(analysis.verdicts, seeds=seeds, tuned=tuned),
+        answer=wording.answer(analysis.verdicts, seeds=seeds, tuned=analysis.tuned),
         architectures=wording.architectures(cells, analysis.verdicts),
         overview=[Markup(picture) for picture in analysis.overview],
         tasks=[_task(analysis, task, select(cells, task=task), told, seconds) for task in analysis.tasks],
         across=tables.across_table(analysis.across),
         why_no_ranks=why_no_ranks(analysis.across),
         shallow_won=wording.shallow_won(cells, analysis.verdicts),
-        limits=protocol.limits(analysis, seeds=seeds, tuned=tuned),
+        limits=protocol.limits(analysis, seeds=seeds),
         failures=_failures(analysis.records),
         cards=[card_facts(name, cards.get(name)) for name in sorted(set(cells["data"]))],
         settings=told,
+        chosen=protocol.chosen(analysis.records),
         seeds=listing(sorted(set(runs["seed"]))),
         margins=protocol.margins(analysis.verdicts),
         versions=_versions(runs, provenance),

@@ -63,9 +63,16 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             )
 
 
-def tuned(records: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether every run says by which tuned setting it was trained (`tuned` in its record)."""
-    return all(record.get("tuned") for record in records)
+def chosen(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Optimizer and learning rate of each cell: entry, matching, depth, optimizer, learning rate."""
+    rows = {
+        (record["entry"], record["matching"], record["depth"]): record["config"].get("optimizer", {})
+        for record in records
+    }
+    return [
+        [entry, matching, str(depth), str(found.get("_target_", "")).split(".")[-1], f"{found.get('lr', '')}"]
+        for (entry, matching, depth), found in sorted(rows.items(), key=lambda row: row[0])
+    ]
 
 
 def margins(verdicts: pd.DataFrame) -> list[tuple[str, str]]:
@@ -74,7 +81,7 @@ def margins(verdicts: pd.DataFrame) -> list[tuple[str, str]]:
     return sorted((spoken(score), f"{margin:g}") for score, margin in pairs)
 
 
-def limits(analysis: Analysis, *, seeds: int, tuned: bool) -> list[str]:
+def limits(analysis: Analysis, *, seeds: int) -> list[str]:
     """What a sceptical reader should hold against the verdicts, as far as the results themselves tell."""
     verdicts, runs = analysis.verdicts, analysis.runs
     said = []
@@ -84,11 +91,13 @@ def limits(analysis: Analysis, *, seeds: int, tuned: bool) -> list[str]:
             f"The signed-rank test, a check of the t-tests, cannot go below p = {least_wilcoxon(seeds):.3g} "
             f"with {seeds} pairs{', and so never below .05' if least_wilcoxon(seeds) > 0.05 else ''}."
         )
-    if not tuned:
-        said.append(
-            "Learning rate and optimizer were not tuned for each depth: a depth that lost may have lost to its "
-            "settings."
-        )
+    said.append(
+        "Each depth got the optimizer and learning rate that did best on validation examples, in as many "
+        "trials for every depth; width, batch size and epochs were not tuned, and trials have one seed."
+        if analysis.tuned
+        else "Learning rate and optimizer were not tuned for each depth: a depth that lost may have lost to its "
+        "settings."
+    )
     matchings = sorted(set(runs["matching"]))
     if matchings == ["width"]:
         said.append(

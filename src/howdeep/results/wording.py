@@ -203,7 +203,8 @@ def answer(verdicts: pd.DataFrame, *, seeds: int, tuned: bool) -> str:
     parts = [f"In {number_} of {len(lines)} pairs of architecture and data {first}"]
     parts += [f"in {count} {words}" for words, count in more]
     matching = listing(sorted(set(verdicts["matching"])))
-    how = f"at equal {matching}, with {seeds} seeds{'' if tuned else ' and the same untuned settings at every depth'}"
+    settings = "each depth tuned on its own" if tuned else "the same untuned settings at every depth"
+    how = f"at equal {matching}, with {seeds} seeds and {settings}"
     return f"{', '.join(parts)} ({how})."
 
 
