@@ -69,6 +69,8 @@ def test_the_notebook_shows_scores_curves_and_a_gallery(study, tmp_path, monkeyp
     said = executed(tmp_path, monkeypatch)
     assert "8 runs, 0 of them diverged" in said
     assert "0.9" in said
+    assert "inconclusive" in said
+    assert "gap_loss_normalised" in said
     assert said.count("'image/png'") == 3  # the scores of two tasks, the curves
     assert "Samples, a row of images for each depth" in said
 

@@ -1,5 +1,6 @@
 """Estimates against hand-computed numbers and SciPy's own."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -98,9 +99,18 @@ def test_five_pairs_cannot_reach_significance_in_a_signed_rank_test_and_six_can(
     assert np.isnan(wilcoxon(np.zeros(3)))
 
 
-def test_tied_and_zero_differences_are_ranked_as_scipy_does():
-    tied = np.array([1.0, 1, -1, 2, 0, 3])
-    expected: Any = stats.wilcoxon(tied[tied != 0], method="approx")
+def test_ties_are_ranked_exactly_so_that_few_pairs_never_claim_more_than_they_can():
+    tied = np.array([1.0, 1, 1, 2, 2])
+    assert wilcoxon(tied) == least_wilcoxon(5)  # the normal approximation says .034
+    mixed = np.array([1.0, 1, -1, 2, 0, 3])
+    signs = np.array(list(itertools.product([-1, 1], repeat=5)))
+    sums = signs @ stats.rankdata([1, 1, 1, 2, 3])
+    assert wilcoxon(mixed) == (np.abs(sums) >= np.abs(2 + 2 - 2 + 4 + 5)).mean()
+
+
+def test_many_tied_pairs_are_approximated_as_scipy_does():
+    tied = np.repeat([1.0, -1, 2, 3], 5)
+    expected: Any = stats.wilcoxon(tied, method="approx")
     assert wilcoxon(tied) == expected.pvalue
 
 

@@ -104,7 +104,7 @@ def verdicts_table(verdicts: pd.DataFrame, names: Mapping[tuple[str, str], str])
 
 def _comparison(row: wording.Row, name: str) -> list[Text]:
     everything = brackets_signed(row["low_all"], row["high_all"])
-    beyond = f", {row['beyond']}" if row["beyond"] else ""
+    beyond = {"yes": ", still holds", "no": ", no longer shown"}.get(row["beyond"], "")
     reach = "" if row["wilcoxon_least_p"] <= 0.05 else f" (least {probability(row['wilcoxon_least_p'])})"
     test = ", sign test" if row["test"] == "sign" else ""
     needed = row["seeds_needed"]
