@@ -6,7 +6,7 @@ run        a run in a warm worker, from its config to its record and its end in 
 workers    the runs a second of two one-thread workers over those of one
 multirun   a job of `howdeep train -m` in a process that is already warm, less its training
 commands   `howdeep --help`, and `howdeep ui` until it has answered with its page and with the experiments
-study      `dvc repro` of a study in a clone: the share that is neither training nor evaluation; then one without work
+study      `dvc repro` of a study in a clone: the share that is no training, trial or evaluation; then one without work
 
 Training is the function `howdeep.training.run.train`. In a study it is the `train_seconds` of provenance, which also
 hold the opening of the run in MLflow, over the number of workers; evaluation is its stage but for the imports.
@@ -200,6 +200,7 @@ def reproduce(bench: Bench) -> list[Row]:
         stages = stages_of(folder)
         nothing = [seconds_of(["dvc", "repro"], folder) for _ in range(bench.repeats)]
         traces = [json.loads(path.read_text()) for path in folder.glob("provenance/*.json")]
+        trials = sum(map(seconds_of_trials, folder.glob("provenance/tuning/*.journal"))) / cores()
     imports = median(
         seconds_of([sys.executable, "-c", "import howdeep.train_entry"], ROOT) for _ in range(bench.repeats)
     )
@@ -208,23 +209,36 @@ def reproduce(bench: Bench) -> list[Row]:
     evaluation = max(0.0, stages["evaluate"] - imports)
     trains = {name: seconds for name, seconds in stages.items() if name.startswith("train@")}
     importing = imports * len(trains)
+    tunes = sum(seconds for name, seconds in stages.items() if name.startswith("tune@"))
     where = {
         "training": training,
+        "trials of the tune stages": trials,
         "evaluation": evaluation,
         "imports of the train stages": importing,
         "train stages: planning, tracking, models, waiting": sum(trains.values()) - training - importing,
+        "tune stages: imports, journals, waiting": tunes - trials,
         "pull and prepare": sum(s for name, s in stages.items() if name.startswith(("pull@", "prepare@"))),
         "imports of evaluate": stages["evaluate"] - evaluation,
         "compare and report": stages["compare"],
         "DVC before the first stage": stages[""],
     }
-    share = 100 * (wall - training - evaluation) / wall
+    share = 100 * (wall - training - trials - evaluation) / wall
     told = f"dvc repro of {bench.params.name}, {len(traces)} runs"
     return [
-        line(f"{told}: neither training nor evaluation", [share], "%", "<= 10"),
+        line(f"{told}: neither training, trial nor evaluation", [share], "%", "<= 10"),
         *(line(f"- {name}", [100 * seconds / wall], "%") for name, seconds in where.items()),
         line("dvc repro with nothing to do", nothing, "s", "about 1"),
     ]
+
+
+def seconds_of_trials(journal: Path) -> float:
+    """What the trials of an entry took together, from its Optuna journal."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    trials = (t for study in storage.get_all_studies() for t in storage.get_all_trials(study._study_id))
+    return sum(trial.duration.total_seconds() for trial in trials if trial.duration)
 
 
 def clone(folder: Path, params: Path) -> None:
