@@ -30,7 +30,7 @@ lint: install-test ## ruff and pyright
 	pyright
 
 bench: install ## measure speed and scale, on an idle machine: tables and plots in benchmarks/results/
-	for part in loops pipeline scale; do python -m benchmarks.$$part || exit 1; done
+	for part in loops pipeline sweeps scale; do python -m benchmarks.$$part || exit 1; done
 
 ui: install ## MLflow's UI on http://127.0.0.1:5000 (PORT=5001 for another port)
 	howdeep ui --port $(or $(PORT),5000)
