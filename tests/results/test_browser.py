@@ -225,8 +225,11 @@ def test_pictures_tables_and_fields_have_names_for_those_who_cannot_see_them(chr
     assert ask(page, "[...document.querySelectorAll('th')].every((heading) => heading.scope)")
 
 
-def test_the_page_prints(chromium, report, tmp_path):
-    page = opened(chromium, report)
+def test_the_page_prints_and_nothing_is_cut_off(chromium, report, tmp_path):
+    page = opened(chromium, report, (760, 1100))  # as wide as A4
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert ask(page, "document.documentElement.scrollWidth") <= 760
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     printed = base64.b64decode(
         page.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.7})["data"]
     )

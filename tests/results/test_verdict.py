@@ -111,6 +111,14 @@ def test_seeds_that_only_some_depths_were_run_with_are_left_out_not_counted_as_f
     assert (row["pairs"], row["failed"]) == (SEEDS - 1, 0)
 
 
+def test_two_seeds_decide_nothing_however_clear_they_look(make_record):
+    records = [record for record in study(make_record, {1: 0.5, 2: 0.9}) if record["seed"] < 2]
+    row = judge(records)[2]
+    assert row["p"] < 0.01
+    assert row["verdict"] == "inconclusive"
+    assert judge([r for r in study(make_record, {1: 0.5, 2: 0.9}) if r["seed"] < 3])[2]["verdict"] == "better"
+
+
 def test_the_shallowest_depth_of_the_study_is_what_the_others_are_compared_with(make_record):
     assert judge(study(make_record, {2: 0.9, 4: 0.95}))[4]["against"] == 2
     assert judge(study(make_record, {4: 0.9})) == {}

@@ -22,7 +22,7 @@ from howdeep.results.statistics import (
 )
 
 BETTER, WORSE, SAME, OPEN, FAILED = "better", "worse", "no difference", "inconclusive", "failed"
-VERDICTS = (BETTER, WORSE, SAME, OPEN, FAILED)
+LEAST_SEEDS = 3
 
 
 def decide(found: Paired, margin: float, *, seeds: int, level: float = LEVEL) -> str:
@@ -31,7 +31,8 @@ def decide(found: Paired, margin: float, *, seeds: int, level: float = LEVEL) ->
     - failed: none of its runs finished. An observation, for which no test is needed.
     - no difference: the whole interval lies within the margin, whether or not it holds zero.
     - better, worse: Holm's test finds a difference.
-    - inconclusive: neither. It does not say that the depths are equal.
+    - inconclusive: neither, or fewer than three seeds, whose spread is a guess. It does not say that the depths are
+      equal.
 
     Args:
         margin: the smallest difference that matters, in the unit of the score; with 0 nothing is ever "no difference".
@@ -39,6 +40,8 @@ def decide(found: Paired, margin: float, *, seeds: int, level: float = LEVEL) ->
     """
     if seeds and found.failed == seeds:
         return FAILED
+    if seeds < LEAST_SEEDS:
+        return OPEN
     if -margin <= found.difference.low and found.difference.high <= margin:
         return SAME
     if found.adjusted <= 1 - level and found.sign:

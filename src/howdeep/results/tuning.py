@@ -1,0 +1,111 @@
+"""What tuning tried: every learning rate with every optimizer at every depth, and which of them won."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+
+from howdeep.results.figure import DEPTH, INK, PAPER, boards, styled, svg
+from howdeep.results.wording import listing, number
+from howdeep.tuning import TrialRow, on_edge, winner
+
+WIDTH = 3.0  # inches: of all maps of a board together
+ROW, AROUND = 0.34, 1.2  # inches: of a depth, of title, axis and note
+COLOURS = ListedColormap(list(DEPTH))
+Trials = Mapping[str, Sequence[TrialRow]]  # by entry
+
+
+class Tried(NamedTuple):
+    """A trial, and whether it won its depth and lies on the edge of what was tried."""
+
+    trial: TrialRow
+    won: bool
+    edge: bool
+
+
+def judged(own: Sequence[TrialRow]) -> list[Tried]:
+    """The trials of one entry, by depth."""
+    found = []
+    for depth in sorted({row.depth for row in own}):
+        of_depth = [row for row in own if row.depth == depth]
+        best = winner(of_depth)
+        found += [Tried(row, row == best, row == best and on_edge(row, of_depth)) for row in of_depth]
+    return found
+
+
+def winners(trials: Trials) -> list[list[str]]:
+    """For each depth of each entry: entry, depth, optimizer, learning rate, validation loss, trials, remark."""
+    rows = []
+    for entry, own in trials.items():
+        for row, won, edge in judged(own):
+            if won:
+                loss = "all diverged" if row.val_loss is None else number(row.val_loss)
+                n = sum(other.depth == row.depth for other in own)
+                remark = "on the edge of what was tried" if edge else ""
+                rows.append([entry, str(row.depth), row.optimizer, f"{row.lr:g}", loss, str(n), remark])
+    return rows
+
+
+@styled
+def heatmap(entry: str, own: Sequence[TrialRow]) -> str:
+    """Validation loss by learning rate and depth, a map an optimizer; a dot marks the winner of each depth, a ring
+    one on the edge of what was tried.
+
+    Colours compare the trials of one depth by rank, since losses of different depths are not what is asked here.
+    """
+    depths = sorted({row.depth for row in own})
+    optimizers = list(dict.fromkeys(row.optimizer for row in own))
+    height = AROUND + ROW * len(depths)
+    note = "strong: low validation loss among the trials of a depth; empty: diverged; dot: chosen, ring: chosen on the edge"
+    figure, (board,) = boards([entry], note, height)
+    rates = {name: sorted({row.lr for row in own if row.optimizer == name}) for name in optimizers}
+    each, left = WIDTH / sum(map(len, rates.values())), 0.45
+    for rank, name in enumerate(optimizers):
+        width = each * len(rates[name])
+        axis = board.axes(left, 0.62, width - 0.1, ROW * len(depths))
+        _map(axis, judged(own), name, depths, rates[name])
+        if rank:
+            axis.yaxis.set_visible(False)
+        else:
+            axis.set_ylabel("depth")
+        left += width
+    across, up = figure.get_size_inches()
+    figure.text((0.45 + WIDTH / 2) / across, (board.bottom + 0.02) / up, "learning rate", ha="center")
+    return svg(figure, _told(entry, own))
+
+
+def _map(
+    axis: Axes, found: Sequence[Tried], optimizer: str, depths: Sequence[int], rates: Sequence[float]
+) -> None:
+    losses = np.ma.masked_all((len(depths), len(rates)))
+    for row, won, edge in found:
+        if row.optimizer == optimizer and row.val_loss is not None:
+            losses[depths.index(row.depth), rates.index(row.lr)] = _rank(
+                row, [other.trial for other in found]
+            )
+        if won and row.optimizer == optimizer:
+            at = rates.index(row.lr) + 0.5, depths.index(row.depth) + 0.5
+            axis.plot(*at, "o", color=PAPER["light"], markersize=9)
+            axis.plot(*at, "o", color=INK, markerfacecolor=PAPER["light"] if edge else INK, markersize=6)
+    axis.pcolormesh(
+        np.arange(len(rates) + 1), np.arange(len(depths) + 1), losses, cmap=COLOURS, vmin=0, vmax=1, zorder=0
+    )
+    axis.set_title(optimizer, fontsize=8.5)
+    axis.set_xticks(np.arange(len(rates)) + 0.5, [f"{rate:.2g}" for rate in rates], rotation=60, fontsize=7)
+    axis.set_yticks(np.arange(len(depths)) + 0.5, [str(depth) for depth in depths])
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+
+
+def _rank(row: TrialRow, others: Sequence[TrialRow]) -> float:
+    """The share of the finished trials of its depth that a trial beats, 1 for the best."""
+    finished = [o.val_loss for o in others if o.depth == row.depth and o.val_loss is not None]
+    worse = sum(loss > (row.val_loss or 0.0) for loss in finished)
+    return worse / max(1, len(finished) - 1)
+
+
+def _told(entry: str, own: Sequence[TrialRow]) -> str:
+    chosen = [f"depth {row.depth} {row.optimizer} {row.lr:g}" for row, won, _ in judged(own) if won]
+    return f"{entry}: validation loss of {len(own)} trials by learning rate and depth. Chosen: {listing(chosen)}."
