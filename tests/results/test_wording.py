@@ -16,6 +16,7 @@ from howdeep.results.wording import (
     differences,
     finding,
     number,
+    other_examples,
     shallow_won,
     signed,
 )
@@ -126,6 +127,16 @@ def test_the_answer_counts_lines_and_claims_no_more():
     assert answer(tables[3], seeds=5, tuned=True).startswith(
         "In 1 of 1 pairs of architecture and data it stayed open"
     )
+
+
+def test_findings_that_stand_with_the_test_samples_error_are_counted_apart_from_what_nobody_knows():
+    _, verdicts = judged(BETTER, WORSE, OPEN, (16, "worse", -0.1, 0.01, None))
+    assert other_examples(verdicts.assign(beyond=["yes", "no", "", ""])) == (
+        "Of the 3 findings of better or worse, 1 of 2 stand when the largest error through the choice of test examples "
+        "is added; of 1 that error is not known."
+    )
+    assert other_examples(verdicts.assign(beyond="")).endswith("worse, of 3 that error is not known.")
+    assert other_examples(judged(OPEN)[1].assign(beyond="")) == ""
 
 
 def test_shallow_won_where_depth_did_harm_and_where_it_bought_nothing():

@@ -39,6 +39,7 @@ def page(
         facts=_facts(cells),
         answer=wording.answer(analysis.verdicts, seeds=seeds, tuned=analysis.tuned),
         architectures=wording.architectures(cells, analysis.verdicts),
+        other_examples=wording.other_examples(analysis.verdicts),
         overview=[Markup(picture) for picture in analysis.overview],
         tasks=[_task(analysis, task, select(cells, task=task), told, seconds) for task in analysis.tasks],
         across=tables.across_table(analysis.across),

@@ -208,6 +208,25 @@ def answer(verdicts: pd.DataFrame, *, seeds: int, tuned: bool) -> str:
     return f"{', '.join(parts)} ({how})."
 
 
+def other_examples(verdicts: pd.DataFrame) -> str:
+    """How many findings also hold for other test examples, as far as that is known."""
+    found = [row for row in rows_of(verdicts) if row["verdict"] in ("better", "worse")]
+    known_ = [row for row in found if row["beyond"]]
+    if not found:
+        return ""
+    still = sum(row["beyond"] == "yes" for row in known_)
+    open_ = len(found) - len(known_)
+    parts = (
+        [
+            f"{still} of {len(known_)} stand when the largest error through the choice of test examples is added"
+        ]
+        if known_
+        else []
+    )
+    parts += [f"of {open_} that error is not known"] if open_ else []
+    return f"Of the {len(found)} findings of better or worse, {'; '.join(parts)}."
+
+
 def shallow_won(cells: pd.DataFrame, verdicts: pd.DataFrame) -> list[str]:
     """Where depth did not pay: lines with a depth that was worse or failed, and those in which all were equal."""
     told = []
