@@ -38,13 +38,14 @@ AIM_SECONDS, AIM_MB, AIM_SLOWER = 20, 2000, 20
 
 def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
     """Writes a study of about n runs: params.yaml, runs/, provenance/ and results/test.json; how many there are."""
-    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"tune": None}
     bases = list(content["entries"].items())
     entries = {}
     for rank in range(max(1, round(n / seeds / len(DEPTHS)))):
         name, entry = bases[rank * 7 % len(bases)]  # steps of 7: a few of them are of every kind
         overrides = entry.get("overrides", {})
         optimizer = {**overrides.get("optimizer", {}), "lr": 1e-3 * (1 + rank)}
+        entry = {key: value for key, value in entry.items() if key != "tune"}
         entries[f"{name}-{rank}"] = {**entry, "overrides": {**overrides, "optimizer": optimizer}}
     content |= {"study": "scale", "depths": list(DEPTHS), "seeds": list(range(seeds)), "entries": entries}
     here.params.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from howdeep import records, study
 from howdeep.errors import UserError
 from howdeep.project import Project
+from howdeep.tune_entry import trials_of
 
 if TYPE_CHECKING:  # the other stages do not wait for pandas and matplotlib
     from howdeep.results.analysis import Analysis
@@ -47,7 +48,7 @@ def _analysis(project: Project) -> "Analysis":
         _test(project),
         margins=plan.margins,
         artifacts=_artifacts(found, project),
-        tuned=all(entry.tuning is not None for entry in plan.entries.values()),
+        trials={name: trials_of(name, project) for name, entry in plan.entries.items() if entry.tuning},
     )
 
 

@@ -37,6 +37,30 @@ def tuned_overrides(entry: study.Entry, depth: int, project: Project) -> list[st
     return overrides
 
 
+def trials_of(name: str, project: Project) -> list[TrialRow]:
+    """The trials that the tuning of an entry wrote.
+
+    Raises:
+        UserError: it was not tuned yet.
+    """
+    path = project.tuned / name / "trials.csv"
+    if not path.exists():
+        raise UserError(
+            f"expected the trials of {name} in {os.path.relpath(path)}, found none: run `dvc repro`"
+        )
+    with path.open(newline="") as file:
+        return [
+            TrialRow(
+                int(row["depth"]),
+                row["optimizer"],
+                float(row["lr"]),
+                float(row["val_loss"]) if row["val_loss"] else None,
+                row["space"],
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
 def tune_entry(name: str, project: Project, n_workers: int | None = None) -> list[TrialRow]:
     """Tries the same learning rates with every optimizer at every depth; writes trials and winning settings.
 
@@ -74,6 +98,7 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     kept = project.provenance / "tuning" / journal.name  # for optuna-dashboard
     kept.parent.mkdir(parents=True, exist_ok=True)
     journal.replace(kept)
+    tune_trials.track(plan, name, folder, bases, project)
     return rows
 
 

@@ -12,11 +12,14 @@ from howdeep.errors import UserError
 from howdeep.fingerprint import run_key
 from howdeep.prepare import ensure_prepared, load_split, train_checksum
 from howdeep.project import Project
+from howdeep.provenance import commit
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.pool import run
 from howdeep.sweeping.space import Choice, Space
 from howdeep.sweeping.study import Trial
 from howdeep.sweeping.told import Progress
+from howdeep.synchronise import tracked_parent
+from howdeep.tracking import Store, locate
 from howdeep.training.run import train
 from howdeep.tuning import TrialRow
 
@@ -27,6 +30,18 @@ Cell = tuple[int, str]  # depth and optimizer
 
 class Diverged(Exception):
     """A trial whose loss is no longer a number: as bad as a trial can be, and no reason to stop."""
+
+
+def track(
+    plan: study.Study, name: str, folder: Path, bases: Mapping[Cell, DictConfig], project: Project
+) -> None:
+    """Puts trials and settings beside the entry's runs in MLflow, as artifacts of their parent."""
+    uri = next(iter(bases.values())).tracking.uri
+    if uri:
+        store = Store(locate(uri, project.root), plan.name, project.root)
+        with tracked_parent(store, name, commit(project.root)) as parent:
+            assert parent is not None  # there is a store
+            store.client.log_artifacts(parent, str(folder), "tuning")
 
 
 def bases(

@@ -15,6 +15,7 @@ from howdeep.results import report
 from howdeep.results.analysis import analyse
 from howdeep.results.page import page
 from howdeep.results.report import build_report, compare, comparison
+from howdeep.tuning import TrialRow
 
 VOID = {"meta", "br", "path", "use", "rect", "link"}
 
@@ -155,8 +156,9 @@ def test_the_page_says_what_may_be_held_against_it(html, records, test_scores, p
     assert "at equal width" in limits
     assert "There are 3 such families" in limits
     assert "For accuracy and mae it is not known at all." in limits
+    trials = {entry: [TrialRow(1, "adam", 0.01, 0.5)] for entry in {record["entry"] for record in records}}
     told = [record | {"matching": "flops"} for record in records]
-    tuned = page(analyse(told, test_scores, tuned=True), study="s", cards={}, provenance={})
+    tuned = page(analyse(told, test_scores, trials=trials), study="s", cards={}, provenance={})
     assert "were not tuned for each depth" not in tuned
     assert "each depth tuned on its own" in tuned
     assert "All comparisons are at equal width" not in tuned

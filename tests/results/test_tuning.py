@@ -13,15 +13,19 @@ OWN = [
 ]  # fmt: skip
 
 
+def texts(trials) -> list[list[str]]:
+    return [[cell.text for cell in row] for row in tuning.table(trials).rows]
+
+
 def test_each_depth_has_one_winner_told_with_its_trials_and_its_edge():
-    assert tuning.winners({"digits-mlp": OWN}) == [
+    assert texts({"digits-mlp": OWN}) == [
         ["digits-mlp", "1", "adam", "0.01", "0.500", "5", ""],
         ["digits-mlp", "4", "adam", "0.001", "0.400", "5", "on the edge of what was tried"],
     ]
 
 
 def test_a_depth_of_which_all_diverged_is_told():
-    (row,) = tuning.winners({"e": [TrialRow(2, "sgd", 0.1, None), TrialRow(2, "sgd", 1.0, None)]})
+    (row,) = texts({"e": [TrialRow(2, "sgd", 0.1, None), TrialRow(2, "sgd", 1.0, None)]})
     assert row[3:] == ["0.1", "all diverged", "2", "on the edge of what was tried"]
 
 

@@ -7,15 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from howdeep.results import galleries, pictures
+from howdeep.results import galleries, pictures, tuning
 from howdeep.results.across import across
 from howdeep.results.galleries import NONE, Artifacts
 from howdeep.results.histories import curves, gradients
 from howdeep.results.scores import scores, select, summary
+from howdeep.results.tuning import Trials
 from howdeep.results.verdict import verdicts
 
 Records = Sequence[Mapping[str, Any]]
 NO_MARGINS: Mapping[str, float] = {}
+NO_TRIALS: Trials = {}
 
 
 @dataclass
@@ -25,13 +27,23 @@ class Analysis:
     records: Records
     baselines: Mapping[str, Any]
     artifacts: Artifacts
-    tuned: bool
+    trials: Trials
     runs: pd.DataFrame
     cells: pd.DataFrame
     epochs: pd.DataFrame
     flows: pd.DataFrame
     verdicts: pd.DataFrame
     across: pd.DataFrame
+
+    @property
+    def tuned(self) -> bool:
+        """Whether every depth of every entry got settings of its own."""
+        return all(self.trials.get(entry) for entry in set(self.runs["entry"]))
+
+    @cached_property
+    def tuning(self) -> list[str]:
+        """Pictures of what tuning tried, one an entry."""
+        return [tuning.heatmap(entry, own) for entry, own in self.trials.items() if own]
 
     @property
     def tasks(self) -> list[str]:
@@ -77,7 +89,7 @@ def analyse(
     *,
     margins: Mapping[str, float] = NO_MARGINS,
     artifacts: Artifacts = NONE,
-    tuned: bool = False,
+    trials: Trials = NO_TRIALS,
 ) -> Analysis:
     """The tables of a study.
 
@@ -86,7 +98,7 @@ def analyse(
         test: the content of results/test.json.
         margins: of each score, the smallest difference that matters.
         artifacts: what runs left to show, by run key and name; see `galleries`.
-        tuned: whether every depth was given settings of its own.
+        trials: what the tuning of each entry tried; no trials of an entry whose settings are the defaults.
 
     Raises:
         UserError: there is no record, or the test scores lack a finished run.
@@ -97,7 +109,7 @@ def analyse(
         records=records,
         baselines=baselines,
         artifacts=artifacts,
-        tuned=tuned,
+        trials=trials,
         runs=runs,
         cells=summary(runs, test.get("examples", {})),
         epochs=curves(records),

@@ -98,12 +98,12 @@ class Board(NamedTuple):
         return axis
 
 
-def boards(titles: Sequence[str], note: str, height: float) -> tuple[Figure, list[Board]]:
-    """A figure with a board for each title, at most three side by side, `height` inches each, a note below them.
+def boards(titles: Sequence[str], note: str, height: float, columns: int = 3) -> tuple[Figure, list[Board]]:
+    """A figure with a board for each title, at most `columns` side by side, `height` inches each, a note below them.
 
     The title takes the uppermost 0.3 inches of a board, which is as wide as a panel.
     """
-    columns = min(3, len(titles))
+    columns = min(columns, len(titles))
     rows = math.ceil(len(titles) / columns)
     across, up = PANEL[0] * columns, height * rows + NOTE
     figure = Figure(figsize=(across, up))

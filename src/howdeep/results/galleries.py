@@ -120,7 +120,7 @@ def latent(lines: Sequence[Shown]) -> str:
     """The bottleneck's plane, a panel a depth; each point is the digit (or number) of its class."""
     most = max(len(spread(list(line.by_depth), MOST["depths"])) for line in lines)
     height = 0.3 + SQUARE * math.ceil(most / 2)
-    note = "the bottleneck's two principal directions, of each depth the lowest seed"
+    note = "two principal directions; of each depth the lowest seed"
     figure, found = boards([line.title for line in lines], note, height)
     for board, line in zip(found, lines, strict=True):
         for rank, depth in enumerate(spread(list(line.by_depth), MOST["depths"])):

@@ -34,7 +34,7 @@ def layers(cells: pd.DataFrame, gradients: pd.DataFrame) -> str:
     if not lines:
         return ""
     note = "norm of the loss gradient, geometric mean over the seeds"
-    figure, found = boards([title for title, _, _ in lines], note, HEIGHT)
+    figure, found = boards([title for title, _, _ in lines], note, HEIGHT, columns=1)  # a phone shows one
     for board, (_, rows, of_part) in zip(found, lines, strict=True):
         _board(board, of_part, _scale(gradients, rows))
     told = ". ".join(f"{title}: {_told(of_part)}" for title, _, of_part in lines)
@@ -58,7 +58,7 @@ def _board(board: Board, flow: pd.DataFrame, scale: LogNorm) -> None:
         axis = board.axes(0.5 + rank * width, 0.45, width - 0.08, HEIGHT - 1)
         _map(axis, select(flow, depth=depth), scale)
         axis.set_title(f"depth {depth}", fontsize=8.5)
-        axis.set_ylim(0.5, max(depths) + 0.5)
+        axis.set_ylim(0.5, float(flow["layer"].max()) + 0.5)  # an autoencoder of depth 4 has 8
         axis.yaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
         axis.spines[:].set_visible(False)
         if rank:

@@ -9,7 +9,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from howdeep.results import explore, galleries, protocol, tables, wording
+from howdeep.results import explore, galleries, protocol, tables, tuning, wording
 from howdeep.results.across import why_no_ranks
 from howdeep.results.analysis import Analysis
 from howdeep.results.figure import PAPER
@@ -50,6 +50,8 @@ def page(
         cards=[card_facts(name, cards.get(name)) for name in sorted(set(cells["data"]))],
         settings=told,
         chosen=protocol.chosen(analysis.records),
+        winners=tuning.table(analysis.trials),
+        tuning=[Markup(picture) for picture in analysis.tuning],
         seeds=listing(sorted(set(runs["seed"]))),
         margins=protocol.margins(analysis.verdicts),
         versions=_versions(runs, provenance),

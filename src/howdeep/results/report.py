@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from howdeep.results import galleries, tables
+from howdeep.results import galleries, tables, tuning
 from howdeep.results.analysis import Analysis
 from howdeep.results.figure import grid
 from howdeep.results.page import page
@@ -22,10 +22,10 @@ def compare(analysis: Analysis, *, folder: Path) -> None:
 
     scores.csv (a row a run), summary.csv (a row a cell, with its verdict), curves.csv (a row an epoch of a cell),
     metrics.json; in tables/ verdicts.csv (a row a comparison with all that it rests on) and across.csv, and as
-    Markdown <task>.md, <task>-verdicts.md, <task>-gaps.md and across.md; in figures/ overview.svg and <task>-*.svg of
-    score, forest, pareto, curves, gap, gradient and layers; of tasks that leave something to show also samples,
-    reconstructions and latent, and tables/<task>-texts.md. Everything is made before the first file is written; files
-    are written aside and renamed; files of tasks that left the study are removed.
+    Markdown <task>.md, <task>-verdicts.md, <task>-gaps.md, across.md, tuning.md; in figures/ overview.svg, tuning.svg
+    and <task>-*.svg of score, forest, pareto, curves, gap, gradient and layers; of tasks that leave something to show
+    also samples, reconstructions and latent, and tables/<task>-texts.md. Everything is made before the first file is
+    written; files are written aside and renamed; files of tasks that left the study are removed.
     """
     files = comparison(analysis)
     for name in FOLDERS:
@@ -50,6 +50,9 @@ def comparison(analysis: Analysis) -> dict[str, str]:
         "tables/across.md": tables.markdown(tables.across_table(analysis.across)),
         "figures/overview.svg": grid(analysis.overview),
     }
+    if analysis.tuning:
+        files["tables/tuning.md"] = tables.markdown(tuning.table(analysis.trials))
+        files["figures/tuning.svg"] = grid(analysis.tuning)
     names = analysis.names
     for task in analysis.tasks:
         of_task, judged = (select(table, task=task) for table in (cells, analysis.verdicts))

@@ -1,5 +1,6 @@
 """What tuning tried: every learning rate with every optimizer at every depth, and which of them won."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
 from howdeep.results.figure import DEPTH, INK, PAPER, boards, styled, svg
+from howdeep.results.tables import Table, Text
 from howdeep.results.wording import listing, number
 from howdeep.tuning import TrialRow, on_edge, winner
 
@@ -35,17 +37,29 @@ def judged(own: Sequence[TrialRow]) -> list[Tried]:
     return found
 
 
-def winners(trials: Trials) -> list[list[str]]:
-    """For each depth of each entry: entry, depth, optimizer, learning rate, validation loss, trials, remark."""
+def table(trials: Trials) -> Table:
+    """The winner of each depth of each entry, a row each."""
+    headings = [
+        "entry",
+        "depth",
+        "optimizer",
+        "learning rate",
+        "validation loss",
+        "trials of the depth",
+        "remark",
+    ]
     rows = []
     for entry, own in trials.items():
         for row, won, edge in judged(own):
             if won:
                 loss = "all diverged" if row.val_loss is None else number(row.val_loss)
                 n = sum(other.depth == row.depth for other in own)
-                remark = "on the edge of what was tried" if edge else ""
-                rows.append([entry, str(row.depth), row.optimizer, f"{row.lr:g}", loss, str(n), remark])
-    return rows
+                rows.append([
+                    Text(entry, entry), Text(str(row.depth), row.depth), Text(row.optimizer, row.optimizer),
+                    Text(f"{row.lr:g}", row.lr), Text(loss, math.inf if row.val_loss is None else row.val_loss),
+                    Text(str(n), n), Text(edge * "on the edge of what was tried", edge),
+                ])  # fmt: skip
+    return Table(headings, 1, rows)
 
 
 @styled
