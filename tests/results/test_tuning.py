@@ -42,3 +42,16 @@ def test_the_picture_says_what_was_chosen_and_names_every_rate():
     texts = re.findall(r">([^<>]+)</text>", drawn)
     assert {"0.001", "0.01", "0.1", "1", "adam", "sgd", "depth"} <= set(texts)
     assert drawn == tuning.heatmap("digits-mlp", OWN)
+
+
+def test_the_setting_that_alone_decides_has_all_importance():
+    rates = [0.001 * 2**k for k in range(8)]
+    own = [TrialRow(d, o, lr, lr) for d in (1, 2) for o in ("adam", "sgd") for lr in rates]
+    shares = tuning.importances(own)
+    assert max(shares, key=lambda name: shares[name]) == "learning rate"
+    assert shares["learning rate"] > 0.9
+    assert abs(sum(shares.values()) - 1) < 1e-9
+
+
+def test_few_trials_tell_no_importances():
+    assert tuning.importances(OWN) == {}

@@ -51,6 +51,7 @@ def page(
         settings=told,
         chosen=protocol.chosen(analysis.records),
         winners=tuning.table(analysis.trials),
+        importances=tuning.importance_table(analysis.trials),
         tuning=[Markup(picture) for picture in analysis.tuning],
         seeds=listing(sorted(set(runs["seed"]))),
         margins=protocol.margins(analysis.verdicts),

@@ -14,6 +14,7 @@ from howdeep.results.wording import listing, number
 from howdeep.tuning import TrialRow, on_edge, winner
 
 WIDTH = 3.0  # inches: of all maps of a board together
+FEWEST = 20  # trials from which importances are told
 ROW, AROUND = 0.34, 1.2  # inches: of a depth, of title, axis and note
 COLOURS = ListedColormap(list(DEPTH))
 Trials = Mapping[str, Sequence[TrialRow]]  # by entry
@@ -60,6 +61,49 @@ def table(trials: Trials) -> Table:
                     Text(str(n), n), Text(edge * "on the edge of what was tried", edge),
                 ])  # fmt: skip
     return Table(headings, 1, rows)
+
+
+def importances(own: Sequence[TrialRow]) -> dict[str, float]:
+    """How much of what tells the better trials of an entry from the others each setting explains, 1 in all.
+
+    By PED-ANOVA (Watanabe, Bansal and Hutter, 2023) on the better tenth of the finished trials; empty where fewer than
+    20 finished, or all settings explain nothing.
+    """
+    from optuna import create_study, create_trial, logging
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    finished = [row for row in own if row.val_loss is not None]
+    if len(finished) < FEWEST:
+        return {}
+    rates = [row.lr for row in finished]
+    space = {
+        "depth": CategoricalDistribution(sorted({row.depth for row in finished})),
+        "optimizer": CategoricalDistribution(sorted({row.optimizer for row in finished})),
+        "learning rate": FloatDistribution(min(rates), max(rates), log=True),
+    }
+    space = {name: of for name, of in space.items() if not of.single()}
+    logging.set_verbosity(logging.WARNING)
+    study = create_study()
+    for row in finished:
+        values = {"depth": row.depth, "optimizer": row.optimizer, "learning rate": row.lr}
+        params = {name: values[name] for name in space}
+        study.add_trial(create_trial(params=params, distributions=space, value=row.val_loss))  # type: ignore[arg-type]
+    return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+
+
+def importance_table(trials: Trials) -> Table:
+    """A row an entry: the share of each setting."""
+    names = ("learning rate", "optimizer", "depth")
+    rows = []
+    for entry, own in trials.items():
+        if shares := importances(own):
+            cells = [
+                Text(f"{shares[name]:.2f}", shares[name]) if name in shares else Text("", -1)
+                for name in names
+            ]
+            rows.append([Text(entry, entry), *cells])
+    return Table(["entry", *names], 1, rows)
 
 
 @styled
