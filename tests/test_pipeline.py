@@ -150,6 +150,19 @@ def test_mlflow_has_a_parent_an_entry_nested_runs_and_the_best_model_of_each_cel
         assert len(models) == 2
 
 
+def test_mlflow_has_one_run_that_holds_the_comparison(reproduced):
+    store = reproduced.store()
+    (run,) = store.find(howdeep__kind="comparison")
+    assert run.info.status == "FINISHED"
+    metrics = json.loads((reproduced.folder / "results/metrics.json").read_text())
+    expected = metrics["digits-mlp"]["depth=2"]["test_score"]
+    assert run.data.metrics["digits-mlp/depth=2/test_score"] == expected
+    paths = {info.path for info in store.client.list_artifacts(run.info.run_id)}
+    assert paths == {"index.html", "results"}
+    inside = {info.path for info in store.client.list_artifacts(run.info.run_id, "results")}
+    assert {"results/figures", "results/tables", "results/scores.csv"} <= inside
+
+
 def test_nothing_is_done_when_nothing_changed(reproduced):
     before = reproduced.stamps()
     out = reproduced.repro()

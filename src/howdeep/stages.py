@@ -14,6 +14,7 @@ from howdeep.tune_entry import trials_of
 
 if TYPE_CHECKING:  # the other stages do not wait for pandas and matplotlib
     from howdeep.results.analysis import Analysis
+    from howdeep.tracking import Store
 
 
 def evaluate(project: Project) -> None:
@@ -31,6 +32,10 @@ def compare(project: Project) -> None:
     analysis = _analysis(project)
     write_results(analysis, folder=project.results)
     _report(project, analysis)
+    if store := _store(project):
+        from howdeep.synchronise import log_comparison
+
+        log_comparison(project, store)
 
 
 def report(project: Project) -> None:
@@ -73,16 +78,23 @@ def _report(project: Project, analysis: "Analysis") -> None:
 def sync(project: Project) -> None:
     """Rebuilds in MLflow what the records have and it lacks."""
     from howdeep import synchronise
+
+    if not (store := _store(project)):
+        raise UserError("expected an MLflow store to bring in line, got tracking.uri=null in conf/train.yaml")
+    runs, models = synchronise.sync(project.runs, project, store)
+    print(
+        f"sync: {runs} runs and {models} models added to MLflow's experiment '{store.experiment}'",
+        file=sys.stderr,
+    )
+
+
+def _store(project: Project) -> "Store | None":
+    """The MLflow store of the study; None where conf/train.yaml wants none."""
     from howdeep.composition import compose_train
     from howdeep.tracking import Store, locate
 
-    plan = study.read(project.params)
     uri = compose_train(project.conf, []).tracking.uri
-    store = Store(locate(uri, project.root), plan.name, project.root)
-    runs, models = synchronise.sync(project.runs, project, store)
-    print(
-        f"sync: {runs} runs and {models} models added to MLflow's experiment '{plan.name}'", file=sys.stderr
-    )
+    return Store(locate(uri, project.root), study.read(project.params).name, project.root) if uri else None
 
 
 def _records(project: Project) -> list[dict]:

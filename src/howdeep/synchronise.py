@@ -8,7 +8,11 @@ from typing import Any
 from howdeep import records
 from howdeep.errors import Stopped
 from howdeep.project import Project
-from howdeep.tracking import MODEL, Store
+from howdeep.provenance import commit
+from howdeep.tracking import MODEL, Store, flat
+
+FIGURES_AND_TABLES = ("figures", "tables")
+SMALL = ("scores.csv", "summary.csv", "metrics.json")
 
 
 @contextmanager
@@ -28,6 +32,21 @@ def tracked_parent(
         store.close(parent, "KILLED" if isinstance(error, Stopped) else "FAILED")
         raise
     store.close(parent, "FINISHED")
+
+
+def log_comparison(project: Project, store: Store) -> None:
+    """Puts what `compare` wrote into one MLflow run: metrics, tables and figures, and the report."""
+    import json
+
+    metrics = json.loads((project.results / "metrics.json").read_text())
+    with tracked_parent(store, "comparison", commit(project.root), kind="comparison") as run:
+        assert run is not None
+        store.log_metrics(run, [(name.replace(".", "/"), value, 0) for name, value in flat(metrics)])
+        for path in (*FIGURES_AND_TABLES, *SMALL):
+            place = project.results / path
+            log = store.client.log_artifacts if place.is_dir() else store.client.log_artifact
+            log(run, str(place), f"results/{path}" if place.is_dir() else "results")
+        store.client.log_artifact(run, str(project.reports / "index.html"))
 
 
 def best_of_cells(folders: Iterable[Path]) -> list[tuple[Path, dict]]:
