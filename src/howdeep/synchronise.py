@@ -35,13 +35,19 @@ def tracked_parent(
 
 
 def log_comparison(project: Project, store: Store) -> None:
-    """Puts what `compare` wrote into one MLflow run: metrics, tables and figures, and the report."""
+    """Puts what `compare` wrote into one MLflow run: metrics and verdicts, tables and figures, the report."""
     import json
 
-    metrics = json.loads((project.results / "metrics.json").read_text())
+    found = {
+        name.replace(".", "/"): value
+        for name, value in flat(json.loads((project.results / "metrics.json").read_text()))
+    }
+    words = {name: value for name, value in found.items() if isinstance(value, str)}
     with tracked_parent(store, "comparison", commit(project.root), kind="comparison") as run:
         assert run is not None
-        store.log_metrics(run, [(name.replace(".", "/"), value, 0) for name, value in flat(metrics)])
+        store.log_metrics(run, [(name, value, 0) for name, value in found.items() if name not in words])
+        for name, verdict in words.items():
+            store.client.set_tag(run, name, verdict)
         for path in (*FIGURES_AND_TABLES, *SMALL):
             place = project.results / path
             log = store.client.log_artifacts if place.is_dir() else store.client.log_artifact
