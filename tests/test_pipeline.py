@@ -156,8 +156,8 @@ def test_mlflow_has_one_run_that_holds_the_comparison(reproduced):
     assert run.info.status == "FINISHED"
     metrics = json.loads((reproduced.folder / "results/metrics.json").read_text())
     expected = metrics["digits-mlp"]["depth=2"]["test_score"]
-    assert run.data.metrics["digits-mlp/depth=2/test_score"] == expected
-    assert run.data.tags["digits-mlp/depth=2/verdict"] == metrics["digits-mlp"]["depth=2"]["verdict"]
+    assert run.data.metrics["digits-mlp/depth 2/test_score"] == expected
+    assert run.data.tags["digits-mlp/depth 2/verdict"] == metrics["digits-mlp"]["depth=2"]["verdict"]
     paths = {info.path for info in store.client.list_artifacts(run.info.run_id)}
     assert paths == {"index.html", "results"}
     inside = {info.path for info in store.client.list_artifacts(run.info.run_id, "results")}

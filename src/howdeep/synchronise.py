@@ -39,7 +39,7 @@ def log_comparison(project: Project, store: Store) -> None:
     import json
 
     found = {
-        name.replace(".", "/"): value
+        name.replace(".", "/").replace("=", " "): value  # of signs MLflow allows few
         for name, value in flat(json.loads((project.results / "metrics.json").read_text()))
     }
     words = {name: value for name, value in found.items() if isinstance(value, str)}
