@@ -116,7 +116,7 @@ def heatmap(entry: str, own: Sequence[TrialRow]) -> str:
     depths = sorted({row.depth for row in own})
     optimizers = list(dict.fromkeys(row.optimizer for row in own))
     height = AROUND + ROW * len(depths)
-    note = "strong: low validation loss; empty: diverged; dot: chosen; ring: on an edge"
+    note = "dot: chosen; ring: chosen on an edge; empty: diverged"
     figure, (board,) = boards([entry], note, height)
     rates = {name: sorted({row.lr for row in own if row.optimizer == name}) for name in optimizers}
     each, left = WIDTH / sum(map(len, rates.values())), 0.45
