@@ -1,3 +1,3 @@
-from howdeep.cli import main
+from howdeep.cli import script
 
-raise SystemExit(main())
+raise SystemExit(script())
