@@ -189,7 +189,7 @@ TUNED = {
 
 def test_a_tuned_study_gives_every_depth_as_many_trials_and_its_runs_the_winner(clone):
     clone.write_params(TUNED)
-    clone.repro()
+    clone.repro("train")
     folder = clone.folder / "tuned/digits-mlp"
     found = json.loads((folder / "settings.json").read_text())
     trials = list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
@@ -206,7 +206,7 @@ def test_a_tuned_study_gives_every_depth_as_many_trials_and_its_runs_the_winner(
             assert record["config"]["optimizer"]["lr"] == float(best["lr"])
             assert record["config"]["optimizer"]["_target_"].lower().endswith(best["optimizer"])
     lock = clone.lock
-    clone.repro("--force")
+    clone.repro("--force", "train")
     assert clone.lock == lock
 
 
@@ -248,7 +248,7 @@ def test_a_models_yaml_reruns_that_architecture_only(clone):
     before = clone.stamps()
     path = clone.folder / "conf/model/lstm.yaml"
     path.write_text(path.read_text().replace("forget_bias: null", "forget_bias: 1.0"))
-    out = clone.repro()
+    out = clone.repro("train")
     assert "Running stage 'train@sunspots-lstm'" in out
     assert "Running stage 'train@digits-mlp'" not in out
     assert {p for p, t in clone.stamps().items() if before[p] == t} == {
@@ -259,12 +259,12 @@ def test_a_models_yaml_reruns_that_architecture_only(clone):
 def test_a_new_depth_trains_that_depth_only_and_a_dropped_one_is_removed(clone):
     before = clone.stamps()
     clone.write_params({**STUDY, "depths": [1, 2, 3]})
-    clone.repro()
+    clone.repro("train")
     after = clone.stamps()
     assert {path for path in after if "depth=3" in path} == set(after) - set(before)
     assert all(after[path] == before[path] for path in before)
     clone.write_params({**STUDY, "depths": [2, 3]})
-    clone.repro()
+    clone.repro("train")
     assert clone.stamps() == {path: stamp for path, stamp in after.items() if "depth=1" not in path}
 
 
@@ -341,20 +341,20 @@ LONG = {
 
 @pytest.fixture(scope="module")
 def uninterrupted(reproduced, tmp_path_factory) -> str:
-    """The dvc.lock of the longer study, trained without a pause."""
+    """The dvc.lock of the longer study, trained without a pause; what comes after training is not under test."""
     copy = object.__new__(Clone)
     copy.folder = tmp_path_factory.mktemp("uninterrupted") / "clone"
     shutil.copytree(reproduced.folder, copy.folder)
     copy.write_params(LONG)
-    copy.repro()
+    copy.repro("train")
     return copy.lock
 
 
 def start(clone: Clone) -> subprocess.Popen[str]:
-    """`dvc repro` in a process group of its own, up to the middle of the first training."""
+    """`dvc repro train` in a process group of its own, up to the middle of the first training."""
     clone.write_params(LONG)
     process = subprocess.Popen(
-        ["dvc", "repro"], cwd=clone.folder, env=ENV, text=True, start_new_session=True,
+        ["dvc", "repro", "train"], cwd=clone.folder, env=ENV, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     while not list(clone.folder.glob("scratch/*.ckpt")):
@@ -409,7 +409,7 @@ def test_repro_after_a_stop_gives_the_lock_of_an_uninterrupted_one(clone, uninte
         assert "Traceback" not in out
     assert len(clone.stamps()) < 8 or clone.lock != uninterrupted
     interrupted = {path.stem for path in clone.folder.glob("scratch/*.ckpt")} - keys(clone)
-    clone.repro()
+    clone.repro("train")
     assert clone.lock == uninterrupted
     statuses = {run.info.status for run in clone.store().find(howdeep__kind="run")}
     assert "RUNNING" not in statuses

@@ -1,6 +1,7 @@
 """`howdeep ui` as people use it: a real process, asked over HTTP."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ import pytest
 from mlflow import MlflowClient
 
 pytestmark = pytest.mark.slow
+# MLflow leaves the address of the store that it used last, in another test, in the environment.
+ENV = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
 SECONDS = 60  # until the test gives up; it takes a few
 
 
@@ -66,7 +69,7 @@ def served(store) -> Iterator[Served]:
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "howdeep", "ui", "--port", str(port)],
-        cwd=store, stderr=subprocess.PIPE, text=True,
+        cwd=store, env=ENV, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None
     try:
