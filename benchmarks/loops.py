@@ -32,7 +32,7 @@ from howdeep.diagnostics.gradients import GradientFlow, UpdateRatio
 from howdeep.fingerprint import settings
 from howdeep.prepare import load_split, train_checksum
 from howdeep.project import Project
-from howdeep.records import describe
+from howdeep.records import Cell, describe
 from howdeep.tracking import Store
 from howdeep.training.run import build, train
 
@@ -110,7 +110,8 @@ class Case:
 def case(model: str, depth: int, here: Project, epochs: int | None = None) -> Case:
     """The entry of an architecture at a depth, as params.yaml has it."""
     plan = study.read(here.params)
-    cfg = compose_train(here.conf, plan.overrides(plan.entry(ENTRIES[model]), depth))
+    entry = plan.entry(ENTRIES[model])
+    cfg = compose_train(here.conf, plan.overrides(entry, Cell(entry.data, entry.model, depth)))
     cfg.trainer.max_epochs = epochs or min(cfg.trainer.max_epochs, MOST_EPOCHS.get(depth, 20))
     store = Store(f"sqlite:///{here.root}/mlflow.db", "benchmarks", here.root)
     return Case(cfg, load_split(cfg, here), here, store)

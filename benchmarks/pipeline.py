@@ -34,6 +34,7 @@ from benchmarks.measure import ROOT, Row, clocked, in_turns, middle
 from howdeep import records, runs, study, tracking
 from howdeep.composition import compose_train
 from howdeep.project import Project
+from howdeep.records import Cell
 from howdeep.tracking import Store
 from howdeep.workers import cores, run_all
 
@@ -68,7 +69,9 @@ class Bench:
         found: list[runs.Job] = []
         for seed in range(self.n_runs):
             if seed % len(plan.seeds) == 0:
-                cfg = compose_train(self.project.conf, plan.overrides(plan.entry(ENTRY), depth=1))
+                entry = plan.entry(ENTRY)
+                cell = Cell(entry.data, entry.model, depth=1)
+                cfg = compose_train(self.project.conf, plan.overrides(entry, cell))
             own = cfg.copy()
             own.seed = seed
             folder = self.project.runs / ENTRY / f"depth=1-seed={seed}"

@@ -45,13 +45,13 @@ def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
         name, entry = bases[rank * 7 % len(bases)]  # steps of 7: a few of them are of every kind
         overrides = entry.get("overrides", {})
         optimizer = {**overrides.get("optimizer", {}), "lr": 1e-3 * (1 + rank)}
-        entry = {key: value for key, value in entry.items() if key != "tune"}
+        entry = {key: value for key, value in entry.items() if key not in ("tune", "matching")}
         entries[f"{name}-{rank}"] = {**entry, "overrides": {**overrides, "optimizer": optimizer}}
     content |= {"study": "scale", "depths": list(DEPTHS), "seeds": list(range(seeds)), "entries": entries}
     here.params.write_text(yaml.safe_dump(content, sort_keys=False))
     plan, tests, random = study.read(here.params), {}, np.random.default_rng(0)
     for entry in plan.entries.values():
-        cfg = compose_train(here.conf, plan.overrides(entry, 1))
+        cfg = compose_train(here.conf, plan.overrides(entry, next(plan.cells(entry))))
         for cell in plan.cells(entry):
             for seed in plan.seeds:
                 record = made_up(cfg, entry.name, cell.depth, seed, random)

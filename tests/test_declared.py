@@ -9,6 +9,7 @@ from dvc.stage import PipelineStage
 
 from howdeep import fingerprint, study
 from howdeep.composition import compose_train, files
+from howdeep.records import Cell
 
 ROOT = Path(__file__).parents[1]
 PLAN = study.read(ROOT / "params.yaml")
@@ -20,6 +21,11 @@ def stages() -> dict[str, PipelineStage]:
     """Every stage of dvc.yaml, as DVC itself resolves it."""
     with Repo(str(ROOT)) as repo:
         return {str(stage.name): stage for stage in repo.index.stages if isinstance(stage, PipelineStage)}
+
+
+def cell_of(name: str, depth: int) -> tuple[study.Entry, Cell]:
+    entry = PLAN.entry(name)
+    return entry, Cell(entry.data, entry.model, depth)
 
 
 def declared_files(stage: PipelineStage) -> set[str]:
@@ -39,7 +45,7 @@ def declared_yamls(stage: PipelineStage) -> set[str]:
 def test_train_depends_on_every_yaml_that_hydra_loads_for_it_and_on_no_other(stages, name):
     loaded = set()
     for optimizer in OPTIMIZERS:  # any of them may win
-        overrides = PLAN.overrides(PLAN.entry(name), 1, [f"optimizer={optimizer}"])
+        overrides = PLAN.overrides(*cell_of(name, 1), [f"optimizer={optimizer}"])
         loaded |= set(files(ROOT / "conf", overrides))
     for stage in ("tune", "train"):
         assert declared_yamls(stages[f"{stage}@{name}"]) == loaded
@@ -47,7 +53,7 @@ def test_train_depends_on_every_yaml_that_hydra_loads_for_it_and_on_no_other(sta
 
 @pytest.mark.parametrize("name", PLAN.entries)
 def test_train_depends_on_every_source_that_it_imports_and_on_no_other(stages, name):
-    cfg = compose_train(ROOT / "conf", PLAN.overrides(PLAN.entry(name), depth=1))
+    cfg = compose_train(ROOT / "conf", PLAN.overrides(*cell_of(name, 1)))
     imported = {str(path.relative_to(ROOT)) for path in fingerprint.sources(cfg)}
     assert declared_files(stages[f"train@{name}"]) == imported
     assert declared_files(stages[f"tune@{name}"]) == imported | {"src/howdeep/tuning.py"}
@@ -56,7 +62,7 @@ def test_train_depends_on_every_source_that_it_imports_and_on_no_other(stages, n
 @pytest.mark.parametrize("name", PLAN.entries)
 def test_an_entry_composes_to_the_data_model_and_task_that_it_names(name):
     entry = PLAN.entry(name)
-    cfg = compose_train(ROOT / "conf", PLAN.overrides(entry, depth=3))
+    cfg = compose_train(ROOT / "conf", PLAN.overrides(*cell_of(name, 3)))
     assert cfg.data.name == entry.data
     assert cfg.model._target_.startswith(f"howdeep.nets.{entry.model}.")
     assert cfg.task._target_.startswith(f"howdeep.tasks.{entry.task}.")

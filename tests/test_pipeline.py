@@ -27,6 +27,7 @@ STUDY = {
     "optimizer": "adam",
     "schedule": "constant",
     "trainer": "cpu",
+    "matching": ["width"],
     "margins": {"accuracy": 0.01, "mae": 0.02},
     "tune": None,
     "entries": {
@@ -198,7 +199,10 @@ def test_a_tuned_study_gives_every_depth_as_many_trials_and_its_runs_the_winner(
             own = [trial for trial in trials if (trial["depth"], trial["optimizer"]) == (depth, optimizer)]
             assert len(own) == len(trials) / 4
         best = min((t for t in trials if t["depth"] == depth), key=lambda t: float(t["val_loss"]))
-        assert found[depth]["overrides"] == [f"optimizer={best['optimizer']}", f"optimizer.lr={best['lr']}"]
+        assert found[f"depth={depth}"]["overrides"] == [
+            f"optimizer={best['optimizer']}",
+            f"optimizer.lr={best['lr']}",
+        ]
         for seed in (0, 1):
             record = json.loads(
                 (clone.folder / f"runs/digits-mlp/depth={depth}-seed={seed}/record.json").read_text()

@@ -5,11 +5,13 @@ import yaml
 
 from howdeep import study
 from howdeep.errors import UserError
+from howdeep.records import Cell
 
 GOOD = {
     "study": "s",
     "data": ["digits"],
     "depths": [1, 4, 2],
+    "matching": ["width"],
     "seeds": [0, 1],
     "optimizer": "adam",
     "schedule": "constant",
@@ -35,7 +37,7 @@ def write(tmp_path, **changes):
 
 def test_an_entry_becomes_hydra_overrides_with_its_own_last(tmp_path):
     plan = study.read(write(tmp_path))
-    assert plan.overrides(plan.entry("digits-mlp"), depth=4) == [
+    assert plan.overrides(plan.entry("digits-mlp"), Cell("digits", "mlp", 4)) == [
         "data=digits", "model=mlp", "task=classification", "optimizer=adam", "schedule=constant", "trainer=cpu",
         "model.depth=4", "model.width=16", "model.residual=false", "patience=null", "optimizer.lr=0.01",
     ]  # fmt: skip
@@ -47,6 +49,24 @@ def test_the_deepest_cell_comes_first(tmp_path):
 
 
 ENTRY = GOOD["entries"]["digits-mlp"]
+
+
+def test_an_entry_has_the_study_s_matchings_or_its_own(tmp_path):
+    entries = {"a": ENTRY, "b": {**ENTRY, "matching": ["flops"]}}
+    plan = study.read(write(tmp_path, matching=["width", "parameters"], entries=entries))
+    cells = [(cell.depth, cell.matching) for cell in plan.cells(plan.entry("a"))]
+    assert cells == [(depth, matching) for depth in (4, 2, 1) for matching in ("width", "parameters")]
+    assert {cell.matching for cell in plan.cells(plan.entry("b"))} == {"flops"}
+
+
+def test_a_matched_cell_is_as_large_as_the_deepest_network_unless_its_entry_names_another(tmp_path):
+    entry = {**ENTRY, "overrides": {"reference": {"depth": 2}}}
+    plan = study.read(write(tmp_path, entries={"a": ENTRY, "b": entry}))
+    of_a, of_b = (plan.overrides(plan.entry(n), Cell("digits", "mlp", 1, "flops")) for n in ("a", "b"))
+    assert {"model.depth=1", "matching=flops", "reference.depth=4"} < set(of_a)
+    assert of_b[-1] == "reference.depth=2"
+
+
 TUNE = {"trials": 4, "epochs": 0.5, "seed": 9, "optimizers": {"adam": [0.001, 0.01], "sgd": [0.1, 1]}}
 
 
@@ -59,7 +79,8 @@ def test_an_entry_changes_what_it_names_of_the_study_s_tuning(tmp_path):
 
 def test_a_tuned_setting_takes_the_place_of_the_study_s_optimizer_and_comes_last(tmp_path):
     plan = study.read(write(tmp_path))
-    overrides = plan.overrides(plan.entry("digits-mlp"), 4, ["optimizer=sgd", "optimizer.lr=0.5"])
+    cell = Cell("digits", "mlp", 4)
+    overrides = plan.overrides(plan.entry("digits-mlp"), cell, ["optimizer=sgd", "optimizer.lr=0.5"])
     assert overrides[-2:] == ["optimizer=sgd", "optimizer.lr=0.5"]
     assert "optimizer=adam" not in overrides
 
@@ -72,6 +93,14 @@ def test_a_tuned_setting_takes_the_place_of_the_study_s_optimizer_and_comes_last
         ({"depths": [True]}, "depths"),
         ({"depths": "two"}, "depths .* got 'two'"),
         ({"seeds": []}, "seeds"),
+        ({"matching": "width"}, r"matching .* list of different names such as .* got 'width'"),
+        ({"matching": ["width", "width"]}, "matching .* different names"),
+        ({"matching": ["parameter"]}, "unknown matching 'parameter', did you mean 'parameters'?"),
+        ({"entries": {"a": {**ENTRY, "matching": []}}}, r"entries.a.matching .* got \[\]"),
+        (
+            {"entries": {"a": {**ENTRY, "overrides": {"matching": "flops"}}}},
+            "entries.a.overrides sets matching: write entries.a.matching",
+        ),
         ({"seedz": [0]}, "unknown key 'seedz', did you mean 'seeds'?"),
         ({"margins": {"accuracy": -1}}, "margins .* at least 0, such as .* got {'accuracy': -1}"),
         ({"margins": 0.01}, "margins .* must be a map"),

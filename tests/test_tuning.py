@@ -1,5 +1,7 @@
 """Tuning: the same rates for every depth, and each depth its own winner."""
 
+from dataclasses import replace
+
 import pytest
 
 from howdeep.tuning import TrialRow, beyond, edges, learning_rates, on_edge, settings, winner
@@ -46,11 +48,32 @@ def test_the_edge_is_that_of_its_own_depth_and_optimizer():
     assert edges([*wide, *own]) == [wide[0], own[0]]
 
 
+def test_each_matching_has_its_own_winner():
+    narrow, wide = (
+        rows(1, "sgd", [2, 1, 3]),
+        [replace(row, matching="flops", val_loss=row.lr) for row in rows(1, "sgd", [1, 1, 1])],
+    )
+    found = settings([*narrow, *wide])
+    assert found["depth=1"]["overrides"][1] == "optimizer.lr=0.2"
+    assert found["matching=flops-depth=1"]["overrides"][1] == "optimizer.lr=0.1"
+    assert edges([*narrow, *wide]) == [wide[0]]
+
+
 def test_each_depth_gets_its_best_optimizer_and_rate_as_overrides():
     found = settings(
         [*rows(2, "sgd", [3, 1, 2]), *rows(2, "adam", [3, 2, 4]), *rows(1, "adam", [1, 5, None])]
     )
     assert found == {
-        "1": {"overrides": ["optimizer=adam", "optimizer.lr=0.1"], "val_loss": 1, "edge": True, "trials": 3},
-        "2": {"overrides": ["optimizer=sgd", "optimizer.lr=0.2"], "val_loss": 1, "edge": False, "trials": 6},
+        "depth=1": {
+            "overrides": ["optimizer=adam", "optimizer.lr=0.1"],
+            "val_loss": 1,
+            "edge": True,
+            "trials": 3,
+        },
+        "depth=2": {
+            "overrides": ["optimizer=sgd", "optimizer.lr=0.2"],
+            "val_loss": 1,
+            "edge": False,
+            "trials": 6,
+        },
     }

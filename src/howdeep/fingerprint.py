@@ -22,6 +22,8 @@ def settings(cfg: DictConfig) -> dict:
     assert isinstance(plain, dict)
     kept = {str(name): node for name, node in plain.items() if name not in PLACES}
     kept["data"] = {name: node for name, node in kept["data"].items() if name not in DATA_PLACES}
+    if kept["matching"] == "width":
+        kept.pop("reference", None)  # no width was solved
     return kept
 
 

@@ -21,6 +21,14 @@ if TYPE_CHECKING:  # records are read without torch
     from howdeep.training.run import Outcome
 
 
+MATCHINGS = ("width", "parameters", "flops")
+
+
+def cell_name(depth: int, matching: str) -> str:
+    """What tells the cells of an entry apart: 'depth=4', or 'matching=flops-depth=4'."""
+    return f"depth={depth}" if matching == "width" else f"matching={matching}-depth={depth}"
+
+
 @dataclass(frozen=True)
 class Cell:
     """One (data set, architecture, depth, matching); with a seed, a run."""
@@ -30,10 +38,13 @@ class Cell:
     depth: int
     matching: str = "width"
 
+    @property
+    def name(self) -> str:
+        return cell_name(self.depth, self.matching)
+
     def run_name(self, seed: int) -> str:
         """The run's folder: 'depth=4-seed=0'."""
-        matching = "" if self.matching == "width" else f"matching={self.matching}-"
-        return f"{matching}depth={self.depth}-seed={seed}"
+        return f"{self.name}-seed={seed}"
 
 
 def finite(value: Any) -> Any:

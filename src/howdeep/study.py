@@ -1,4 +1,4 @@
-"""The study of params.yaml: which data, architectures, depths and seeds are compared."""
+"""The study of params.yaml: which data, architectures, depths, matchings and seeds are compared."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from howdeep.errors import UserError, near
-from howdeep.records import Cell
+from howdeep.records import MATCHINGS, Cell
 
-KEYS = ("study", "data", "depths", "seeds", "optimizer", "schedule", "trainer", "margins", "tune", "entries")
-ENTRY_KEYS = ("data", "model", "task", "overrides", "tune")
+KEYS = (
+    *("study", "data", "depths", "matching", "seeds", "optimizer", "schedule", "trainer", "margins", "tune"),
+    "entries",
+)
+ENTRY_KEYS = ("data", "model", "task", "matching", "overrides", "tune")
 TUNE_KEYS = ("trials", "epochs", "seed", "optimizers")
 
 
@@ -40,6 +43,7 @@ class Entry:
     task: str
     overrides: tuple[str, ...]
     tuning: Tuning | None = None  # the study's, with what the entry changes of it
+    matchings: tuple[str, ...] = ("width",)  # the study's, or the entry's own
 
 
 @dataclass(frozen=True)
@@ -52,17 +56,23 @@ class Study:
     margins: dict[str, float]  # of each score, the smallest difference that matters
     entries: dict[str, Entry]
 
-    def overrides(self, entry: Entry, depth: int, tuned: Sequence[str] = ()) -> list[str]:
-        """The Hydra overrides of a cell; the entry's own win over the study's, and the tuned setting over both."""
+    def overrides(self, entry: Entry, cell: Cell, tuned: Sequence[str] = ()) -> list[str]:
+        """The Hydra overrides of a cell; the entry's own win over the study's, and the tuned setting over both.
+
+        Where not the width is matched, every depth gets what the deepest network has, unless the entry says otherwise.
+        """
         groups = (f"data={entry.data}", f"model={entry.model}", f"task={entry.task}")
         chosen = {override.partition("=")[0] for override in tuned}  # Hydra takes a group only once
         choices = (choice for choice in self.choices if choice.partition("=")[0] not in chosen)
-        return [*groups, *choices, f"model.depth={depth}", *entry.overrides, *tuned]
+        deepest = f"reference.depth={max(self.depths)}"
+        matched = [] if cell.matching == "width" else [f"matching={cell.matching}", deepest]
+        return [*groups, *choices, f"model.depth={cell.depth}", *matched, *entry.overrides, *tuned]
 
     def cells(self, entry: Entry) -> Iterator[Cell]:
         """The cells of an entry, deepest first: the longest runs must not come last."""
         for depth in sorted(self.depths, reverse=True):
-            yield Cell(entry.data, entry.model, depth)
+            for matching in entry.matchings:
+                yield Cell(entry.data, entry.model, depth, matching)
 
     def entry(self, name: str) -> Entry:
         if name not in self.entries:
@@ -96,6 +106,7 @@ def read(params: Path) -> Study:
             f"entries in {params.name} must be a map, such as {{digits-mlp: {{data: digits, model: mlp}}}}"
         )
     seeds = tuple(_list(content, "seeds", int, least=0))
+    matchings = _matchings(content["matching"], "matching")
     return Study(
         name=str(content["study"]),
         data=data,
@@ -104,13 +115,20 @@ def read(params: Path) -> Study:
         choices=tuple(f"{group}={content[group]}" for group in ("optimizer", "schedule", "trainer")),
         margins=_margins(content["margins"]),
         entries={
-            str(name): _entry(str(name), node, data, content["tune"], seeds)
+            str(name): _entry(str(name), node, data, content["tune"], seeds, matchings)
             for name, node in content["entries"].items()
         },
     )
 
 
-def _entry(name: str, node: Any, data: tuple[str, ...], tune: Any, seeds: tuple[int, ...]) -> Entry:
+def _entry(
+    name: str,
+    node: Any,
+    data: tuple[str, ...],
+    tune: Any,
+    seeds: tuple[int, ...],
+    matchings: tuple[str, ...],
+) -> Entry:
     where = f"entries.{name}"
     if not isinstance(node, dict):
         raise UserError(f"{where} must be a map with data, model and task, got {node!r}")
@@ -133,7 +151,26 @@ def _entry(name: str, node: Any, data: tuple[str, ...], tune: Any, seeds: tuple[
         raise UserError(
             f"{where}.overrides sets optimizer.lr, which is tuned: set {where}.tune.optimizers instead"
         )
-    return Entry(name, node["data"], node["model"], node["task"], flat, tuning)
+    if any(override.startswith("matching=") for override in flat):
+        raise UserError(f"{where}.overrides sets matching: write {where}.matching, a list, instead")
+    if node.get("matching") is not None:
+        matchings = _matchings(node["matching"], f"{where}.matching")
+    return Entry(name, node["data"], node["model"], node["task"], flat, tuning, matchings)
+
+
+def _matchings(node: Any, where: str) -> tuple[str, ...]:
+    """What is held equal across depths: one or several of width, parameters and flops."""
+    good = isinstance(node, list) and node and all(isinstance(name, str) for name in node)
+    if not good or len(set(node)) < len(node):
+        raise UserError(
+            f"{where} in params.yaml must be a list of different names such as [width, parameters], got {node!r}"
+        )
+    for name in node:
+        if name not in MATCHINGS:
+            raise UserError(
+                f"{where} in params.yaml names the unknown matching {name!r}{near(name, MATCHINGS)}"
+            )
+    return tuple(node)
 
 
 def _tuning(shared: Any, own: Any, where: str, seeds: tuple[int, ...]) -> Tuning | None:

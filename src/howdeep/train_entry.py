@@ -57,8 +57,8 @@ def _plan(plan: study.Study, entry: study.Entry, project: Project) -> tuple[list
     jobs: list[runs.Job] = []
     store = None
     for cell in plan.cells(entry):
-        tuned = tuned_overrides(entry, cell.depth, project)
-        cfg = compose_train(project.conf, plan.overrides(entry, cell.depth, tuned))
+        tuned = tuned_overrides(entry, cell, project)
+        cfg = compose_train(project.conf, plan.overrides(entry, cell, tuned))
         ensure_prepared(cfg.data, project)
         prepare_task(cfg)
         store = (
@@ -108,8 +108,8 @@ def check_declared(entry: study.Entry, plan: study.Study, project: Project) -> N
     Raises:
         UserError: the override's group, and where to choose it instead.
     """
-    plain = replace(entry, overrides=())
-    with_overrides, declared = (set(files(project.conf, plan.overrides(e, 1))) for e in (entry, plain))
+    plain, cell = replace(entry, overrides=()), next(plan.cells(entry))
+    with_overrides, declared = (set(files(project.conf, plan.overrides(e, cell))) for e in (entry, plain))
     for path in sorted(with_overrides - declared):
         group = Path(path).parent
         raise UserError(

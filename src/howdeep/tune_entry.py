@@ -11,6 +11,7 @@ from pathlib import Path
 from howdeep import study
 from howdeep.errors import UserError
 from howdeep.project import Project
+from howdeep.records import Cell
 from howdeep.tuning import BASE, WIDENED, TrialRow, beyond, edges, learning_rates, settings
 
 
@@ -18,7 +19,7 @@ def settings_file(name: str, project: Project) -> Path:
     return project.tuned / name / "settings.json"
 
 
-def tuned_overrides(entry: study.Entry, depth: int, project: Project) -> list[str]:
+def tuned_overrides(entry: study.Entry, cell: Cell, project: Project) -> list[str]:
     """The setting that the cell was given by its tuning; nothing where the study asks for none.
 
     Raises:
@@ -28,10 +29,11 @@ def tuned_overrides(entry: study.Entry, depth: int, project: Project) -> list[st
         return []
     path = settings_file(entry.name, project)
     found = json.loads(path.read_text()) if path.exists() else {}
-    overrides = found.get(str(depth), {}).get("overrides")
+    overrides = found.get(cell.name, {}).get("overrides")
     if not overrides:
+        at = f"depth {cell.depth}" + ("" if cell.matching == "width" else f", equal {cell.matching}")
         raise UserError(
-            f"expected the tuned setting of {entry.name} at depth {depth} in {os.path.relpath(path)}, found none: "
+            f"expected the tuned setting of {entry.name} at {at} in {os.path.relpath(path)}, found none: "
             f"run `dvc repro tune@{entry.name}`, or set `tune: null` in params.yaml"
         )
     return overrides
@@ -56,6 +58,7 @@ def trials_of(name: str, project: Project) -> list[TrialRow]:
                 float(row["lr"]),
                 float(row["val_loss"]) if row["val_loss"] else None,
                 row["space"],
+                row["matching"],
             )
             for row in csv.DictReader(file)
         ]
@@ -75,7 +78,7 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     folder = project.tuned / name
     shutil.rmtree(folder, ignore_errors=True)  # what stands there belongs to other settings
     if entry.tuning is None:
-        _write(folder, [], {str(depth): {"overrides": []} for depth in sorted(plan.depths)})
+        _write(folder, [], {cell.name: {"overrides": []} for cell in plan.cells(entry)})
         print(f"{name}: no tuning is asked for", file=sys.stderr)
         return []
     from howdeep import progress, tune_trials  # which import torch
@@ -89,11 +92,19 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     }
     rows = tune_trials.tried(name, bases, rates, BASE, journal, project, n_workers)
     if found := edges(rows):
-        told = ", ".join(f"depth {row.depth} {row.optimizer} {row.lr:g}" for row in found)
+        told = ", ".join(f"{row.cell} {row.optimizer} {row.lr:g}" for row in found)
         progress.say(f"{name}: on the edge of its space: {told}; two more trials for all")
         wider = {optimizer: beyond(own) for optimizer, own in rates.items()}
         rows += tune_trials.tried(name, bases, wider, WIDENED, journal, project, n_workers)
-    rows.sort(key=lambda row: (row.depth, list(rates).index(row.optimizer), row.lr))
+    matchings, optimizers = entry.matchings, list(rates)
+    rows.sort(
+        key=lambda row: (
+            matchings.index(row.matching),
+            row.depth,
+            optimizers.index(row.optimizer),
+            row.lr,
+        )
+    )
     _write(folder, rows, settings(rows))
     kept = project.provenance / "tuning" / journal.name  # for optuna-dashboard
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +121,6 @@ def _write(folder: Path, rows: Sequence[TrialRow], found: dict) -> None:
     (aside / "settings.json").write_text(json.dumps(found, indent=1) + "\n")
     with (aside / "trials.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["depth", "optimizer", "lr", "val_loss", "space"])
-        writer.writerows([r.depth, r.optimizer, r.lr, r.val_loss, r.space] for r in rows)
+        writer.writerow(["matching", "depth", "optimizer", "lr", "val_loss", "space"])
+        writer.writerows([r.matching, r.depth, r.optimizer, r.lr, r.val_loss, r.space] for r in rows)
     aside.replace(folder)

@@ -13,6 +13,7 @@ from howdeep.fingerprint import run_key
 from howdeep.prepare import ensure_prepared, load_split, train_checksum
 from howdeep.project import Project
 from howdeep.provenance import commit
+from howdeep.records import Cell
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.pool import run
 from howdeep.sweeping.space import Choice, Space
@@ -25,7 +26,7 @@ from howdeep.tuning import TrialRow
 
 LR = "optimizer.lr"
 NEVER = 1e9  # seconds
-Cell = tuple[int, str]  # depth and optimizer
+Setting = tuple[Cell, str]  # with the name of an optimizer
 
 
 class Diverged(Exception):
@@ -33,7 +34,7 @@ class Diverged(Exception):
 
 
 def track(
-    plan: study.Study, name: str, folder: Path, bases: Mapping[Cell, DictConfig], project: Project
+    plan: study.Study, name: str, folder: Path, bases: Mapping[Setting, DictConfig], project: Project
 ) -> None:
     """Puts trials and settings beside the entry's runs in MLflow, as artifacts of their parent."""
     uri = next(iter(bases.values())).tracking.uri
@@ -46,23 +47,23 @@ def track(
 
 def bases(
     plan: study.Study, entry: study.Entry, tuning: study.Tuning, project: Project
-) -> dict[Cell, DictConfig]:
-    """The config of the trials of each depth and optimizer, deepest first: the longest trials must not come last."""
+) -> dict[Setting, DictConfig]:
+    """The config of the trials of each cell and optimizer, deepest first: the longest trials must not come last."""
     bases = {}
-    for depth in sorted(plan.depths, reverse=True):
+    for cell in plan.cells(entry):
         for optimizer in tuning.optimizers:
-            cfg = compose_train(project.conf, plan.overrides(entry, depth, [f"optimizer={optimizer}"]))
+            cfg = compose_train(project.conf, plan.overrides(entry, cell, [f"optimizer={optimizer}"]))
             ensure_prepared(cfg.data, project)
             cfg.seed, cfg.checkpoint_seconds = tuning.seed, NEVER
             cfg.trainer.max_epochs = max(1, round(tuning.epochs * cfg.trainer.max_epochs))
             cfg.diagnostics.every = cfg.trainer.max_epochs
-            bases[depth, optimizer] = cfg
+            bases[cell, optimizer] = cfg
     return bases
 
 
 def tried(
     name: str,
-    bases: Mapping[Cell, DictConfig],
+    bases: Mapping[Setting, DictConfig],
     rates: Mapping[str, Sequence[float]],
     space: str,
     journal: Path,
@@ -71,7 +72,8 @@ def tried(
 ) -> list[TrialRow]:
     """The trials of one space, run or read from the journal."""
     plans = {
-        _study_name(cell, cfg, space, project): (cell, cfg, rates[cell[1]]) for cell, cfg in bases.items()
+        _study_name(setting, cfg, space, project): (setting, cfg, rates[setting[1]])
+        for setting, cfg in bases.items()
     }
 
     def objective(trial: Trial) -> float:
@@ -88,16 +90,23 @@ def tried(
             journal.unlink()  # else it would say so again when the cause is mended
             raise UserError(f"a trial of {name} with {LR}={result.point[LR]:g} failed: {result.reason}")
     return [
-        TrialRow(*cell, result.point[LR], result.values[0] if result.values else None, space)
-        for (cell, _, _), own in zip(plans.values(), results, strict=True)
+        TrialRow(
+            cell.depth,
+            optimizer,
+            result.point[LR],
+            result.values[0] if result.values else None,
+            space,
+            cell.matching,
+        )
+        for ((cell, optimizer), _, _), own in zip(plans.values(), results, strict=True)
         for result in own
     ]
 
 
-def _study_name(cell: Cell, cfg: DictConfig, space: str, project: Project) -> str:
+def _study_name(setting: Setting, cfg: DictConfig, space: str, project: Project) -> str:
     """Another one wherever config, data or code are others: what a killed stage left behind is not mixed with them."""
-    depth, optimizer = cell
-    return f"depth={depth} {optimizer} {space} {run_key(cfg, train_checksum(cfg, project))}"
+    cell, optimizer = setting
+    return f"{cell.name} {optimizer} {space} {run_key(cfg, train_checksum(cfg, project))}"
 
 
 def _best_loss(base: DictConfig, lr: float, project: Project) -> float:

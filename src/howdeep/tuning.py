@@ -1,8 +1,13 @@
-"""Tuning that is fair to every depth: the same learning rates for each, as many trials, its own winner."""
+"""Tuning that is fair to every depth: the same learning rates for each, as many trials, its own winner.
+
+With several matchings, a depth has a network for each of them, and each is tuned on its own.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from howdeep.records import cell_name
 
 BASE, WIDENED = "base", "widened"
 
@@ -16,6 +21,12 @@ class TrialRow:
     lr: float
     val_loss: float | None
     space: str = BASE  # or widened: one of the extra trials
+    matching: str = "width"
+
+    @property
+    def cell(self) -> str:
+        """The name of the cell within its entry, 'depth=4' or 'matching=flops-depth=4'."""
+        return cell_name(self.depth, self.matching)
 
 
 def learning_rates(low: float, high: float, n: int) -> list[float]:
@@ -41,28 +52,34 @@ def winner(rows: Iterable[TrialRow]) -> TrialRow:
 
 
 def on_edge(row: TrialRow, rows: Iterable[TrialRow]) -> bool:
-    """Whether nothing beyond this learning rate was tried with its depth and optimizer, on one of both sides."""
-    rates = [other.lr for other in rows if (other.depth, other.optimizer) == (row.depth, row.optimizer)]
+    """Whether nothing beyond this learning rate was tried with its cell and optimizer, on one of both sides."""
+    rates = [other.lr for other in rows if (other.cell, other.optimizer) == (row.cell, row.optimizer)]
     return row.lr in (min(rates), max(rates))
 
 
 def edges(rows: Sequence[TrialRow]) -> list[TrialRow]:
-    """The winners of their depths that lie on the edge of what was tried."""
-    by_depth = {row.depth: [other for other in rows if other.depth == row.depth] for row in rows}
-    return [best for own in by_depth.values() if on_edge(best := winner(own), own)]
+    """The winners of their cells that lie on the edge of what was tried."""
+    return [best for own in by_cell(rows).values() if on_edge(best := winner(own), own)]
+
+
+def by_cell(rows: Iterable[TrialRow]) -> dict[str, list[TrialRow]]:
+    """The trials of each cell by its name, in order."""
+    cells: dict[str, list[TrialRow]] = {}
+    for row in rows:
+        cells.setdefault(row.cell, []).append(row)
+    return cells
 
 
 def settings(rows: Sequence[TrialRow]) -> dict[str, dict]:
-    """For each depth what `train` appends to its overrides, and how it was found.
+    """For each cell what `train` appends to its overrides, and how it was found.
 
     Returns:
-        `{"4": {"overrides": ["optimizer=sgd", "optimizer.lr=0.05"], "val_loss": .1, "edge": False, "trials": 8}}`
+        `{"depth=4": {"overrides": ["optimizer=sgd", "optimizer.lr=0.05"], "val_loss": .1, "edge": False, "trials": 8}}`
     """
     found = {}
-    for depth in sorted({row.depth for row in rows}):
-        own = [row for row in rows if row.depth == depth]
+    for cell, own in by_cell(rows).items():
         best = winner(own)
-        found[str(depth)] = {
+        found[cell] = {
             "overrides": [f"optimizer={best.optimizer}", f"optimizer.lr={best.lr!r}"],
             "val_loss": best.val_loss,
             "edge": on_edge(best, own),

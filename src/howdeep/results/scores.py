@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from howdeep.errors import UserError
+from howdeep.records import cell_name
 from howdeep.results import gaps
 from howdeep.results.statistics import accuracy_error, geometric_mean, mean_interval
 
@@ -217,10 +218,9 @@ def metrics(summary: pd.DataFrame) -> dict[str, dict[str, dict[str, float | str]
     """`{entry: {"depth=1": {"val_score": ..., "verdict": ...}}}`, without what is missing; see `judge`."""
     content: dict[str, dict[str, dict[str, float | str]]] = {}
     for row in rows_of(summary):
-        matching = "" if row["matching"] == "width" else f"matching={row['matching']}-"
         values = {name: row[name] for name in ("val_score", "test_score", "gap_loss", "difference")}
         known = {name: float(f"{value:.6g}") for name, value in values.items() if not np.isnan(value)}
-        content.setdefault(row["entry"], {})[f"{matching}depth={row['depth']}"] = known | {
+        content.setdefault(row["entry"], {})[cell_name(row["depth"], row["matching"])] = known | {
             "diverged": row["diverged"],
             **({"verdict": row["verdict"]} if isinstance(row["verdict"], str) else {}),
         }
