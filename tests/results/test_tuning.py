@@ -19,19 +19,41 @@ def texts(trials) -> list[list[str]]:
 
 def test_each_depth_has_one_winner_told_with_its_trials_and_its_edge():
     assert texts({"digits-mlp": OWN}) == [
-        ["digits-mlp", "1", "adam", "0.01", "0.500", "5", ""],
-        ["digits-mlp", "4", "adam", "0.001", "0.400", "5", "on the edge of what was tried"],
+        ["digits-mlp", "width", "1", "adam", "0.01", "0.500", "5", ""],
+        ["digits-mlp", "width", "4", "adam", "0.001", "0.400", "5", "on the edge of what was tried"],
     ]
 
 
 def test_a_depth_of_which_all_diverged_is_told():
     (row,) = texts({"e": [TrialRow(2, "sgd", 0.1, None), TrialRow(2, "sgd", 1.0, None)]})
-    assert row[3:] == ["0.1", "all diverged", "2", "on the edge of what was tried"]
+    assert row[4:] == ["0.1", "all diverged", "2", "on the edge of what was tried"]
 
 
 def test_a_trial_is_ranked_among_the_finished_ones_of_its_depth():
     assert [tuning._rank(row, OWN) for row in OWN[:2]] == [0.0, 1.0]
     assert tuning._rank(OWN[3], OWN) == 2 / 3
+    assert tuning._rank(OWN[2], OWN) is None
+
+
+def test_the_table_of_trials_has_every_one_with_what_became_of_it():
+    table = tuning.frame({"digits-mlp": OWN})
+    assert len(table) == len(OWN)
+    chosen = table[table["chosen"] != ""]
+    assert chosen[["depth", "optimizer", "lr", "chosen", "rank"]].to_numpy().tolist() == [
+        [1, "adam", 0.01, "yes", 1.0],
+        [4, "adam", 0.001, "edge", 1.0],
+    ]
+    assert table["val_loss"].isna().sum() == 3
+    assert table["rank"].isna().equals(table["val_loss"].isna())
+
+
+def test_each_matching_has_winners_and_a_picture_of_its_own():
+    equal = [TrialRow(1, "adam", 0.1 * k, 1.0 / k, matching="parameters") for k in (1, 2, 3)]
+    both = {"digits-mlp": [*OWN, *equal]}
+    assert tuning.panels(both) == {"digits-mlp": OWN, "digits-mlp, equal parameters": equal}
+    assert [row[1:3] + row[6:7] for row in texts(both)] == [
+        ["width", "1", "5"], ["width", "4", "5"], ["parameters", "1", "3"]
+    ]  # fmt: skip
 
 
 def test_the_picture_says_what_was_chosen_and_names_every_rate():

@@ -5,18 +5,20 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
 from howdeep.results.figure import DEPTH, INK, PAPER, boards, styled, svg
 from howdeep.results.tables import Table, Text
 from howdeep.results.wording import listing, number
-from howdeep.tuning import TrialRow, on_edge, winner
+from howdeep.tuning import TrialRow, by_cell, on_edge, winner
 
 WIDTH = 3.0  # inches: of all maps of a board together
 FEWEST = 20  # trials from which importances are told
 ROW, AROUND = 0.34, 1.2  # inches: of a depth, of title, axis and note
 COLOURS = ListedColormap(list(DEPTH))
+TRIED = ("matching", "depth", "optimizer", "lr", "val_loss", "space")
 Trials = Mapping[str, Sequence[TrialRow]]  # by entry
 
 
@@ -29,19 +31,44 @@ class Tried(NamedTuple):
 
 
 def judged(own: Sequence[TrialRow]) -> list[Tried]:
-    """The trials of one entry, by depth."""
+    """The trials of one entry, cell by cell."""
     found = []
-    for depth in sorted({row.depth for row in own}):
-        of_depth = [row for row in own if row.depth == depth]
-        best = winner(of_depth)
-        found += [Tried(row, row == best, row == best and on_edge(row, of_depth)) for row in of_depth]
+    for of_cell in by_cell(own).values():
+        best = winner(of_cell)
+        found += [Tried(row, row == best, row == best and on_edge(row, of_cell)) for row in of_cell]
     return found
 
 
+def panels(trials: Trials) -> dict[str, list[TrialRow]]:
+    """The trials of a picture by its title: of one entry and, where an entry has several, of one matching."""
+    found: dict[str, list[TrialRow]] = {}
+    for entry, own in trials.items():
+        for row in own:
+            title = entry if row.matching == "width" else f"{entry}, equal {row.matching}"
+            found.setdefault(title, []).append(row)
+    return found
+
+
+def frame(trials: Trials) -> pd.DataFrame:
+    """A row a trial: what was tried, its validation loss, missing where it diverged, and what became of it.
+
+    `rank` is the share of the finished trials of its cell that it beats, 1 for the best; `chosen` says yes of a winner,
+    and edge of one beyond whose learning rate nothing was tried.
+    """
+    rows = [
+        (entry, *(getattr(row, name) for name in TRIED), _rank(row, own), won * ("edge" if edge else "yes"))
+        for entry, rows in trials.items()
+        for own in by_cell(rows).values()
+        for row, won, edge in judged(own)
+    ]
+    return pd.DataFrame(rows, columns=["entry", *TRIED, "rank", "chosen"])
+
+
 def table(trials: Trials) -> Table:
-    """The winner of each depth of each entry, a row each."""
+    """The winner of each cell of each entry, a row each."""
     headings = [
         "entry",
+        "held equal",
         "depth",
         "optimizer",
         "learning rate",
@@ -54,13 +81,14 @@ def table(trials: Trials) -> Table:
         for row, won, edge in judged(own):
             if won:
                 loss = "all diverged" if row.val_loss is None else number(row.val_loss)
-                n = sum(other.depth == row.depth for other in own)
+                n = sum(other.cell == row.cell for other in own)
                 rows.append([
-                    Text(entry, entry), Text(str(row.depth), row.depth), Text(row.optimizer, row.optimizer),
+                    Text(entry, entry), Text(row.matching, row.matching), Text(str(row.depth), row.depth),
+                    Text(row.optimizer, row.optimizer),
                     Text(f"{row.lr:g}", row.lr), Text(loss, math.inf if row.val_loss is None else row.val_loss),
                     Text(str(n), n), Text(edge * "on the edge of what was tried", edge),
                 ])  # fmt: skip
-    return Table(headings, 1, rows)
+    return Table(headings, 2, rows)
 
 
 def importances(own: Sequence[TrialRow]) -> dict[str, float]:
@@ -107,7 +135,7 @@ def importance_table(trials: Trials) -> Table:
 
 
 @styled
-def heatmap(entry: str, own: Sequence[TrialRow]) -> str:
+def heatmap(title: str, own: Sequence[TrialRow]) -> str:
     """Validation loss by learning rate and depth, a map an optimizer; a dot marks the winner of each depth, a ring
     one on the edge of what was tried.
 
@@ -117,7 +145,7 @@ def heatmap(entry: str, own: Sequence[TrialRow]) -> str:
     optimizers = list(dict.fromkeys(row.optimizer for row in own))
     height = AROUND + ROW * len(depths)
     note = "dot: chosen; ring: chosen on an edge; empty: diverged"
-    figure, (board,) = boards([entry], note, height)
+    figure, (board,) = boards([title], note, height)
     rates = {name: sorted({row.lr for row in own if row.optimizer == name}) for name in optimizers}
     each, left = WIDTH / sum(map(len, rates.values())), 0.45
     for rank, name in enumerate(optimizers):
@@ -131,7 +159,7 @@ def heatmap(entry: str, own: Sequence[TrialRow]) -> str:
         left += width
     across, up = figure.get_size_inches()
     figure.text((0.45 + WIDTH / 2) / across, (board.bottom + 0.02) / up, "learning rate", ha="center")
-    return svg(figure, _told(entry, own))
+    return svg(figure, _told(title, own))
 
 
 def _map(
@@ -157,13 +185,15 @@ def _map(
     axis.tick_params(length=0)
 
 
-def _rank(row: TrialRow, others: Sequence[TrialRow]) -> float:
-    """The share of the finished trials of its depth that a trial beats, 1 for the best."""
-    finished = [o.val_loss for o in others if o.depth == row.depth and o.val_loss is not None]
-    worse = sum(loss > (row.val_loss or 0.0) for loss in finished)
+def _rank(row: TrialRow, others: Sequence[TrialRow]) -> float | None:
+    """The share of the finished trials of its cell that a trial beats, 1 for the best; None of one that diverged."""
+    if row.val_loss is None:
+        return None
+    finished = [o.val_loss for o in others if o.cell == row.cell and o.val_loss is not None]
+    worse = sum(loss > row.val_loss for loss in finished)
     return worse / max(1, len(finished) - 1)
 
 
-def _told(entry: str, own: Sequence[TrialRow]) -> str:
+def _told(title: str, own: Sequence[TrialRow]) -> str:
     chosen = [f"depth {row.depth} {row.optimizer} {row.lr:g}" for row, won, _ in judged(own) if won]
-    return f"{entry}: validation loss of {len(own)} trials by learning rate and depth. Chosen: {listing(chosen)}."
+    return f"{title}: validation loss of {len(own)} trials by learning rate and depth. Chosen: {listing(chosen)}."
