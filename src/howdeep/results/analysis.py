@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from howdeep.results import galleries, pictures, tuning
+from howdeep.results import best_so_far, galleries, pictures, tuning
 from howdeep.results.across import across
 from howdeep.results.galleries import NONE, Artifacts
 from howdeep.results.histories import curves, gradients
@@ -42,8 +42,13 @@ class Analysis:
 
     @cached_property
     def tuning(self) -> list[str]:
-        """Pictures of what tuning tried, one an entry."""
-        return [tuning.heatmap(entry, own) for entry, own in self.trials.items() if own]
+        """Pictures of what tuning tried, one an entry and matching."""
+        return [tuning.heatmap(title, own) for title, own in tuning.panels(self.trials).items()]
+
+    @cached_property
+    def best_so_far(self) -> list[str]:
+        """Pictures of how far tuning came with fewer trials, one an entry and matching."""
+        return [best_so_far.picture(title, own) for title, own in tuning.panels(self.trials).items()]
 
     @property
     def tasks(self) -> list[str]:

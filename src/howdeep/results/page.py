@@ -53,6 +53,7 @@ def page(
         winners=tuning.table(analysis.trials),
         importances=tuning.importance_table(analysis.trials),
         tuning=[Markup(picture) for picture in analysis.tuning],
+        best_so_far=[Markup(picture) for picture in analysis.best_so_far],
         seeds=listing(sorted(set(runs["seed"]))),
         margins=protocol.margins(analysis.verdicts),
         versions=_versions(runs, provenance),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from howdeep.results import galleries, tables, tuning
+from howdeep.results import best_so_far, galleries, tables, tuning
 from howdeep.results.analysis import Analysis
 from howdeep.results.figure import grid
 from howdeep.results.page import page
@@ -44,6 +44,8 @@ def comparison(analysis: Analysis) -> dict[str, str]:
         "scores.csv": csv(analysis.runs),
         "summary.csv": csv(cells),
         "curves.csv": csv(analysis.epochs),
+        "trials.csv": csv(tuning.frame(analysis.trials)),
+        "best_so_far.csv": csv(best_so_far.frame(analysis.trials)),
         "metrics.json": json.dumps(metrics(cells), indent=1, allow_nan=False) + "\n",
         "tables/verdicts.csv": csv(analysis.verdicts),
         "tables/across.csv": csv(analysis.across),
@@ -53,6 +55,7 @@ def comparison(analysis: Analysis) -> dict[str, str]:
     if analysis.tuning:
         files["tables/tuning.md"] = tables.markdown(tuning.table(analysis.trials))
         files["figures/tuning.svg"] = grid(analysis.tuning)
+        files["figures/best_so_far.svg"] = grid(analysis.best_so_far)
     names = analysis.names
     for task in analysis.tasks:
         of_task, judged = (select(table, task=task) for table in (cells, analysis.verdicts))
