@@ -17,12 +17,13 @@ def evaluate(project: Project) -> dict:
     """Test loss and score of every finished run of the study, and of each task's baselines.
 
     Writes results/test.json: `{"runs": {key: {...}}, "baselines": {data: {name: {"val": ..., "test": ...}}},
-    "examples": {entry: n}}`, n the number of test examples.
+    "examples": {entry: n}, "train_examples": {entry: n}}`, n the number of test and of training examples.
     """
     plan = study.read(project.params)
     runs: dict[str, dict[str, float]] = {}
     baselines: dict[str, dict[str, dict]] = {}
     examples: dict[str, int] = {}
+    train_examples: dict[str, int] = {}
     compared: set[tuple[str, str]] = set()  # (data, task)
     for entry in plan.entries.values():
         for cell in plan.cells(entry):
@@ -33,6 +34,7 @@ def evaluate(project: Project) -> dict:
                 split = load_split(cfg, project, test=True)
                 assert split.test is not None
                 examples[entry.name] = len(split.test[0])
+                train_examples[entry.name] = cfg.train_examples or len(split.train[0])
                 if record["state"] == "finished":
                     task = trained_task(cfg, folder)
                     task.prepare(split)
@@ -50,6 +52,7 @@ def evaluate(project: Project) -> dict:
         "runs": dict(sorted(runs.items())),
         "baselines": dict(sorted(baselines.items())),
         "examples": dict(sorted(examples.items())),
+        "train_examples": dict(sorted(train_examples.items())),
     }
     records.write_json(project.results / "test.json", content)
     return content

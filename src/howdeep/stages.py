@@ -45,6 +45,7 @@ def report(project: Project) -> None:
 
 def _analysis(project: Project) -> "Analysis":
     from howdeep.results.analysis import analyse
+    from howdeep.results.learning import curves_of
 
     found = _records(project)
     plan = study.read(project.params)
@@ -53,6 +54,7 @@ def _analysis(project: Project) -> "Analysis":
         _test(project),
         margins=plan.margins,
         artifacts=_artifacts(found, project),
+        learning_curves=curves_of(plan.entries.values()),
         trials={name: trials_of(name, project) for name, entry in plan.entries.items() if entry.tuning},
     )
 

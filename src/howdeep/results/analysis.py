@@ -11,6 +11,7 @@ from howdeep.results import best_so_far, galleries, pictures, tuning
 from howdeep.results.across import across
 from howdeep.results.galleries import NONE, Artifacts
 from howdeep.results.histories import curves, gradients
+from howdeep.results.learning import NO_CURVES, Curves, Learning, learning
 from howdeep.results.scores import scores, select, summary
 from howdeep.results.tuning import Trials
 from howdeep.results.verdict import verdicts
@@ -22,18 +23,24 @@ NO_TRIALS: Trials = {}
 
 @dataclass
 class Analysis:
-    """The tables of a study. A row a run, a cell, an epoch of a cell, an epoch of a layer, a comparison."""
+    """The tables of a study. A row a run, a cell, an epoch of a cell, an epoch of a layer, a comparison.
+
+    They leave out the points of learning curves, which only `records`, `every_run` and `learning` hold; the point with
+    most examples is in all of them.
+    """
 
     records: Records
     baselines: Mapping[str, Any]
     artifacts: Artifacts
     trials: Trials
+    every_run: pd.DataFrame
     runs: pd.DataFrame
     cells: pd.DataFrame
     epochs: pd.DataFrame
     flows: pd.DataFrame
     verdicts: pd.DataFrame
     across: pd.DataFrame
+    learning: Learning
 
     @property
     def tuned(self) -> bool:
@@ -95,6 +102,7 @@ def analyse(
     margins: Mapping[str, float] = NO_MARGINS,
     artifacts: Artifacts = NONE,
     trials: Trials = NO_TRIALS,
+    learning_curves: Curves = NO_CURVES,
 ) -> Analysis:
     """The tables of a study.
 
@@ -104,21 +112,28 @@ def analyse(
         margins: of each score, the smallest difference that matters.
         artifacts: what runs left to show, by run key and name; see `galleries`.
         trials: what the tuning of each entry tried; no trials of an entry whose settings are the defaults.
+        learning_curves: which entries are points of which learning curve; see `learning.curves_of`.
 
     Raises:
         UserError: there is no record, or the test scores lack a finished run.
     """
-    runs = scores(records, test)
+    every_run = scores(records, test)
+    points = {entry for of_curve in learning_curves.values() for entry in of_curve}
+    is_shown = [entry not in points for entry in every_run["entry"]]
+    runs = every_run.loc[is_shown].reset_index(drop=True)
+    shown = [record for record in records if record["entry"] not in points]
     baselines = test["baselines"]
     return Analysis(
         records=records,
         baselines=baselines,
         artifacts=artifacts,
         trials=trials,
+        every_run=every_run,
         runs=runs,
         cells=summary(runs, test.get("examples", {})),
-        epochs=curves(records),
-        flows=gradients(records),
+        epochs=curves(shown),
+        flows=gradients(shown),
         verdicts=verdicts(runs, margins, test.get("examples", {})),
         across=across(runs, baselines),
+        learning=learning(every_run, learning_curves, margins, test),
     )

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 T = TypeVar("T")
@@ -251,6 +251,21 @@ def depth_axis(axis: Axes, depths: Sequence[int]) -> None:
     axis.xaxis.set_major_formatter(FuncFormatter(lambda depth, _: f"{depth:g}"))
     axis.set_xlim(min(depths) / 1.25, max(depths) * 1.25)
     axis.set_xlabel("depth")
+
+
+def epoch_axis(axis: Axes) -> None:
+    """Epochs, whose ticks are whole numbers however few there are."""
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    axis.set_xlabel("epoch")
+
+
+def count_axis(axis: Axes, counts: Sequence[int]) -> None:
+    """Numbers of examples on a logarithmic axis, with a tick for each, or for some of them if there are many."""
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(FixedLocator([float(count) for count in spread(sorted(counts), 5)]))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
+    axis.set_xlim(min(counts) / 1.25, max(counts) * 1.25)
 
 
 def log_values(axis: Axes, values: Iterable[float]) -> None:

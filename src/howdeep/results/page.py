@@ -9,7 +9,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from howdeep.results import explore, galleries, protocol, tables, tuning, wording
+from howdeep.results import explore, galleries, learning, protocol, tables, tuning, wording
 from howdeep.results.across import why_no_ranks
 from howdeep.results.analysis import Analysis
 from howdeep.results.figure import PAPER
@@ -36,12 +36,13 @@ def page(
     return template.render(
         study=study,
         paper=PAPER,
-        facts=_facts(cells),
+        facts=_facts(analysis),
         answer=wording.answer(analysis.verdicts, seeds=seeds, tuned=analysis.tuned),
         architectures=wording.architectures(cells, analysis.verdicts),
         other_examples=wording.other_examples(analysis.verdicts),
         overview=[Markup(picture) for picture in analysis.overview],
         tasks=[_task(analysis, task, select(cells, task=task), told, seconds) for task in analysis.tasks],
+        learning=_learning(analysis),
         across=tables.across_table(analysis.across),
         why_no_ranks=why_no_ranks(analysis.across),
         shallow_won=wording.shallow_won(cells, analysis.verdicts),
@@ -63,10 +64,11 @@ def page(
     )
 
 
-def _facts(cells: pd.DataFrame) -> dict[str, Any]:
+def _facts(analysis: Analysis) -> dict[str, Any]:
+    cells, states = analysis.cells, [record["state"] for record in analysis.records]
     return {
-        "runs": sum(cell["runs"] for cell in rows_of(cells)),
-        "diverged": sum(cell["diverged"] for cell in rows_of(cells)),
+        "runs": len(states),
+        "diverged": states.count("diverged"),
         "data": listing(sorted(set(cells["data"]))),
         "models": listing(sorted(set(cells["model"]))),
         "depths": listing(sorted(set(cells["depth"]))),
@@ -104,6 +106,17 @@ def _task(
             for name in sorted(set(cells["data"]))
             for method, (val, held_out) in baselines_of(analysis.baselines, name, score).items()
         ],
+    }
+
+
+def _learning(analysis: Analysis) -> dict[str, Any]:
+    """The learning curves: pictures, tables and what they show; nothing of a study without any."""
+    found = analysis.learning
+    return {
+        "findings": found.findings,
+        "pictures": [Markup(picture) for picture in found.pictures],
+        "cells": learning.table(found.cells),
+        "growth": learning.growth_table(found.growth),
     }
 
 

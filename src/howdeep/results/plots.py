@@ -22,6 +22,7 @@ from howdeep.results.figure import (
     Look,
     depth_axis,
     depth_colours,
+    epoch_axis,
     head,
     legend,
     log_values,
@@ -233,7 +234,7 @@ def curves(cells: pd.DataFrame, epochs: pd.DataFrame) -> str:
             axis.plot(curve["epoch"] + 1, curve["val_loss"], color=colour, label=label)
             axis.plot(curve["epoch"] + 1, curve["train_loss"], color=colour, linestyle=DASHED, linewidth=1.1)
         log_values(axis, [*of_line["val_loss"], *of_line["train_loss"]])
-        axis.set_xlabel("epoch")
+        epoch_axis(axis)
         axis.set_ylabel("loss")
         legend(axis, columns=8)
     return svg(figure, f"Loss against epoch by depth: {', '.join(titles)}.")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from howdeep.results import best_so_far, galleries, tables, tuning
+from howdeep.results import best_so_far, galleries, learning, tables, tuning
 from howdeep.results.analysis import Analysis
 from howdeep.results.figure import grid
 from howdeep.results.page import page
@@ -21,11 +21,13 @@ def compare(analysis: Analysis, *, folder: Path) -> None:
     """Writes the tables and figures of a study into `folder`; the same records give the same bytes.
 
     scores.csv (a row a run), summary.csv (a row a cell, with its verdict), curves.csv (a row an epoch of a cell),
-    metrics.json; in tables/ verdicts.csv (a row a comparison with all that it rests on) and across.csv, and as
-    Markdown <task>.md, <task>-verdicts.md, <task>-gaps.md, across.md, tuning.md; in figures/ overview.svg, tuning.svg
-    and <task>-*.svg of score, forest, pareto, curves, gap, gradient and layers; of tasks that leave something to show
-    also samples, reconstructions and latent, and tables/<task>-texts.md. Everything is made before the first file is
-    written; files are written aside and renamed; files of tasks that left the study are removed.
+    trials.csv (a row a trial of the tuning), best_so_far.csv (a row a number of trials), metrics.json; in tables/
+    verdicts.csv (a row a comparison with all that it rests on) and across.csv, learning.csv (a row a depth of a point
+    of a learning curve) where there is any, and as Markdown <task>.md, <task>-verdicts.md, <task>-gaps.md, across.md,
+    tuning.md; in figures/ overview.svg, tuning.svg, best_so_far.svg and <task>-*.svg of score, forest, pareto, curves,
+    gap, gradient and layers; of tasks that leave something to show also samples, reconstructions and latent, and
+    tables/<task>-texts.md. Everything is made before the first file is written; files are written aside and renamed;
+    files of tasks that left the study are removed.
     """
     files = comparison(analysis)
     for name in FOLDERS:
@@ -41,7 +43,7 @@ def comparison(analysis: Analysis) -> dict[str, str]:
     """What `compare` writes: the text of each file by its path inside results/."""
     cells = judge(analysis.cells, analysis.verdicts)
     files = {
-        "scores.csv": csv(analysis.runs),
+        "scores.csv": csv(analysis.every_run),
         "summary.csv": csv(cells),
         "curves.csv": csv(analysis.epochs),
         "trials.csv": csv(tuning.frame(analysis.trials)),
@@ -56,6 +58,11 @@ def comparison(analysis: Analysis) -> dict[str, str]:
         files["tables/tuning.md"] = tables.markdown(tuning.table(analysis.trials))
         files["figures/tuning.svg"] = grid(analysis.tuning)
         files["figures/best_so_far.svg"] = grid(analysis.best_so_far)
+    if len(analysis.learning.cells):
+        files["tables/learning.csv"] = csv(analysis.learning.cells)
+        files["tables/learning-growth.csv"] = csv(analysis.learning.growth)
+        files["tables/learning.md"] = tables.markdown(learning.table(analysis.learning.cells))
+        files["figures/learning.svg"] = grid(analysis.learning.pictures)
     names = analysis.names
     for task in analysis.tasks:
         of_task, judged = (select(table, task=task) for table in (cells, analysis.verdicts))

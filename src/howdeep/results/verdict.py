@@ -90,7 +90,7 @@ def _family(
     line = {name: runs[name].iloc[0] for name in SERIES}
     score, higher = runs["score"].iloc[0], bool(runs["higher_is_better"].iloc[0])
     sign = 1 if higher else -1
-    table = _by_depth(runs, column)  # (depths, seeds)
+    table = score_by_depth(runs, column)  # (depths, seeds)
     depths, values = table.index.tolist(), table.to_numpy(dtype=np.float64)
     found = against_shallow(sign * values[0], sign * values[1:])
     margin = float(margins.get(score, 0))
@@ -99,7 +99,7 @@ def _family(
         verdict = decide(pair, margin, seeds=values.shape[1])
         error = _sample_error(score, column, values[0], deep, examples.get(line["entry"]))
         everything = widened(pair.difference, error, len(found))
-        (low, high), (low_all, high_all) = _ends(pair.difference, sign), _ends(everything, sign)
+        (low, high), (low_all, high_all) = ends(pair.difference, sign), ends(everything, sign)
         rows.append(
             {
                 **line,
@@ -117,14 +117,14 @@ def _family(
     return rows
 
 
-def _by_depth(runs: pd.DataFrame, column: str) -> pd.DataFrame:
+def score_by_depth(runs: pd.DataFrame, column: str) -> pd.DataFrame:
     """Scores by depth and seed, of the seeds that every depth was run with; a run that diverged has none (NaN)."""
     table = runs.pivot(index="depth", columns="seed", values=column)
     everywhere = set.intersection(*(set(of["seed"]) for _, of in runs.groupby("depth")))
     return table.reindex(columns=sorted(everywhere))
 
 
-def _ends(interval: Interval, sign: int) -> tuple[float, float]:
+def ends(interval: Interval, sign: int) -> tuple[float, float]:
     low, high = sorted([sign * interval.low, sign * interval.high])
     return low + 0.0, high + 0.0  # no -0
 

@@ -1,0 +1,310 @@
+"""Learning curves: score and overfitting gap against the number of training examples, by depth.
+
+Entries of params.yaml that differ in `train_examples` alone are points of one curve. They are tuned, trained, tested
+and compared like any other, but are no pair of architecture and data of their own: the answers of the report count
+the point with most examples alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from howdeep.results import wording
+from howdeep.results.figure import FAINT, Axes, count_axis, depth_colours, legend, panels, styled, svg
+from howdeep.results.scores import CELL, judge, judged, known, rows_of, select, summary
+from howdeep.results.statistics import LEVEL, against_shallow, mean_interval
+from howdeep.results.tables import Table, Text, probability
+from howdeep.results.verdict import ends, score_by_depth, verdicts
+from howdeep.results.wording import MISSING, brackets, change, difference, estimate, listing, number
+
+if TYPE_CHECKING:
+    from howdeep.study import Entry
+
+SETTING = "train_examples="
+# Of each curve the entry with most examples, which the rest of the report shows, then its other points.
+Curves = Mapping[str, Sequence[str]]
+NO_CURVES: Curves = {}
+CURVE = ["data", "curve", "matching"]
+GROWTH = (
+    *(*CURVE, "depth", "against", "fewest", "most", "score"),
+    *("pairs", "growth", "low", "high", "p_holm"),
+)
+
+
+def curves_of(entries: "Iterable[Entry]") -> dict[str, list[str]]:
+    """The entries that differ in the number of training examples alone; how they are tuned may differ as well."""
+    groups: dict[tuple, dict[int, str]] = {}
+    for entry in entries:
+        others = tuple(sorted(setting for setting in entry.overrides if not setting.startswith(SETTING)))
+        groups.setdefault((entry.data, entry.model, entry.task, others), {}).setdefault(
+            _size(entry), entry.name
+        )
+    curves = [[points[size] for size in sorted(points, reverse=True)] for points in groups.values()]
+    return {names[0]: names[1:] for names in curves if len(names) > 1}
+
+
+ALL = 2**63  # no data set has as many
+
+
+def _size(entry: "Entry") -> int:
+    told = [setting.removeprefix(SETTING) for setting in entry.overrides if setting.startswith(SETTING)]
+    return int(told[0]) if told and told[0].isdigit() else ALL
+
+
+@dataclass
+class Learning:
+    """The learning curves of a study; all tables are empty where it has none.
+
+    Args:
+        runs: a row a run of every point, with the columns `curve`, the entry with most examples, and `train_examples`.
+        cells: a row a depth of a point, sorted by curve, examples and depth, likewise; the verdict as in `judge`, the
+            gap with its interval over seeds.
+        verdicts: a row a comparison with the shallowest depth of the same point.
+        growth: a row a deeper depth of a curve; see `growth`.
+    """
+
+    runs: pd.DataFrame
+    cells: pd.DataFrame
+    verdicts: pd.DataFrame
+    growth: pd.DataFrame
+
+    @cached_property
+    def pictures(self) -> list[str]:
+        """Score and gap of each curve, an SVG text each."""
+        return [drawn for cells in self._curves() for drawn in (score(cells), gap(cells))]
+
+    @property
+    def findings(self) -> list[str]:
+        """What each curve shows, in two sentences."""
+        return [
+            finding(cells, _of_curve(self.verdicts, cells), _of_curve(self.growth, cells))
+            for cells in self._curves()
+        ]
+
+    def _curves(self) -> list[pd.DataFrame]:
+        return [cells for _, cells in self.cells.groupby(CURVE)]
+
+
+def _of_curve(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    return select(table, **{name: cells[name].iloc[0] for name in CURVE})
+
+
+def learning(
+    runs: pd.DataFrame, curves: Curves, margins: Mapping[str, float], test: Mapping[str, Mapping[str, int]]
+) -> Learning:
+    """The tables of the learning curves.
+
+    Args:
+        runs: a row a run of the whole study, see `scores.scores`.
+        curves: see `curves_of`.
+        margins: of each score, the smallest difference that matters.
+        test: the content of results/test.json, with the number of training examples of each entry.
+    """
+    curve_of = {entry: name for name, points in curves.items() for entry in (name, *points)}
+    sizes = test.get("train_examples", {})
+    runs = runs.loc[[entry in curve_of and entry in sizes for entry in runs["entry"]]].copy()
+    if runs.empty:
+        return Learning(*(pd.DataFrame(columns=list(names)) for names in (CURVE, CURVE, CURVE, GROWTH)))
+    examples = test.get("examples", {})
+    compared = verdicts(runs, margins, examples)
+    cells = judge(summary(runs, examples), compared)
+    gaps = [_gap(select(runs, **{name: cell[name] for name in CELL})) for cell in rows_of(cells)]
+    cells = cells.assign(gap_loss_low=[low for low, _ in gaps], gap_loss_high=[high for _, high in gaps])
+    for table in (runs, cells, compared):
+        table["curve"] = [curve_of[entry] for entry in table["entry"]]
+        table["train_examples"] = [sizes[entry] for entry in table["entry"]]
+    order = [*CURVE, "train_examples", "depth"]
+    return Learning(
+        runs.sort_values([*order, "seed"], ignore_index=True),
+        cells.sort_values(order, ignore_index=True),
+        compared.sort_values(order, ignore_index=True),
+        growth(runs),
+    )
+
+
+def _gap(runs: pd.DataFrame) -> tuple[float, float]:
+    interval = mean_interval(known(runs, "gap_loss"))
+    return interval.low, interval.high
+
+
+def growth(runs: pd.DataFrame) -> pd.DataFrame:
+    """How much more depth gained with most examples than with fewest: a row a deeper depth of a curve.
+
+    `growth` is (deep - shallow with most examples) - (deep - shallow with fewest), paired by seed, above 0 where more
+    examples favoured the deeper network whichever direction of the score is good; `low` and `high` are the ends of its
+    interval, simultaneous for the depths of the curve, and `p_holm` is Holm's p of the paired t-test. A depth of which
+    any run failed, deep or shallow, has none of them: no difference would hold its worst outcome.
+
+    Args:
+        runs: of all points, with the columns `curve` and `train_examples`.
+    """
+    rows = [row for _, of_curve in runs.groupby(CURVE) for row in _growth(of_curve)]
+    return pd.DataFrame(rows, columns=list(GROWTH))
+
+
+def _growth(runs: pd.DataFrame) -> list[dict[str, object]]:
+    column, sign = judged(runs), 1 if runs["higher_is_better"].iloc[0] else -1
+    fewest, most = runs["train_examples"].min(), runs["train_examples"].max()
+    few, many = (score_by_depth(select(runs, train_examples=size), column) for size in (fewest, most))
+    seeds = few.columns.intersection(many.columns)
+    few, many = few[seeds], many[seeds]
+    gains = [sign * (table.iloc[1:].to_numpy() - table.iloc[0].to_numpy()) for table in (few, many)]
+    grown = gains[1] - gains[0]  # (depths, seeds)
+    whole = ~np.isnan(grown).any(axis=1)
+    found = iter(against_shallow(np.zeros(grown.shape[1]), grown[whole]) if whole.any() else [])
+    rows = []
+    for depth, is_whole in zip(few.index[1:], whole, strict=True):
+        row = {name: runs[name].iloc[0] for name in (*CURVE, "score")}
+        row |= {"depth": depth, "against": few.index[0], "fewest": fewest, "most": most, "pairs": 0}
+        row |= dict.fromkeys(("growth", "low", "high", "p_holm"), np.nan)
+        if is_whole:
+            pair = next(found)
+            low, high = ends(pair.difference, 1)
+            row |= {"pairs": pair.pairs, "growth": pair.difference.mean, "low": low, "high": high}
+            row["p_holm"] = pair.adjusted
+        rows.append(row)
+    return rows
+
+
+def finding(cells: pd.DataFrame, compared: pd.DataFrame, grown: pd.DataFrame) -> str:
+    """What depth gained at each size, and whether it gained more with more examples; no more than was tested."""
+    title = ", ".join(_named(rows_of(cells)[0]))
+    if compared.empty:
+        return f"{title}: one depth only, nothing to compare."
+    told = [
+        f"with {size:,} examples {listing([difference(row) for row in rows_of(of)])}"
+        for size, of in compared.groupby("train_examples")
+    ]
+    on = {"val": "validation"}.get(compared["on"].iloc[0], "test")
+    score = f"{on} {wording.spoken(compared['score'].iloc[0])}"
+    against = compared["against"].iloc[0]
+    return f"{title}, {score} against depth {against}: {'; '.join(told)}. {_needs_more(rows_of(grown))}"
+
+
+def _needs_more(rows: Sequence[wording.Row]) -> str:
+    """Whether deeper networks need more data, as far as the tests tell."""
+    fewest, most = rows[0]["fewest"], rows[0]["most"]
+    span = f"From {fewest:,} to {most:,} examples"
+    shown = [row for row in rows if row["p_holm"] <= 1 - LEVEL]
+    if not shown:
+        return f"{span} no depth was shown to gain or lose more than depth {rows[0]['against']}."
+    parts = []
+    for word, of in (
+        ("gained more", [row for row in shown if row["growth"] > 0]),
+        ("gained less", [row for row in shown if row["growth"] < 0]),
+    ):
+        told = [f"depth {row['depth']} (by {_grown(row)})" for row in of]
+        parts += [f"{listing(told)} {word} than depth {rows[0]['against']}"] if told else []
+    return f"{span} {', '.join(parts)}."
+
+
+def _grown(row: wording.Row) -> str:
+    return change({"difference": row["growth"], "low": row["low"], "high": row["high"]})
+
+
+def _named(row: wording.Row) -> tuple[str, str]:
+    """The data set and what to call the curve within it: ('digits', 'mlp')."""
+    name = row["curve"].removeprefix(f"{row['data']}-")
+    return row["data"], name if row["matching"] == "width" else f"{name}, equal {row['matching']}"
+
+
+@styled
+def score(cells: pd.DataFrame) -> str:
+    """Test score against training examples, a colour a depth: means with 95 % intervals over seeds."""
+    column = judged(cells)
+    part = "test" if column == "test_score" else "validation"
+    direction = "higher" if cells["higher_is_better"].iloc[0] else "lower"
+    label = f"{part} {wording.spoken(cells['score'].iloc[0])}"
+    return _panel(cells, column, f"{label}\n({direction} is better)", f"Mean {label}")
+
+
+@styled
+def gap(cells: pd.DataFrame) -> str:
+    """The overfitting gap in loss at the best epoch against training examples, likewise."""
+    return _panel(cells, "gap_loss", "validation - training loss", "Mean overfitting gap in loss", zero=True)
+
+
+def _panel(cells: pd.DataFrame, column: str, label: str, what: str, *, zero: bool = False) -> str:
+    title = ", ".join(_named(rows_of(cells)[0]))
+    figure, [axis] = panels([title], "mean with 95 % interval over seeds")
+    if zero:
+        axis.axhline(0, color=FAINT, linewidth=0.8)
+    colours = depth_colours(sorted(set(cells["depth"].tolist())))
+    for rank, (depth, colour) in enumerate(colours.items()):
+        _line(axis, select(cells, depth=depth), column, colour, rank - (len(colours) - 1) / 2)
+    count_axis(axis, sorted(set(cells["train_examples"].tolist())))
+    axis.set_xlabel("training examples")
+    axis.set_ylabel(label)
+    legend(axis, columns=8)
+    told = [
+        f"{size:,} examples: "
+        + "; ".join(
+            f"depth {cell['depth']}: {number(cell[column])} {brackets(estimate(cell, column))}"
+            for cell in rows_of(of)
+        )
+        for size, of in cells.groupby("train_examples")
+    ]
+    return svg(figure, f"{what} against training examples, {title}. {'. '.join(told)}.")
+
+
+def _line(axis: Axes, rows: pd.DataFrame, column: str, colour: str, rank: float) -> None:
+    depth = rows["depth"].iloc[0]
+    x = rows["train_examples"] * 1.03**rank  # or the intervals would cover each other
+    axis.vlines(x, rows[f"{column}_low"], rows[f"{column}_high"], color=colour)
+    name = str(depth) if depth > 1 else f"depth {depth}"
+    axis.plot(x, rows[column], "o-", color=colour, markersize=4.5, label=name)
+
+
+def table(cells: pd.DataFrame) -> Table:
+    """A row a depth of a point."""
+    headings = ["data", "architecture", "examples", "depth", "verdict", "difference"]
+    headings += ["test score", "validation score", "overfitting gap", "runs"]
+    return Table(headings, 2, [_row(cell) for cell in rows_of(cells)])
+
+
+def _row(cell: wording.Cell) -> list[Text]:
+    verdict = cell["verdict"] if isinstance(cell["verdict"], str) else MISSING
+    ends_ = {name: cell[f"difference_{name}"] for name in ("low", "high")}
+    finished = cell["runs"] - cell["diverged"]
+    return [
+        *(Text(name, name) for name in _named(cell)),
+        Text(f"{cell['train_examples']:,}", cell["train_examples"]),
+        Text(str(cell["depth"]), cell["depth"]),
+        Text(verdict, verdict),
+        Text(change({"difference": cell["difference"], **ends_}), cell["difference"]),
+        *(
+            Text(f"{number(cell[column])} {brackets(estimate(cell, column))}".rstrip(), cell[column])
+            for column in ("test_score", "val_score", "gap_loss")
+        ),
+        Text(str(finished) if finished == cell["runs"] else f"{finished} of {cell['runs']}", finished),
+    ]
+
+
+def growth_table(growth: pd.DataFrame) -> Table:
+    """What each depth gained with more examples beyond what the shallowest did."""
+    headings = [
+        "data",
+        "architecture",
+        "depth",
+        "from",
+        "to",
+        "growth of the difference",
+        "pairs",
+        "p (Holm)",
+    ]
+    rows = [
+        [
+            *(Text(name, name) for name in _named(row)),
+            Text(str(row["depth"]), row["depth"]),
+            *(Text(f"{row[name]:,}", row[name]) for name in ("fewest", "most")),
+            Text(_grown(row), row["growth"]),
+            Text(str(row["pairs"]), row["pairs"]),
+            Text(probability(row["p_holm"]), row["p_holm"]),
+        ]
+        for row in rows_of(growth)
+    ]
+    return Table(headings, 2, rows)
