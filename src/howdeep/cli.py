@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
         entry.add_argument("entry", metavar="ENTRY", help="a key of `entries`, such as digits-mlp")
         entry.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")
     add("evaluate", "score every run of the study on the test examples (the stage evaluate)")
+    add("inspect", "look inside the networks of the study, on validation examples (the stage inspect)")
     compare = add("compare", "tables, figures and report of the study (the stage compare)")
     compare.add_argument(
         "--against",
@@ -206,6 +207,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "tune-entry": _tune_entry,
     "train-entry": _train_entry,
     "evaluate": _stage("evaluate"),
+    "inspect": _stage("inspect"),
     "compare": _compare,
     "report": _stage("report"),
     "sync": _stage("sync"),

@@ -25,6 +25,14 @@ def evaluate(project: Project) -> None:
     print(f"evaluate: {len(content['runs'])} runs on the test examples", file=sys.stderr)
 
 
+def inspect(project: Project) -> None:
+    """Looks inside the networks, on validation examples."""
+    from howdeep.inspect_runs import inspect as inspect_runs
+
+    found = inspect_runs(project)
+    print(f"inspect: {found['networks']} networks on validation examples", file=sys.stderr)
+
+
 def compare(project: Project) -> None:
     """Writes results/, and the report beside it."""
     from howdeep.results.report import compare as write_results

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import yaml
+from safetensors.numpy import load_file
 
 from howdeep.project import Project
 
@@ -59,6 +60,13 @@ def test_tuning_training_comparing_and_reporting_never_open_the_test_examples_an
     scored = json.loads((here.results / "test.json").read_text())
     assert len(scored["runs"]) == 4
     assert scored["examples"] == {"digits-mlp": 359}
+    assert scored["classes"] == {"digits-mlp": [str(digit) for digit in range(10)]}
+    answered = load_file(here.results / "answers.safetensors")
+    for key, measured in scored["runs"].items():
+        right = answered[f"{key}/predicted"] == answered["digits-mlp/label"]
+        assert right.mean() == pytest.approx(measured["accuracy"], abs=1e-6)
+        confidence = answered[f"{key}/confidence"]
+        assert 0.1 <= confidence.min() < confidence.max() <= 1
 
     test.unlink()
     for stage in ("compare", "report"):

@@ -1,0 +1,225 @@
+"""The `inspect` stage: what the networks of a study hold inside, on validation examples.
+
+Of each cell the first seed whose run finished: looking at all would cost five times as much and tell a reader no more
+than the spread that scores have already. Points of learning curves are left out. No test example is read.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from howdeep import records, study
+from howdeep.data.examples import Split
+from howdeep.errors import UserError
+from howdeep.evaluate import trained_task
+from howdeep.inspection import attention, attribution, probes, similarity
+from howdeep.nets.transformer import Attention
+from howdeep.prepare import load_split, train_checksum
+from howdeep.project import Project
+from howdeep.records import Cell
+from howdeep.study import Entry
+from howdeep.training.run import build
+from howdeep.training.seeding import seed_everything
+
+MOST = {  # examples
+    "probe": 2000,  # that a probe learns from, and that it is scored on
+    "cka": 256,  # whose kernels are compared
+    "attention": 64,  # whose matrices are averaged
+    "attribution": 32,  # whose rank agreement is averaged
+}
+SHOWN = 8  # images whose attributions are kept to be looked at
+UNTRAINED = (
+    2**31
+)  # beside its seed, what seeds the untrained control of a run: weights that no run started from
+PROBED = ("classification", "forecasting", "reconstruction")  # an example has one answer
+NAMES = ("entry", "matching", "depth")
+
+Row = dict[str, Any]
+
+
+def inspect(project: Project) -> dict[str, int]:
+    """Looks into the networks of the study and writes results/inspection, the same bits each time:
+
+    - representations.csv: of each layer (0 is the input) `probe`, the score of a linear probe on validation
+      examples, and `untrained`, that of the same network before training. Of tasks in which an example has one
+      answer; an autoencoder's probes are asked for the label, which it has never seen;
+    - similarity.csv: unbiased CKA of each two layers of a network, and of each layer of the shallowest with each of
+      the deeper ones;
+    - attention.csv: of each head of a transformer, how sharply and how far away it looks;
+    - attribution.csv: of image classifiers, the rank agreement of integrated gradients with those of an untrained
+      network, and the median error of their sum;
+    - pictures.safetensors: `<entry>/<matching>/<depth>/<name>`; `attention` (layers, heads, time, time), means over
+      examples, and `images`, `attributions`, `untrained`, each (n, channels, height, width), `labels` (n,).
+
+    Returns:
+        How many networks were looked into, and the rows of each table.
+
+    Raises:
+        UserError: a run's record is missing, or the training examples are not those that it was trained on.
+    """
+    torch.set_num_threads(1)  # the rounding depends on it
+    tables: dict[str, list[Row]] = {
+        name: [] for name in ("representations", "similarity", "attention", "attribution")
+    }
+    pictures: dict[str, Tensor] = {}
+    looked = 0
+    plan = study.read(project.params)
+    for entry in _whole(plan.entries.values()):
+        kernels: dict[tuple[str, int], dict[int, Tensor]] = {}  # of the layers, by (matching, depth)
+        for cell in sorted(plan.cells(entry), key=lambda cell: (cell.matching, cell.depth)):
+            found = _first_finished(project.runs / entry.name, cell, plan.seeds)
+            if found is None or entry.task == "generation":
+                continue  # a generator maps noise to images: no example has a representation in it
+            folder, record = found
+            look = Look(record, folder, project)
+            looked += 1
+            names: Row = {"entry": entry.name, "matching": cell.matching, "depth": cell.depth}
+            tables["representations"] += [names | row for row in look.representations()]
+            own = kernels[cell.matching, cell.depth] = look.kernels()
+            shallowest = kernels[cell.matching, min(d for m, d in kernels if m == cell.matching)]
+            for first in (shallowest, own) if shallowest is not own else (own,):
+                tables["similarity"] += [
+                    names | row for row in _similar(first, own, shallow=first is not own)
+                ]
+            rows, made = look.attention()
+            tables["attention"] += [names | row for row in rows]
+            row, images = look.attribution()
+            tables["attribution"] += [names | row] if row else []
+            where = f"{entry.name}/{cell.matching}/{cell.depth}"
+            pictures |= {f"{where}/{name}": tensor for name, tensor in {**made, **images}.items()}
+    _write(project.results / "inspection", tables, pictures)
+    return {"networks": looked, **{name: len(rows) for name, rows in tables.items()}}
+
+
+def _whole(entries: Iterable[Entry]) -> list[Entry]:
+    """All entries but those on fewer training examples than an entry that is the same otherwise."""
+    known = {(entry.data, entry.model, entry.task, entry.overrides): entry for entry in entries}
+
+    def rest(key: tuple) -> tuple:
+        return *key[:3], tuple(setting for setting in key[3] if not setting.startswith("train_examples="))
+
+    return [entry for key, entry in known.items() if rest(key) == key or rest(key) not in known]
+
+
+def _first_finished(runs: Path, cell: Cell, seeds: tuple[int, ...]) -> tuple[Path, dict] | None:
+    for seed in seeds:
+        record = records.read(folder := runs / cell.run_name(seed))
+        if record["state"] == "finished":
+            return folder, record
+    return None
+
+
+class Look:
+    """One trained network, the same one untrained, and the examples that both are shown."""
+
+    def __init__(self, record: Mapping[str, Any], folder: Path, project: Project) -> None:
+        cfg = records.config_of(dict(record))
+        if train_checksum(cfg, project) != record["data_checksum"]:
+            raise UserError(
+                f"expected the training examples of {cfg.data.name} that {folder.parent.name} was trained on, found "
+                "others: train it again with `dvc repro`"
+            )
+        self.split: Split = load_split(cfg, project)
+        self.task = trained_task(cfg, folder)
+        self.name: str = record["task"]
+        self.net: nn.Module = self.task.net.eval()
+        seed_everything(UNTRAINED, record["seed"])
+        self.untrained: nn.Module = probes.settle(build(cfg.model), self.split.train[0][: MOST["probe"]])
+
+    def representations(self) -> Iterator[Row]:
+        if self.name not in PROBED:
+            return
+        (x, y), (x_held, y_held) = self.split.train, self.split.validation
+        n = MOST["probe"]
+        train, held_out = (x[:n], y[:n]), (x_held[:n], y_held[:n])
+        trained, before = (probes.scores(net, train, held_out) for net in (self.net, self.untrained))
+        for layer, (probe, untrained) in enumerate(zip(trained, before, strict=True)):
+            yield {"layer": layer, "probe": probe, "untrained": untrained}
+
+    def kernels(self) -> dict[int, Tensor]:
+        """The centred kernel of each layer, and of the input where it holds numbers, by layer."""
+        found = dict(enumerate(probes.states(self.net, self.split.validation[0][: MOST["cka"]])))
+        return {layer: similarity.centred_kernel(h) for layer, h in found.items() if h.is_floating_point()}
+
+    def attention(self) -> tuple[list[Row], dict[str, Tensor]]:
+        if not any(isinstance(module, Attention) for module in self.net.modules()):
+            return [], {}
+        causal = next(module.causal for module in self.net.modules() if isinstance(module, Attention))
+        maps = attention.maps(self.net, self.split.validation[0][: MOST["attention"]])
+        rows = [
+            {"layer": layer + 1, "head": head + 1, **attention.focus(of_head, causal=causal)._asdict()}
+            for layer, of_layer in enumerate(maps.transpose(1, 2))
+            for head, of_head in enumerate(of_layer)
+        ]
+        return rows, {"attention": maps.mean(1)}
+
+    def attribution(self) -> tuple[Row, dict[str, Tensor]]:
+        """Of image classifiers: the first validation images, and one of each class to be looked at."""
+        x, y = self.split.validation
+        if self.name != "classification" or x.ndim != 4:
+            return {}, {}
+        blank = self.split.train[0].amin(0, keepdim=True)  # each pixel as empty as it ever is
+        shown = torch.stack([(y == label).nonzero()[0, 0] for label in y.unique()[:SHOWN]])
+        at = torch.cat([shown, torch.arange(min(MOST["attribution"], len(x)))])
+        x, y = x[at], y[at]
+        trained, before = (
+            attribution.integrated_gradients(net, x, y, blank) for net in (self.net, self.untrained)
+        )
+        n = len(shown)
+        agreement = attribution.rank_agreement(trained.pixels[n:], before.pixels[n:], (x != blank)[n:])
+        made = {
+            "images": x[:n],
+            "attributions": trained.pixels[:n],
+            "untrained": before.pixels[:n],
+            "labels": y[:n],
+        }
+        error = float(trained.error[n:].median())
+        return {"agreement": agreement, "completeness_error": error, "examples": len(x) - n}, made
+
+
+def _similar(first: dict[int, Tensor], second: dict[int, Tensor], *, shallow: bool) -> Iterator[Row]:
+    """CKA of each layer of one network with each of another; with itself, of each two once."""
+    for other, its in first.items():
+        for layer, own in second.items():
+            if shallow or other <= layer:
+                alike = similarity.cka(its, own)
+                yield {
+                    "with": "shallowest" if shallow else "itself",
+                    "other_layer": other,
+                    "layer": layer,
+                    "cka": alike,
+                }
+
+
+def _write(folder: Path, tables: Mapping[str, list[Row]], pictures: Mapping[str, Tensor]) -> None:
+    """Writes the folder aside and renames it: whoever finds it finds it whole."""
+    import pandas as pd
+    from safetensors.torch import save_file
+
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        for name, rows in tables.items():
+            frame = pd.DataFrame(rows, columns=[*NAMES, *COLUMNS[name]])
+            frame.to_csv(aside / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+        save_file(
+            {name: pictures[name].contiguous() for name in sorted(pictures)}, aside / "pictures.safetensors"
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.replace(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+COLUMNS = {
+    "representations": ("layer", "probe", "untrained"),
+    "similarity": ("with", "other_layer", "layer", "cka"),
+    "attention": ("layer", "head", "spread", "distance"),
+    "attribution": ("agreement", "completeness_error", "examples"),
+}
