@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
@@ -84,7 +85,7 @@ def read(folder: Path) -> dict:
     """
     path = folder / "record.json"
     try:
-        return json.loads(path.read_text())
+        return orjson.loads(path.read_bytes())
     except FileNotFoundError:
         raise UserError(
             f"expected a run's record at {path}, found none: train it again with `dvc repro`"

@@ -127,7 +127,8 @@ def spread(values: Sequence[T], most: int) -> list[T]:
 
 def head(axis: Axes, title: str, below: Sequence[str] = ()) -> None:
     """A bold title over a panel, and small lines between the two."""
-    axis.set_title(title, loc="left", fontsize=10.5, fontweight="bold", pad=6 + 10.5 * len(below))
+    # With y given, matplotlib need not look at each draw whether ticks are in the way: none are above a panel.
+    axis.set_title(title, loc="left", y=1, fontsize=10.5, fontweight="bold", pad=6 + 10.5 * len(below))
     axis.annotate(
         "\n".join(below), (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", fontsize=8,
         color=INK,
@@ -149,6 +150,9 @@ def svg(figure: Figure, alt: str) -> str:
     A plain picture in the light colours on a clear ground, plus a style for readers who prefer the dark.
     """
     buffer = io.StringIO()
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)  # once: savefig would lay out and draw everything twice
+        figure.set_layout_engine(None)
     nothing = {"Creator": None, "Date": None, "Format": None, "Type": None}
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)  # type: ignore[arg-type]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)

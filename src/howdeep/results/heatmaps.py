@@ -57,7 +57,7 @@ def _board(board: Board, flow: pd.DataFrame, scale: LogNorm) -> None:
     for rank, depth in enumerate(depths):
         axis = board.axes(0.5 + rank * width, 0.45, width - 0.08, HEIGHT - 1)
         _map(axis, select(flow, depth=depth), scale)
-        axis.set_title(f"depth {depth}", fontsize=8.5)
+        axis.set_title(f"depth {depth}", y=1, fontsize=8.5)
         axis.set_ylim(0.5, max(flow["layer"].tolist()) + 0.5)  # an autoencoder of depth 4 has 8
         axis.yaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
         axis.spines[:].set_visible(False)

@@ -1,6 +1,9 @@
-"""The tables of a study over epochs: a row an epoch of a cell, a row an epoch of a hidden layer of a cell."""
+"""The tables of a study over epochs: a row an epoch of a cell, a row an epoch of a hidden layer of a cell.
 
-from collections.abc import Mapping, Sequence
+Runs have many epochs of many layers: they are grouped by numbers, and only the means are told by cell.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,43 +13,66 @@ from howdeep.results.scores import CELL
 
 LAYER = [*CELL, "part", "epoch", "layer"]
 
+Record = Mapping[str, Any]
+Groups = Mapping[tuple, Sequence[tuple]]  # what a group is called -> rows of what was measured of it
 
-def curves(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+
+def curves(records: Sequence[Record]) -> pd.DataFrame:
     """A row an epoch of a cell: means over its finished runs that came so far, and their number `runs`.
 
     `train_loss` is the running training loss, measured while the weights moved. A score that was not measured
     in an epoch is a missing value there.
     """
-    rows = [
-        {name: record[name] for name in CELL}
-        | {"epoch": row["epoch"], "train_loss": row["train/loss"], "val_loss": row["val/loss"]}
-        | {"val_score": row.get(f"val/{record['score']['name']}")}
-        for record in records
-        if record["state"] == "finished"
-        for row in record["epochs"]
-    ]
+    groups: dict[tuple, list[tuple]] = {}
+    for cell, record in _finished(records):
+        score = f"val/{record['score']['name']}"
+        groups.setdefault(cell, []).extend(
+            (row["epoch"], row["train/loss"], row["val/loss"], row.get(score)) for row in record["epochs"]
+        )
     means = ["train_loss", "val_loss", "val_score"]
-    frame = pd.DataFrame(rows, columns=[*CELL, "epoch", *means]).astype({name: float for name in means})
+    frame = _stacked(groups, ["epoch", *means])
     found = {name: (name, "mean") for name in means} | {"runs": ("epoch", "size")}
-    return frame.groupby([*CELL, "epoch"], as_index=False).agg(**found)
+    return _called(frame.groupby(["group", "epoch"], as_index=False).agg(**found), groups, CELL)
 
 
-def gradients(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def gradients(records: Sequence[Record]) -> pd.DataFrame:
     """A row an epoch of a hidden layer: the norm of the loss gradient at its activations, ||dL/da||.
 
     Geometric means over the finished runs of a cell. `part` tells networks that are trained against each other
     apart; it is empty where there is one. `layer` counts from 1, the layer next to the input.
     """
-    rows = [
-        {name: record[name] for name in CELL}
-        | {"part": row.get("part", ""), "epoch": row["epoch"], "layer": row["layer"]}
-        | {"activation_gradient": row["activation_gradient"]}
-        for record in records
-        if record["state"] == "finished"
-        for row in record["gradient_flow"]
-    ]
-    frame = pd.DataFrame(rows, columns=[*LAYER, "activation_gradient"]).astype({"activation_gradient": float})
+    groups: dict[tuple, list[tuple]] = {}
+    for cell, record in _finished(records):
+        for row in record["gradient_flow"]:
+            part = (*cell, row.get("part", ""))
+            groups.setdefault(part, []).append((row["epoch"], row["layer"], row["activation_gradient"]))
+    frame = _stacked(groups, ["epoch", "layer", "activation_gradient"])
     with np.errstate(divide="ignore"):  # a norm of zero makes the mean zero
         logarithms = frame.assign(activation_gradient=np.log(frame["activation_gradient"].to_numpy()))
-    means = logarithms.groupby(LAYER, as_index=False).agg(activation_gradient=("activation_gradient", "mean"))
+    by_layer = logarithms.groupby(["group", "epoch", "layer"], as_index=False)
+    means = _called(by_layer.agg(activation_gradient=("activation_gradient", "mean")), groups, LAYER[:-2])
     return means.assign(activation_gradient=np.exp(means["activation_gradient"].to_numpy()))
+
+
+def _finished(records: Sequence[Record]) -> Iterator[tuple[tuple, Record]]:
+    """The finished runs, each with its cell."""
+    return (
+        (tuple(record[name] for name in CELL), record) for record in records if record["state"] == "finished"
+    )
+
+
+def _stacked(groups: Groups, columns: Sequence[str]) -> pd.DataFrame:
+    """All rows under each other; `group` is the number of their group when these are sorted."""
+    stacked = [row for group in sorted(groups) for row in groups[group]]
+    values = np.array(stacked, dtype=np.float64).reshape(-1, len(columns))
+    frame = pd.DataFrame(values, columns=list(columns))
+    lengths = [len(groups[group]) for group in sorted(groups)]
+    return frame.assign(group=np.repeat(np.arange(len(groups)), lengths))
+
+
+def _called(frame: pd.DataFrame, groups: Groups, names: Sequence[str]) -> pd.DataFrame:
+    """The same with the names of the groups in place of their numbers."""
+    known = pd.DataFrame(sorted(groups), columns=list(names)).iloc[frame["group"].to_numpy()]
+    counted = {name: frame[name].astype(np.int64) for name in ("epoch", "layer") if name in frame}
+    rest = frame.assign(**counted).drop(columns="group")
+    return pd.concat([known.reset_index(drop=True), rest], axis=1)
