@@ -77,6 +77,12 @@ def test_an_entry_changes_what_it_names_of_the_study_s_tuning(tmp_path):
     assert plan.entry("a").tuning == study.Tuning(4, 1.0, 9, optimizers)
 
 
+def test_a_momentum_may_be_set_where_only_learning_rates_are_tuned(tmp_path):
+    entry = {**ENTRY, "overrides": {"optimizer.momentum": 0.5}}
+    plan = study.read(write(tmp_path, tune={**TUNE, "trials": 9}, entries={"a": entry}))
+    assert plan.entry("a").overrides == ("optimizer.momentum=0.5",)
+
+
 def test_a_tuned_setting_takes_the_place_of_the_study_s_optimizer_and_comes_last(tmp_path):
     plan = study.read(write(tmp_path))
     cell = Cell("digits", "mlp", 4)
@@ -116,6 +122,13 @@ def test_a_tuned_setting_takes_the_place_of_the_study_s_optimizer_and_comes_last
             "tune.optimizers must be a map of optimizers",
         ),
         ({"tune": TUNE}, "entries.digits-mlp.overrides sets optimizer.lr, which is tuned"),
+        (
+            {
+                "tune": {**TUNE, "trials": 10},
+                "entries": {"a": {**ENTRY, "overrides": {"optimizer.momentum": 0.5}}},
+            },
+            "overrides sets optimizer.momentum, which is tuned: remove it, or set tune.trials to 9 at most",
+        ),
         ({"entries": {"a": {**ENTRY, "tune": [1]}}}, "entries.a.tune must be a map"),
         ({"entries": {}}, "entries .* must be a map"),
         ({"entries": {"a": 3}}, "entries.a must be a map"),

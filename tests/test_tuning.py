@@ -1,10 +1,30 @@
-"""Tuning: the same rates for every depth, and each depth its own winner."""
+"""Tuning: the same points for every depth, and each depth its own winner."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+from omegaconf import OmegaConf
+from scipy.stats.qmc import discrepancy
 
-from howdeep.tuning import TrialRow, beyond, edges, learning_rates, on_edge, settings, winner
+from howdeep.project import Project
+from howdeep.sweeping.plan import Plan
+from howdeep.tune_entry import _write, trials_of
+from howdeep.tune_trials import Points
+from howdeep.tuning import (
+    BESIDE,
+    TrialRow,
+    beyond,
+    edges,
+    learning_rates,
+    on_edge,
+    points,
+    settings,
+    sobol,
+    tuned_settings,
+    winner,
+)
 
 
 def test_learning_rates_lie_evenly_on_a_log_scale_with_both_ends():
@@ -77,3 +97,90 @@ def test_each_depth_gets_its_best_optimizer_and_rate_as_overrides():
             "trials": 6,
         },
     }
+
+
+RATES = learning_rates(0.01, 1.0, 12)
+
+
+def test_below_ten_trials_the_learning_rate_alone_is_tried():
+    assert points("sgd", RATES[:9], seed=0)[0] == [{"lr": rate} for rate in RATES[:9]]
+    assert tuned_settings("sgd", 9) == ["lr"]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "second"),
+    [("sgd", ["momentum"]), ("adam", ["weight_decay"]), ("adamw", ["weight_decay"]), ("rmsprop", [])],
+)
+def test_from_ten_trials_on_the_same_rates_come_with_a_second_setting(optimizer, second):
+    base, wider = points(optimizer, RATES[:10], seed=0)
+    assert [point["lr"] for point in base] == RATES[:10]
+    assert [point["lr"] for point in wider] == beyond(RATES[:10])
+    assert all(list(point) == ["lr", *second] for point in [*base, *wider])
+    assert tuned_settings(optimizer, 10) == ["lr", *second]
+
+
+def test_momenta_lie_evenly_in_what_is_missing_to_1():
+    momenta = [BESIDE["sgd"].at(share) for share in (0, 0.5, 1)]
+    assert momenta == [0.99, 0.9, 0.0]
+
+
+def test_every_setting_beside_the_rate_is_one_that_its_optimizer_has(root):
+    for optimizer, beside in BESIDE.items():
+        assert beside.name in OmegaConf.load(root / f"conf/optimizer/{optimizer}.yaml")
+
+
+@pytest.mark.parametrize("seed", [0, 1, 1000])
+def test_every_part_of_the_range_has_one_point_and_a_longer_sequence_begins_with_the_shorter(seed):
+    for n in (2, 4, 8, 16):
+        assert sorted(int(n * share) for share in sobol(n, seed)) == list(range(n))
+    assert sobol(13, seed)[:5] == sobol(5, seed)
+    assert sobol(5, seed) == sobol(5, seed) != sobol(5, seed + 1)
+
+
+def test_the_points_fill_the_plane_more_evenly_than_random_ones():
+    rates = np.arange(12) / 11
+    random = np.random.default_rng(0)
+    others = [discrepancy(np.column_stack([rates, random.random(12)])) for _ in range(200)]
+    ours = [discrepancy(np.column_stack([rates, sobol(12, seed)])) for seed in range(20)]
+    assert max(ours) < np.quantile(others, 0.25)
+
+
+def test_a_study_tries_these_points_and_no_combination_of_others():
+    base, _ = points("sgd", RATES, seed=0)
+    plan = Plan("s", Points.of(base), len(base), sampler="grid")
+    assert plan.wanted == 12
+    assert [(point["optimizer.lr"], point["optimizer.momentum"]) for point in plan.space.grid()] == [
+        (point["lr"], point["momentum"]) for point in base
+    ]
+
+
+TWO = [
+    TrialRow(1, "sgd", 0.1, 0.4, momentum=0.9123),
+    TrialRow(1, "sgd", 0.2, 0.1, momentum=0.5),
+    TrialRow(1, "sgd", 0.4, None, momentum=0.99),
+    TrialRow(1, "adam", 0.01, 0.3, weight_decay=1.19e-06),
+]
+
+
+def test_the_winner_s_second_setting_is_one_of_its_overrides():
+    assert settings(TWO)["depth=1"]["overrides"] == [
+        "optimizer=sgd",
+        "optimizer.lr=0.2",
+        "optimizer.momentum=0.5",
+    ]
+    assert settings(TWO[3:])["depth=1"]["overrides"][-1] == "optimizer.weight_decay=1.19e-06"
+
+
+@pytest.mark.parametrize(
+    ("own", "columns"),
+    [
+        (TWO, "matching,depth,optimizer,lr,momentum,weight_decay,val_loss,space"),
+        (TWO[:3], "matching,depth,optimizer,lr,momentum,val_loss,space"),
+        (rows(1, "sgd", [1.0, 2.0, None]), "matching,depth,optimizer,lr,val_loss,space"),
+    ],
+)
+def test_trials_are_read_as_they_were_written_with_columns_of_what_was_tuned(tmp_path, own, columns):
+    project = Project(Path(tmp_path))
+    _write(project.tuned / "e", own, settings(own))
+    assert (project.tuned / "e/trials.csv").read_text().splitlines()[0] == columns
+    assert trials_of("e", project) == own

@@ -7,6 +7,7 @@ from typing import Any
 
 from howdeep.errors import UserError, near
 from howdeep.records import MATCHINGS, Cell
+from howdeep.tuning import MOST_ALONE, tuned_settings
 
 KEYS = (
     *("study", "data", "depths", "matching", "seeds", "optimizer", "schedule", "trainer", "margins", "tune"),
@@ -31,6 +32,11 @@ class Tuning:
     epochs: float
     seed: int
     optimizers: dict[str, tuple[float, float]]
+
+    @property
+    def settings(self) -> list[str]:
+        """What is tuned of the optimizers: 'lr', and where there are many trials 'momentum' and 'weight_decay'."""
+        return list(dict.fromkeys(name for of in self.optimizers for name in tuned_settings(of, self.trials)))
 
 
 @dataclass(frozen=True)
@@ -147,10 +153,14 @@ def _entry(
         )
     flat = tuple(_flat(overrides))
     tuning = _tuning(tune, node.get("tune"), where, seeds)
-    if tuning and any(override.startswith("optimizer.lr=") for override in flat):
-        raise UserError(
-            f"{where}.overrides sets optimizer.lr, which is tuned: set {where}.tune.optimizers instead"
-        )
+    for setting in tuning.settings if tuning else ():
+        if any(override.startswith(f"optimizer.{setting}=") for override in flat):
+            instead = (
+                f"set {where}.tune.optimizers instead"
+                if setting == "lr"
+                else f"remove it, or set tune.trials to {MOST_ALONE} at most"
+            )
+            raise UserError(f"{where}.overrides sets optimizer.{setting}, which is tuned: {instead}")
     if any(override.startswith("matching=") for override in flat):
         raise UserError(f"{where}.overrides sets matching: write {where}.matching, a list, instead")
     if node.get("matching") is not None:

@@ -1,4 +1,4 @@
-"""The `tune` stage of one entry: optimizer and learning rate of each depth, by as many trials for all."""
+"""The `tune` stage of one entry: the optimizer and its settings of each depth, by as many trials for all."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from howdeep import study
 from howdeep.errors import UserError
 from howdeep.project import Project
 from howdeep.records import Cell
-from howdeep.tuning import BASE, WIDENED, TrialRow, beyond, edges, learning_rates, settings
+from howdeep.tuning import BASE, SECOND, WIDENED, TrialRow, edges, learning_rates, points, settings
 
 
 def settings_file(name: str, project: Project) -> Path:
@@ -53,19 +53,20 @@ def trials_of(name: str, project: Project) -> list[TrialRow]:
     with path.open(newline="") as file:
         return [
             TrialRow(
-                int(row["depth"]),
-                row["optimizer"],
-                float(row["lr"]),
-                float(row["val_loss"]) if row["val_loss"] else None,
-                row["space"],
-                row["matching"],
+                depth=int(row["depth"]),
+                optimizer=row["optimizer"],
+                lr=float(row["lr"]),
+                val_loss=float(row["val_loss"]) if row["val_loss"] else None,
+                space=row["space"],
+                matching=row["matching"],
+                **{name: float(row[name]) for name in SECOND if row.get(name)},
             )
             for row in csv.DictReader(file)
         ]
 
 
 def tune_entry(name: str, project: Project, n_workers: int | None = None) -> list[TrialRow]:
-    """Tries the same learning rates with every optimizer at every depth; writes trials and winning settings.
+    """Tries the same points with every optimizer at every depth; writes trials and winning settings.
 
     Where a winner lies on the edge of what was tried, every depth and every optimizer gets two more trials, one
     beyond either end. A killed stage goes on where it stopped: its trials are in an Optuna journal until it ends.
@@ -86,17 +87,18 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     bases = tune_trials.bases(plan, entry, entry.tuning, project)
     journal = project.scratch / "tuning" / f"{name}.journal"
     journal.parent.mkdir(parents=True, exist_ok=True)
-    rates = {
-        optimizer: learning_rates(low, high, entry.tuning.trials)
+    every = {
+        optimizer: points(optimizer, learning_rates(low, high, entry.tuning.trials), entry.tuning.seed)
         for optimizer, (low, high) in entry.tuning.optimizers.items()
     }
-    rows = tune_trials.tried(name, bases, rates, BASE, journal, project, n_workers)
+    base = {optimizer: first for optimizer, (first, _) in every.items()}
+    rows = tune_trials.tried(name, bases, base, BASE, journal, project, n_workers)
     if found := edges(rows):
         told = ", ".join(f"{row.cell} {row.optimizer} {row.lr:g}" for row in found)
         progress.say(f"{name}: on the edge of its space: {told}; two more trials for all")
-        wider = {optimizer: beyond(own) for optimizer, own in rates.items()}
+        wider = {optimizer: more for optimizer, (_, more) in every.items()}
         rows += tune_trials.tried(name, bases, wider, WIDENED, journal, project, n_workers)
-    matchings, optimizers = entry.matchings, list(rates)
+    matchings, optimizers = entry.matchings, list(every)
     rows.sort(
         key=lambda row: (
             matchings.index(row.matching),
@@ -121,6 +123,8 @@ def _write(folder: Path, rows: Sequence[TrialRow], found: dict) -> None:
     (aside / "settings.json").write_text(json.dumps(found, indent=1) + "\n")
     with (aside / "trials.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["matching", "depth", "optimizer", "lr", "val_loss", "space"])
-        writer.writerows([r.matching, r.depth, r.optimizer, r.lr, r.val_loss, r.space] for r in rows)
+        second = [name for name in SECOND if any(name in row.point for row in rows)]
+        columns = ["matching", "depth", "optimizer", "lr", *second, "val_loss", "space"]
+        writer.writerow(columns)
+        writer.writerows([getattr(row, name) for name in columns] for row in rows)
     aside.replace(folder)

@@ -1,7 +1,8 @@
 """The trials of a `tune` stage: short trainings in warm workers, kept in an Optuna journal until the stage ends."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,17 +17,36 @@ from howdeep.provenance import commit
 from howdeep.records import Cell
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.pool import run
-from howdeep.sweeping.space import Choice, Space
+from howdeep.sweeping.space import Choice, Space, overrides
 from howdeep.sweeping.study import Trial
 from howdeep.sweeping.told import Progress
 from howdeep.synchronise import tracked_parent
 from howdeep.tracking import Store, locate
 from howdeep.training.run import train
-from howdeep.tuning import TrialRow
+from howdeep.tuning import Point, TrialRow
 
-LR = "optimizer.lr"
 NEVER = 1e9  # seconds
 Setting = tuple[Cell, str]  # with the name of an optimizer
+
+
+@dataclass(frozen=True)
+class Points(Space):
+    """A space of which these points alone are tried, by the names of its dimensions."""
+
+    points: Sequence[Mapping[str, float]] = ()
+
+    @classmethod
+    def of(cls, points: Sequence[Point]) -> "Points":
+        keyed = [{_key(name): value for name, value in point.items()} for point in points]
+        values = {name: tuple(dict.fromkeys(point[name] for point in keyed)) for name in keyed[0]}
+        return cls({name: Choice(own) for name, own in values.items()}, points=keyed)
+
+    def grid(self) -> Iterator[dict[str, float]]:
+        return (dict(point) for point in self.points)
+
+
+def _key(name: str) -> str:
+    return f"optimizer.{name}"
 
 
 class Diverged(Exception):
@@ -64,23 +84,27 @@ def bases(
 def tried(
     name: str,
     bases: Mapping[Setting, DictConfig],
-    rates: Mapping[str, Sequence[float]],
+    points: Mapping[str, Sequence[Point]],
     space: str,
     journal: Path,
     project: Project,
     n_workers: int | None,
 ) -> list[TrialRow]:
-    """The trials of one space, run or read from the journal."""
+    """The trials of one space, run or read from the journal.
+
+    Args:
+        points: what is tried with each optimizer, at every depth.
+    """
     plans = {
-        _study_name(setting, cfg, space, project): (setting, cfg, rates[setting[1]])
+        _study_name(setting, cfg, space, project): (setting, cfg, points[setting[1]])
         for setting, cfg in bases.items()
     }
 
     def objective(trial: Trial) -> float:
-        return _best_loss(plans[trial.study.plan.study][1], trial.point[LR], project)
+        return _best_loss(plans[trial.study.plan.study][1], trial.point, project)
 
     studies = [
-        Plan(study_name, Space({LR: Choice(tuple(own))}), len(own), sampler="grid")
+        Plan(study_name, Points.of(own), len(own), sampler="grid")
         for study_name, (_, _, own) in plans.items()
     ]
     with Progress(studies, 0, name) as bar:
@@ -88,15 +112,16 @@ def tried(
     for result in (result for own in results for result in own):
         if not result.values and not (result.reason or "").startswith(Diverged.__name__):
             journal.unlink()  # else it would say so again when the cause is mended
-            raise UserError(f"a trial of {name} with {LR}={result.point[LR]:g} failed: {result.reason}")
+            tried_with = " ".join(overrides(result.point))
+            raise UserError(f"a trial of {name} with {tried_with} failed: {result.reason}")
     return [
         TrialRow(
-            cell.depth,
-            optimizer,
-            result.point[LR],
-            result.values[0] if result.values else None,
-            space,
-            cell.matching,
+            depth=cell.depth,
+            optimizer=optimizer,
+            val_loss=result.values[0] if result.values else None,
+            space=space,
+            matching=cell.matching,
+            **{name.removeprefix("optimizer."): value for name, value in result.point.items()},
         )
         for ((cell, optimizer), _, _), own in zip(plans.values(), results, strict=True)
         for result in own
@@ -109,9 +134,10 @@ def _study_name(setting: Setting, cfg: DictConfig, space: str, project: Project)
     return f"{cell.name} {optimizer} {space} {run_key(cfg, train_checksum(cfg, project))}"
 
 
-def _best_loss(base: DictConfig, lr: float, project: Project) -> float:
+def _best_loss(base: DictConfig, point: Mapping[str, float], project: Project) -> float:
     cfg = base.copy()
-    OmegaConf.update(cfg, LR, lr)
+    for name, value in point.items():
+        OmegaConf.update(cfg, name, value)
     place = project.scratch / "tuning" / f"{os.getpid()}.ckpt"  # never written: trials are short
     outcome = train(cfg, load_split(cfg, project), resume_point=place, identity={})
     if outcome.state != "finished":

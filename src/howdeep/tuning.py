@@ -1,15 +1,46 @@
-"""Tuning that is fair to every depth: the same learning rates for each, as many trials, its own winner.
+"""Tuning that is fair to every depth: the same points for each, as many trials, its own winner.
 
-With several matchings, a depth has a network for each of them, and each is tuned on its own.
+A point is a learning rate; where there are ten trials or more also a momentum or a weight decay. With several
+matchings, a depth has a network for each of them, and each is tuned on its own.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from howdeep.records import cell_name
 
 BASE, WIDENED = "base", "widened"
+MOST_ALONE = 9  # trials; with more of them, a second setting is tuned beside the learning rate
+Point = dict[str, float]  # {"lr": 0.1, "momentum": 0.9}: settings of the optimizer by name
+
+
+class Beside(NamedTuple):
+    """A setting that is tuned beside the learning rate, on a log scale.
+
+    Args:
+        name: of the optimizer's setting.
+        low, high: its range; of what is missing to 1 if `to_one`, since 0.99 differs from 0.9 as 0.9 from 0.
+    """
+
+    name: str
+    low: float
+    high: float
+    to_one: bool = False
+
+    def at(self, share: float) -> float:
+        """The value at a share of the range, from 0 to 1, to three digits."""
+        value = _three_digits(self.low * (self.high / self.low) ** share)
+        return round(1 - value, 5) if self.to_one else value
+
+
+BESIDE = {
+    "sgd": Beside("momentum", 0.01, 1.0, to_one=True),
+    "adam": Beside("weight_decay", 1e-6, 1e-2),  # a part of the gradient
+    "adamw": Beside("weight_decay", 1e-4, 1.0),  # beside the gradient, times the learning rate: larger
+}
+SECOND = ("momentum", "weight_decay")  # the names in BESIDE
 
 
 @dataclass(frozen=True)
@@ -22,6 +53,14 @@ class TrialRow:
     val_loss: float | None
     space: str = BASE  # or widened: one of the extra trials
     matching: str = "width"
+    momentum: float | None = None  # None: as conf/ has it
+    weight_decay: float | None = None
+
+    @property
+    def point(self) -> Point:
+        """What was tried, by the name of the optimizer's setting."""
+        values = {name: getattr(self, name) for name in ("lr", *SECOND)}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def cell(self) -> str:
@@ -39,6 +78,38 @@ def beyond(rates: Sequence[float]) -> list[float]:
     """One learning rate below and one above, as far from the others as these from each other."""
     factor = (rates[-1] / rates[0]) ** (1 / (len(rates) - 1)) if len(rates) > 1 else 3.0
     return [_three_digits(rates[0] / factor), _three_digits(rates[-1] * factor)]
+
+
+def tuned_settings(optimizer: str, trials: int) -> list[str]:
+    """The settings of an optimizer that so many trials tune: its learning rate, and from ten on one beside it."""
+    second = [BESIDE[optimizer].name] if trials > MOST_ALONE and optimizer in BESIDE else []
+    return ["lr", *second]
+
+
+def points(optimizer: str, rates: Sequence[float], seed: int) -> tuple[list[Point], list[Point]]:
+    """What is tried with an optimizer: a point for each of these learning rates, and two more `beyond` them.
+
+    The rates lie evenly. The setting beside them takes the values of a one-dimensional Sobol sequence, scrambled, from
+    the lowest rate to the highest: a Hammersley set, which fills the plane of both as evenly as so few points can.
+    """
+    every = [*rates, *beyond(rates)]
+    found: list[Point] = [{"lr": rate} for rate in every]
+    if len(tuned_settings(optimizer, len(rates))) > 1:
+        beside = BESIDE[optimizer]
+        for point, share in zip(found, sobol(len(every), seed), strict=True):
+            point[beside.name] = beside.at(share)
+    return found[: len(rates)], found[len(rates) :]
+
+
+def sobol(n: int, seed: int) -> list[float]:
+    """The first n numbers of a scrambled Sobol sequence in [0, 1): its first 2^k lie in 2^k equal parts, one each.
+
+    Source: Sobol (1967), scrambled as by Matousek (1998).
+    """
+    from scipy.stats.qmc import Sobol  # which takes a second to import
+
+    sequence = Sobol(1, scramble=True, rng=seed).random_base2(math.ceil(math.log2(n)))
+    return sequence[:n, 0].tolist()
 
 
 def winner(rows: Iterable[TrialRow]) -> TrialRow:
@@ -80,7 +151,10 @@ def settings(rows: Sequence[TrialRow]) -> dict[str, dict]:
     for cell, own in by_cell(rows).items():
         best = winner(own)
         found[cell] = {
-            "overrides": [f"optimizer={best.optimizer}", f"optimizer.lr={best.lr!r}"],
+            "overrides": [
+                f"optimizer={best.optimizer}",
+                *(f"optimizer.{name}={value!r}" for name, value in best.point.items()),
+            ],
             "val_loss": best.val_loss,
             "edge": on_edge(best, own),
             "trials": len(own),
