@@ -77,3 +77,45 @@ def test_the_setting_that_alone_decides_has_all_importance():
 
 def test_few_trials_tell_no_importances():
     assert tuning.importances(OWN) == {}
+
+
+BESIDE = [
+    *(
+        TrialRow(d, "sgd", 0.1 * k, abs(k % 7 - 3) + 0.01 * d, momentum=0.1 * (k % 7))
+        for k in range(1, 29) for d in (1, 2)
+    ),
+    *(TrialRow(d, "adam", 0.001 * k, 5.0, weight_decay=1e-5 * k) for k in range(1, 13) for d in (1, 2)),
+]  # fmt: skip
+
+
+def test_a_second_setting_stands_in_the_tables_where_it_was_tuned():
+    table = tuning.table({"digits-mlp": BESIDE, "other": OWN})
+    assert table.headings[3:8] == [
+        "optimizer",
+        "learning rate",
+        "momentum",
+        "weight decay",
+        "validation loss",
+    ]
+    assert [[text.text for text in row[3:7]] for row in table.rows] == [
+        ["sgd", "0.3", "0.3", ""], ["sgd", "0.3", "0.3", ""], ["adam", "0.01", "", ""], ["adam", "0.001", "", ""]
+    ]  # fmt: skip
+    assert "momentum" not in tuning.table({"other": OWN}).headings
+    told = tuning.frame({"digits-mlp": BESIDE})
+    assert told["momentum"].notna().equals(told["optimizer"] == "sgd")
+
+
+def test_a_momentum_that_decides_has_more_importance_than_the_rate_beside_it():
+    shares = tuning.importances(BESIDE)
+    assert set(shares) == {"depth", "optimizer", "learning rate", "momentum", "weight decay"}
+    assert shares["momentum"] > 2 * shares["learning rate"] > 0
+    assert abs(sum(shares.values()) - 1) < 1e-9
+    table = tuning.importance_table({"digits-mlp": BESIDE})
+    assert table.headings == ["entry", "learning rate", "momentum", "weight decay", "optimizer", "depth"]
+
+
+def test_a_map_of_many_rates_names_some_of_them():
+    drawn = tuning.heatmap("e", [TrialRow(1, "sgd", float(k), 1.0) for k in range(1, 25)])
+    named = [text for text in re.findall(r">([^<>]+)</text>", drawn) if text in map(str, range(1, 25))]
+    assert {"1", "24"} <= set(named)
+    assert len(named) <= tuning.NAMED + 1  # and the depth

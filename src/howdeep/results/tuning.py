@@ -2,23 +2,27 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
-from howdeep.results.figure import DEPTH, INK, PAPER, boards, styled, svg
+from howdeep.results.figure import DEPTH, INK, PAPER, boards, spread, styled, svg
 from howdeep.results.tables import Table, Text
-from howdeep.results.wording import listing, number
-from howdeep.tuning import TrialRow, by_cell, on_edge, winner
+from howdeep.results.wording import listing, number, spoken
+from howdeep.tuning import SECOND, TrialRow, by_cell, on_edge, winner
+
+if TYPE_CHECKING:
+    from optuna.distributions import FloatDistribution
 
 WIDTH = 3.0  # inches: of all maps of a board together
+NAMED = 8  # learning rates below a map
 FEWEST = 20  # trials from which importances are told
 ROW, AROUND = 0.34, 1.2  # inches: of a depth, of title, axis and note
 COLOURS = ListedColormap(list(DEPTH))
-TRIED = ("matching", "depth", "optimizer", "lr", "val_loss", "space")
+TRIED = ("matching", "depth", "optimizer", "lr", *SECOND, "val_loss", "space")
 Trials = Mapping[str, Sequence[TrialRow]]  # by entry
 
 
@@ -66,15 +70,10 @@ def frame(trials: Trials) -> pd.DataFrame:
 
 def table(trials: Trials) -> Table:
     """The winner of each cell of each entry, a row each."""
+    second = [name for name in SECOND if any(name in row.point for own in trials.values() for row in own)]
     headings = [
-        "entry",
-        "held equal",
-        "depth",
-        "optimizer",
-        "learning rate",
-        "validation loss",
-        "trials of the depth",
-        "remark",
+        *("entry", "held equal", "depth", "optimizer", "learning rate", *map(spoken, second)),
+        *("validation loss", "trials of the depth", "remark"),
     ]
     rows = []
     for entry, own in trials.items():
@@ -84,53 +83,75 @@ def table(trials: Trials) -> Table:
                 n = sum(other.cell == row.cell for other in own)
                 rows.append([
                     Text(entry, entry), Text(row.matching, row.matching), Text(str(row.depth), row.depth),
-                    Text(row.optimizer, row.optimizer),
-                    Text(f"{row.lr:g}", row.lr), Text(loss, math.inf if row.val_loss is None else row.val_loss),
+                    Text(row.optimizer, row.optimizer), Text(f"{row.lr:g}", row.lr),
+                    *(_value(row.point.get(name)) for name in second),
+                    Text(loss, math.inf if row.val_loss is None else row.val_loss),
                     Text(str(n), n), Text(edge * "on the edge of what was tried", edge),
                 ])  # fmt: skip
     return Table(headings, 2, rows)
 
 
+def _value(value: float | None) -> Text:
+    """A setting that not every optimizer has."""
+    return Text("", -1) if value is None else Text(f"{value:g}", value)
+
+
 def importances(own: Sequence[TrialRow]) -> dict[str, float]:
     """How much of what tells the better trials of an entry from the others each setting explains, 1 in all.
 
-    By PED-ANOVA (Watanabe, Bansal and Hutter, 2023) on the better tenth of the finished trials; empty where fewer than
-    20 finished, or all settings explain nothing.
+    By PED-ANOVA (Watanabe, Bansal and Hutter, 2023) on the better tenth of the finished trials, in its form for
+    settings that not all trials have, such as a momentum; empty where fewer than 20 finished, or all settings explain
+    nothing.
     """
     from optuna import create_study, create_trial, logging
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
+    from optuna.distributions import CategoricalDistribution
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     finished = [row for row in own if row.val_loss is not None]
     if len(finished) < FEWEST:
         return {}
-    rates = [row.lr for row in finished]
     space = {
         "depth": CategoricalDistribution(sorted({row.depth for row in finished})),
         "optimizer": CategoricalDistribution(sorted({row.optimizer for row in finished})),
-        "learning rate": FloatDistribution(min(rates), max(rates), log=True),
+        "learning rate": _range(finished, "lr", log=True),
+        **{
+            spoken(name): _range(finished, name, log=name == "weight_decay")
+            for name in SECOND
+            if any(name in row.point for row in finished)
+        },
     }
     space = {name: of for name, of in space.items() if not of.single()}
     logging.set_verbosity(logging.WARNING)
     study = create_study()
     for row in finished:
         values = {"depth": row.depth, "optimizer": row.optimizer, "learning rate": row.lr}
-        params = {name: values[name] for name in space}
-        study.add_trial(create_trial(params=params, distributions=space, value=row.val_loss))  # type: ignore[arg-type]
+        values |= {spoken(name): value for name, value in row.point.items() if name in SECOND}
+        params = {name: value for name, value in values.items() if name in space}
+        of_row = {name: space[name] for name in params}
+        study.add_trial(create_trial(params=params, distributions=of_row, value=row.val_loss))  # type: ignore[arg-type]
     return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+
+
+def _range(rows: Sequence[TrialRow], name: str, *, log: bool) -> "FloatDistribution":
+    """The range that was tried of a setting."""
+    from optuna.distributions import FloatDistribution
+
+    values = [row.point[name] for row in rows if name in row.point]
+    return FloatDistribution(min(values), max(values), log=log)
 
 
 def importance_table(trials: Trials) -> Table:
     """A row an entry: the share of each setting."""
-    names = ("learning rate", "optimizer", "depth")
-    rows = []
-    for entry, own in trials.items():
-        if shares := importances(own):
-            cells = [
-                Text(f"{shares[name]:.2f}", shares[name]) if name in shares else Text("", -1)
-                for name in names
-            ]
-            rows.append([Text(entry, entry), *cells])
+    found = {entry: shares for entry, own in trials.items() if (shares := importances(own))}
+    second = [name for name in map(spoken, SECOND) if any(name in shares for shares in found.values())]
+    names = ["learning rate", *second, "optimizer", "depth"]
+    rows = [
+        [
+            Text(entry, entry),
+            *(Text(f"{shares[n]:.2f}", shares[n]) if n in shares else Text("", -1) for n in names),
+        ]
+        for entry, shares in found.items()
+    ]
     return Table(["entry", *names], 1, rows)
 
 
@@ -179,7 +200,10 @@ def _map(
         np.arange(len(rates) + 1), np.arange(len(depths) + 1), losses, cmap=COLOURS, vmin=0, vmax=1, zorder=0
     )
     axis.set_title(optimizer, fontsize=8.5)
-    axis.set_xticks(np.arange(len(rates)) + 0.5, [f"{rate:.2g}" for rate in rates], rotation=60, fontsize=7)
+    named = spread(list(enumerate(rates)), NAMED)
+    axis.set_xticks(
+        [at + 0.5 for at, _ in named], [f"{rate:.2g}" for _, rate in named], rotation=60, fontsize=7
+    )
     axis.set_yticks(np.arange(len(depths)) + 0.5, [str(depth) for depth in depths])
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
