@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -373,6 +374,17 @@ def stage_of(dvc: subprocess.Popen[str]) -> psutil.Process:
     return next(process for process in below if any("train-entry" in word for word in process.cmdline()[1:3]))
 
 
+def family_of(stage: psutil.Process, clone: Clone) -> list[psutil.Process]:
+    """The command of a stage, the warm process that serves it, and what that has forked."""
+    warm = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if "howdeep.warm" in process.cmdline() and process.cwd() == str(clone.folder):
+                warm.append(process)
+    assert len(warm) > 1
+    return [stage, *warm]
+
+
 def keys(clone: Clone) -> set[str]:
     """The keys of the runs that have a record."""
     return {json.loads(path.read_text())["key"] for path in clone.folder.glob("runs/*/*/record.json")}
@@ -402,7 +414,7 @@ def press_ctrl_c(dvc):
 def test_repro_after_a_stop_gives_the_lock_of_an_uninterrupted_one(clone, uninterrupted, stop):
     process = start(clone)
     stage = stage_of(process)
-    family = [stage, *stage.children(recursive=True)]
+    family = family_of(stage, clone)
     stop(process)
     out, _ = process.communicate(timeout=60)
     assert process.returncode != 0

@@ -88,22 +88,29 @@ def script() -> int:
     """
     gc.set_threshold(50_000, 20, 50)
     atexit.register(gc.freeze)
+    _one_thread()
+    if "DVC_STAGE" in os.environ:  # one of many commands: see `warm`
+        from howdeep import warm
+
+        try:
+            code = warm.call(sys.argv[1:])
+        except Stopped as stopped:
+            return _stopped(stopped.signum)
+        if code is not None:
+            return code
     return main()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code is 0, 1 for a mistake, 2 for a wrong command line, 128 + signal if stopped."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    # One thread a process, decided before numpy and torch are imported; also what makes forking safe.
-    for library in ("OMP", "MKL", "OPENBLAS"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    _one_thread()
     try:
         return _run(argv)
     except UserError as error:
         return _complain(str(error))
     except (Stopped, KeyboardInterrupt) as stopped:
-        _complain("stopped; finished runs are kept, and the same command goes on from here")
-        return 128 + (stopped.signum if isinstance(stopped, Stopped) else signal.SIGINT)
+        return _stopped(stopped.signum if isinstance(stopped, Stopped) else signal.SIGINT)
     except BrokenPipeError:  # the reader of our output has gone, as in `howdeep --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -113,9 +120,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(str(line))
 
 
+def _one_thread() -> None:
+    """One thread a process, decided before numpy and torch are imported; also what makes forking safe."""
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
 def _complain(line: str) -> int:
     print(f"howdeep: {line}", file=sys.stderr)
     return 1
+
+
+def _stopped(signum: int) -> int:
+    _complain("stopped; finished runs are kept, and the same command goes on from here")
+    return 128 + signum
 
 
 def _run(argv: list[str]) -> int:

@@ -72,15 +72,20 @@ def stop_with_dvc() -> Iterator[None]:
     """Ends this process, in order, when the `dvc` that started it has died.
 
     DVC ends on SIGTERM without a word to its stages, and the next `dvc repro` would start a second writer
-    beside the orphan. Between DVC and the stage stands a shell, so that the parent alone tells nothing: DVC
-    is the nearest ancestor without DVC_STAGE in its environment.
+    beside the orphan.
     """
-    dvc = _dvc() if "DVC_STAGE" in os.environ else None
-    with stop_with(dvc) if dvc else nullcontext():
+    with stop_with(owner) if (owner := dvc()) else nullcontext():
         yield
 
 
-def _dvc() -> psutil.Process | None:
+def dvc() -> psutil.Process | None:
+    """The `dvc` that started this process, None if none did.
+
+    Between DVC and a stage stands a shell, so that the parent alone tells nothing: DVC is the nearest ancestor
+    without DVC_STAGE in its environment.
+    """
+    if "DVC_STAGE" not in os.environ:
+        return None
     for process in psutil.Process().parents():
         try:
             if "DVC_STAGE" not in process.environ():

@@ -34,6 +34,10 @@ class Job:
     def __str__(self) -> str:
         return f"{records.module_name(self.cfg.model)} depth {self.cfg.model.depth}, seed {self.cfg.seed}"
 
+    def resume_point(self, project: Project) -> Path:
+        """The checkpoint from which the run goes on if it is killed."""
+        return project.scratch / f"{self.key}.ckpt"
+
 
 def job(
     cfg: DictConfig,
@@ -98,7 +102,7 @@ def execute(job: Job, project: Project, store: Store | None, callbacks: Sequence
     cfg, started, clock = job.cfg, datetime.now(UTC), time.perf_counter()
     split, checksum = load_split(cfg, project), train_checksum(cfg, project)
     record = records.describe(cfg, key=job.key, entry=job.entry, checksum=checksum, config=settings(cfg))
-    resume_point = project.scratch / f"{job.key}.ckpt"
+    resume_point = job.resume_point(project)
     resume_point.parent.mkdir(parents=True, exist_ok=True)
     resume = Path(cfg.resume) if cfg.resume else resume_point if resume_point.exists() else None
     with tracked(store, job, record, project) as live, _forgotten_if_pruned(resume_point):

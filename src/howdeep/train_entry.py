@@ -39,6 +39,8 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
     missing = [job for job in jobs if job.folder in stale or not job.folder.exists()]
     if not stale and not missing:
         missing = jobs
+        for job in jobs:  # left by a stage that was killed just after its last run
+            job.resume_point(project).unlink(missing_ok=True)
     for path in stale:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     progress.say(

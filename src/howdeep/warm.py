@@ -1,0 +1,170 @@
+"""One warm process for all stages of a `dvc repro`: it pays the imports once and forks a stage in milliseconds.
+
+Torch, Lightning and MLflow take seconds to import, and a study has dozens of stages. The first stage starts the warm
+process, which ends with the `dvc` that it serves. A stage's command stays what DVC sees: it hands its arguments,
+folder, environment and terminal over, passes signals on, and ends as its fork ends. Where the warm process cannot
+serve, the command does the work itself.
+"""
+
+import gc
+import importlib
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from howdeep import processes, project
+from howdeep.errors import Stopped, UserError
+
+# What stages import, and what they import only when they first use it.
+IMPORTS = (
+    "howdeep.train_entry", "howdeep.tune_trials", "howdeep.evaluate", "howdeep.results.report", "mlflow.pyfunc",
+    "mlflow.pytorch", "mlflow.store.tracking.sqlalchemy_store", "optuna", "sklearn.datasets",
+)  # fmt: skip
+
+
+def call(argv: list[str]) -> int | None:
+    """Runs a command in the warm process, if a `dvc` wants it.
+
+    Returns:
+        The exit code; None if the command must be run here.
+    """
+    dvc = processes.dvc()
+    if dvc is None:
+        return None
+    try:
+        place = project.find().scratch
+    except UserError:
+        return None
+    place.mkdir(exist_ok=True)
+    processes.stop_on_signals()
+    with (
+        _connect(os.path.relpath(place / f"warm-{dvc.pid}.sock"), dvc) as connection,
+        processes.stop_with(dvc),
+    ):
+        try:
+            socket.send_fds(connection, [b"\n"], [0, 1, 2])
+            request = {"argv": argv, "folder": os.getcwd(), "env": dict(os.environ), "pid": os.getpid()}
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            answers = connection.makefile()
+            fork = int(answers.readline())
+        except (OSError, ValueError):  # it did not live to start the work
+            return None
+        code = _follow(answers, fork)
+    return _exit_code(code)
+
+
+def _connect(place: str, dvc: psutil.Process) -> socket.socket:
+    """A connection to the warm process, which is started if there is none."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(place)  # relative, since an address has 108 bytes at most
+    except OSError:
+        Path(place).unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(place)
+            listener.listen()
+            subprocess.Popen(
+                [sys.executable, "-m", "howdeep.warm", place, str(dvc.pid), str(listener.fileno())],
+                pass_fds=[listener.fileno()],
+                start_new_session=True,  # Ctrl-C is for the commands, which pass it on
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+        connection.connect(place)
+    return connection
+
+
+def _follow(answers: Any, fork: int) -> int | None:
+    """Waits for the fork and passes on what would stop this command; None if the warm process itself was killed."""
+    while True:
+        try:
+            answer = answers.readline()
+            return int(answer) if answer else None
+        except Stopped as stopped:
+            with suppress(ProcessLookupError):
+                os.kill(fork, stopped.signum)
+
+
+def _exit_code(code: int | None) -> int:
+    """Ends this process by the signal that ended its fork, so that DVC sees the same."""
+    if code is None:
+        print(
+            "howdeep: the process that runs the stages of this `dvc repro` was killed: finished runs are kept; "
+            "run `dvc repro` again",
+            file=sys.stderr,
+        )
+        return 1
+    if code < 0:
+        with suppress(OSError):  # SIGKILL has no other handler
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    return code
+
+
+def serve(place: Path, dvc: psutil.Process, listener: socket.socket) -> None:
+    """Forks commands, one after the other as DVC starts them, until `dvc` has ended or the code was edited."""
+    from hydra.core.plugins import Plugins
+
+    for name in IMPORTS:
+        importlib.import_module(name)
+    Plugins.instance()  # Hydra looks for its plugins
+    gc.freeze()
+    code = _code()
+    with suppress(Stopped), processes.stop_with(dvc):
+        while _code() == code:
+            connection, _ = listener.accept()
+            with connection, suppress(BrokenPipeError, ConnectionResetError):
+                if _code() != code:
+                    break  # what was imported is not what DVC hashes: the command runs itself
+                _serve_one(connection, listener)
+    place.unlink(missing_ok=True)
+
+
+def _serve_one(connection: socket.socket, listener: socket.socket) -> None:
+    _, terminal, *_ = socket.recv_fds(connection, 1, 3)
+    request = json.loads(connection.makefile().readline())
+    fork = multiprocessing.get_context("fork").Process(
+        target=_run, args=(request, terminal, [connection, listener])
+    )
+    fork.start()
+    for number in terminal:
+        os.close(number)
+    connection.sendall(f"{fork.pid}\n".encode())
+    fork.join()
+    connection.sendall(f"{fork.exitcode}\n".encode())
+
+
+def _run(request: dict, terminal: list[int], inherited: list[socket.socket]) -> None:
+    """The command, in the fork: at the caller's folder and terminal, until the caller has ended."""
+    from howdeep.cli import main
+
+    for end in inherited:  # open here, they would hide the death of the warm process
+        end.close()
+    for ours, theirs in enumerate(terminal):
+        os.dup2(theirs, ours)
+        os.close(theirs)
+    os.chdir(request["folder"])
+    os.environ.update(request["env"])
+    del os.environ["DVC_STAGE"]  # not DVC is to be watched, but the caller, which watches DVC
+    with suppress(psutil.NoSuchProcess), processes.stop_with(psutil.Process(request["pid"])):
+        sys.exit(main(request["argv"]))
+
+
+def _code() -> dict[str, int]:
+    """When each file of howdeep was last changed."""
+    return {str(path): path.stat().st_mtime_ns for path in Path(__file__).parent.rglob("*.py")}
+
+
+if __name__ == "__main__":
+    address, pid, descriptor = sys.argv[1:]
+    gc.set_threshold(50_000, 20, 50)  # as in `cli.script`
+    serve(Path(address).absolute(), psutil.Process(int(pid)), socket.socket(fileno=int(descriptor)))
+    os._exit(0)
