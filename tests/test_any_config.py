@@ -209,7 +209,10 @@ def refusals() -> dict[tuple[str, ...], list]:
         ("diagnostics.gap_examples",): NOT_WHOLE,
         ("diagnostics.gradient_examples",): NOT_WHOLE,
         ("checkpoint_seconds",): ["-1", "nan", "x", "null", "[1]"],
-        ("matching",): ["parameters", "5", "null"],
+        ("matching",): ["x", "5", "null"],
+        ("matching=parameters", "reference"): ["5", "x"],
+        ("matching=parameters", "reference.depth"): [*NOT_WHOLE, "1001"],
+        ("matching=flops", "reference.width"): [value for value in NOT_WHOLE if value != "null"],
     }
     return wrong
 

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from howdeep.errors import UserError, near
+from howdeep.matching import match
 
 
 @contextmanager
@@ -28,18 +29,19 @@ def composer(conf: Path):
 
 
 def compose_train(conf: Path, overrides: Sequence[str]) -> DictConfig:
-    """The config of one run.
+    """The config of one run, with the width that its matching gives it.
 
     Raises:
-        UserError: an override that names no group, option or key, with near matches.
+        UserError: an override that names no group, option or key, with near matches; a width that cannot be matched.
     """
     try:
         with composer(conf):
             cfg = compose("train", overrides=list(overrides))
             OmegaConf.resolve(cfg)
-            return cfg
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise explain(error, conf) from error
+    match(cfg)
+    return cfg
 
 
 def files(conf: Path, overrides: Sequence[str]) -> list[str]:

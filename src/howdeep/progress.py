@@ -39,7 +39,9 @@ def say(line: str) -> None:
 
 def summary(record: dict, seconds: float) -> str:
     """A run in one line."""
-    who = f"{record['model']} depth {record['depth']} on {record['data']}, seed {record['seed']}"
+    matching, config = record["matching"], record["config"]
+    solved = "" if matching == "width" else f" and width {config['model']['width']}, equal {matching},"
+    who = f"{record['model']} depth {record['depth']}{solved} on {record['data']}, seed {record['seed']}"
     if record["state"] != "finished":
         return f"{who}: {record['state']}, {record['reason']} ({seconds:.1f} s)"
     score = record["score"]["name"]

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from howdeep import progress, project
 from howdeep.composition import explain
 from howdeep.errors import UserError, of_place
+from howdeep.matching import match
 from howdeep.processes import stop_on_signals
 
 if TYPE_CHECKING:  # commands start without MLflow
@@ -31,8 +32,10 @@ def job(cfg: DictConfig, failed: list[UserError]) -> float | list[float] | None:
 
     OmegaConf.resolve(cfg)
     if trials.is_trial():
+        match(cfg)
         return trials.train_trial(cfg)
     try:
+        match(cfg)
         return train_one(cfg)
     except (UserError, OSError) as error:
         line = error if isinstance(error, UserError) else of_place(error)

@@ -242,7 +242,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(fit, tmp_path, content):
         ("train_examples=1.5", "train_examples must be"),
         ("diagnostics.every=0", "diagnostics.every must be"),
         ("seed=-1", "seed must be"),
-        ("matching=parameters", "matching must be 'width'"),
+        ("matching=parameter", "unknown matching 'parameter', did you mean 'parameters'?"),
         ("data.in_shape=[1,8,9]", "holds 72 numbers, an example of digits 64"),
         ("model=lstm", "lstm reads sequences of shape"),
         ("task=forecasting", "forecasting expects outputs of the targets' shape"),

@@ -116,8 +116,6 @@ def check_settings(cfg: DictConfig) -> None:
     lr = cfg.optimizer.lr
     if not isinstance(lr, int | float) or isinstance(lr, bool) or not 0 < lr < float("inf"):
         raise UserError(f"optimizer.lr must be a number above 0, got {lr!r}: try optimizer.lr=0.001")
-    if cfg.matching != "width":
-        raise UserError(f"matching must be 'width', the only one there is yet, got {cfg.matching!r}")
     # Both check their values only when they are called, in the middle of a fit.
     _call(cfg.schedule, 0.0)
     _call(cfg.optimizer, [torch.nn.Parameter(torch.zeros(1))])
