@@ -116,6 +116,7 @@ def picture(title: str, own: Sequence[TrialRow]) -> str:
         log_values(axis, limits)
         axis.set_title(name, fontsize=8.5)
         axis.set_xlabel("trials", labelpad=1)
+        axis.set_xlim(0.5, max(map(len, curves[name].values())) + 0.5)
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axis.tick_params(labelleft=not column)
         if not column:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
-from howdeep.results.figure import DEPTH, INK, PAPER, boards, spread, styled, svg
+from howdeep.results.figure import DEPTH, INK, PAPER, boards, styled, svg
 from howdeep.results.tables import Table, Text
 from howdeep.results.wording import listing, number, spoken
 from howdeep.tuning import SECOND, TrialRow, by_cell, on_edge, winner
@@ -200,7 +200,7 @@ def _map(
         np.arange(len(rates) + 1), np.arange(len(depths) + 1), losses, cmap=COLOURS, vmin=0, vmax=1, zorder=0
     )
     axis.set_title(optimizer, fontsize=8.5)
-    named = spread(list(enumerate(rates)), NAMED)
+    named = list(enumerate(rates))[:: math.ceil(len(rates) / NAMED)]
     axis.set_xticks(
         [at + 0.5 for at, _ in named], [f"{rate:.2g}" for _, rate in named], rotation=60, fontsize=7
     )
