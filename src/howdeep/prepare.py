@@ -64,10 +64,20 @@ def load_split(cfg: DictConfig, project: Project, *, test: bool = False) -> Spli
     """Training and validation examples; the test file is opened only if asked for, by `evaluate` alone.
 
     Loaded once a process: warm workers train many runs on the same examples.
+
+    Raises:
+        UserError: the data set has fewer training examples than `train_examples` asks for.
     """
     folder = project.prepared(cfg.data.name)
     options = json.dumps(_plain(cfg.data), sort_keys=True)
-    return _load(options, folder / "train.safetensors", folder / "test.safetensors" if test else None)
+    split = _load(options, folder / "train.safetensors", folder / "test.safetensors" if test else None)
+    wanted, there = cfg.train_examples, len(split.train[0])
+    if isinstance(wanted, int) and wanted > there:
+        raise UserError(
+            f"train_examples must be at most {there}, the training examples of {cfg.data.name}, or null for all of "
+            f"them, got {wanted}"
+        )
+    return split
 
 
 def _plain(data: DictConfig) -> dict[str, Any]:

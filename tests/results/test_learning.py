@@ -144,6 +144,18 @@ def test_a_depth_of_which_a_run_failed_has_no_growth_and_the_others_keep_theirs(
     assert sum(found.cells["diverged"].tolist()) == 1
 
 
+def test_a_matching_that_one_point_alone_has_is_no_curve(points, tested, analysis):
+    more = [
+        record | {"matching": "parameters", "key": f"{record['key']}-p"}
+        for record in points
+        if record["entry"] == "digits-mlp"
+    ]
+    of_run = tested["runs"] | {record["key"]: {"loss": 0.1, "accuracy": 0.9} for record in more}
+    both = analyse([*points, *more], tested | {"runs": of_run}, learning_curves=CURVES)
+    assert both.learning.growth.equals(analysis.learning.growth)
+    assert set(both.cells["matching"]) == {"width", "parameters"}
+
+
 def test_the_sentence_says_what_was_tested_and_no_more(points, tested, analysis):
     (told,) = analysis.learning.findings
     assert told.startswith("digits, mlp, test accuracy against depth 1: with 100 examples depth 2 ")

@@ -106,7 +106,7 @@ def learning(
     """
     curve_of = {entry: name for name, points in curves.items() for entry in (name, *points)}
     sizes = test.get("train_examples", {})
-    runs = runs.loc[[entry in curve_of and entry in sizes for entry in runs["entry"]]].copy()
+    runs = _with_several_sizes(runs, curve_of, sizes)
     if runs.empty:
         return Learning(*(pd.DataFrame(columns=list(names)) for names in (CURVE, CURVE, CURVE, GROWTH)))
     examples = test.get("examples", {})
@@ -124,6 +124,18 @@ def learning(
         compared.sort_values(order, ignore_index=True),
         growth(runs),
     )
+
+
+def _with_several_sizes(
+    runs: pd.DataFrame, curve_of: Mapping[str, str], sizes: Mapping[str, int]
+) -> pd.DataFrame:
+    """The runs of curves: an entry may have a matching that none of its other points has."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for run in rows_of(runs.drop_duplicates(["entry", "matching"])):
+        if run["entry"] in curve_of and run["entry"] in sizes:
+            found.setdefault((curve_of[run["entry"]], run["matching"]), set()).add(run["entry"])
+    kept = {(entry, of[1]) for of, entries in found.items() if len(entries) > 1 for entry in entries}
+    return runs.loc[[of in kept for of in zip(runs["entry"], runs["matching"], strict=True)]].copy()
 
 
 def _gap(runs: pd.DataFrame) -> tuple[float, float]:
