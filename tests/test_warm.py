@@ -74,7 +74,7 @@ def training(folder: Path) -> tuple[subprocess.Popen[str], psutil.Process]:
 
 def test_a_command_says_and_returns_what_it_does_without_a_warm_process(folder):
     cold = {name: value for name, value in ENV.items() if name != "DVC_STAGE"}
-    for argv in (["--version"], ["pull", "data=digits"], ["pull", "data=digit"], ["nonsense"]):
+    for argv in (["--version"], ["prepare", "data=digits"], ["prepare", "data=digit"], ["nonsense"]):
         alone = subprocess.run([*HOWDEEP, *argv], cwd=folder, env=cold, text=True, capture_output=True)
         assert run(folder, *argv) == (alone.returncode, alone.stdout, alone.stderr)
     assert len(servers(folder)) == 1
@@ -91,8 +91,16 @@ def test_commands_share_one_process_that_has_imported_torch(folder):
 
 def test_the_environment_is_the_callers(folder):
     for place in ("here", "there"):
-        _, _, err = run(folder, "pull", "data=mnist", HOWDEEP_MIRROR=str(folder / place))
+        _, _, err = run(folder, "train", "data=mnist", HOWDEEP_MIRROR=str(folder / place))
         assert str(folder / place) in err
+
+
+def test_what_needs_no_torch_does_not_wait_for_it(root, tmp_path):
+    shutil.copytree(root / "conf", tmp_path / "conf")
+    assert run(tmp_path, "pull", "data=digits") == (0, "", "digits: data/raw/digits\n")
+    assert len(servers(tmp_path)) == 1
+    assert run(tmp_path, "prepare", "data=digits") == (0, "", "digits: data/prepared/digits\n")
+    assert len(servers(tmp_path)) == 1
 
 
 def test_a_stop_is_passed_on(folder):

@@ -40,16 +40,16 @@ def call(argv: list[str]) -> int | None:
     dvc = processes.dvc()
     if dvc is None:
         return None
+    processes.stop_on_signals()
     try:
         place = project.find().scratch
-    except UserError:
+        place.mkdir(exist_ok=True)
+        connection = _connect(os.path.relpath(place / f"warm-{dvc.pid}.sock"), dvc)
+    except (UserError, OSError):  # no project, or a file system without sockets
         return None
-    place.mkdir(exist_ok=True)
-    processes.stop_on_signals()
-    with (
-        _connect(os.path.relpath(place / f"warm-{dvc.pid}.sock"), dvc) as connection,
-        processes.stop_with(dvc),
-    ):
+    with connection, processes.stop_with(dvc):
+        if argv[:1] == ["pull"]:  # needs no torch: the warm process gets ready meanwhile
+            return None
         try:
             socket.send_fds(connection, [b"\n"], [0, 1, 2])
             request = {"argv": argv, "folder": os.getcwd(), "env": dict(os.environ), "pid": os.getpid()}
@@ -78,7 +78,7 @@ def _connect(place: str, dvc: psutil.Process) -> socket.socket:
                 start_new_session=True,  # Ctrl-C is for the commands, which pass it on
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
-        connection.connect(place)
+            connection.connect(place)
     return connection
 
 
@@ -130,6 +130,8 @@ def serve(place: Path, dvc: psutil.Process, listener: socket.socket) -> None:
 
 def _serve_one(connection: socket.socket, listener: socket.socket) -> None:
     _, terminal, *_ = socket.recv_fds(connection, 1, 3)
+    if not terminal:  # the caller did not wait
+        return
     request = json.loads(connection.makefile().readline())
     fork = multiprocessing.get_context("fork").Process(
         target=_run, args=(request, terminal, [connection, listener])
