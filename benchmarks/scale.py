@@ -4,6 +4,8 @@ compare   seconds and peak memory of the process, report included, on studies of
           params.yaml in many variants, at 10 depths with 20 seeds each (--seeds), of 20 to 60 epochs
 store     what a run writes to a store that holds 10,000 runs beside what it writes to an empty one, in turns; the
           store is filled in SQL with copies of a real run, which differ in their names and keys
+fill      the same without copies: that many runs, one after another through `Store` into one store, and the CPU time
+          of the last beside that of the first, and beside that of runs in a new store, in turns
 """
 
 import contextlib
@@ -34,6 +36,7 @@ DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 SEEDS = 20
 LAYER = ("activation_gradient", "weight_gradient", "activation_rms", "update_ratio")
 AIM_SECONDS, AIM_MB, AIM_SLOWER = 20, 2000, 20
+WINDOW = 200  # first and last runs whose writes are compared
 
 
 def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
@@ -210,10 +213,39 @@ class Tracked:
         run.end(record, trace())
 
 
-def milliseconds(action: Callable[[], object]) -> float:
-    clock = time.perf_counter()
+def fill(n: int) -> list[Row]:
+    """CPU time of the first and the last writes of n, in ms a run.
+
+    Other processes slow both, but not at the same time: so the last ones take turns with runs in a new store.
+    """
+    with measure.project() as small, measure.project() as large:
+        new, full = Tracked(small), Tracked(large)
+        for of in (new, full):
+            of.write()  # loads what writing needs
+        window = min(WINDOW, n // 2)
+        used = partial(milliseconds, time_of=time.process_time)
+        first = [used(full.write) for _ in range(window)]
+        for _ in range(n - 2 * window):
+            full.write()
+        last, beside = zip(*((used(full.write), used(new.write)) for _ in range(window)), strict=True)
+        assert len(full.store.keys()) == n + 1
+        return [
+            {
+                "runs": n,
+                f"first {window}, ms": median(first),
+                f"last {window}, ms": median(last),
+                "slower, %": 100 * (median(last) / median(first) - 1),
+                "in a new store meanwhile, ms": median(beside),
+                "slower than there, %": 100 * (median(last) / median(beside) - 1),
+                "store MB": (large.root / "mlflow.db").stat().st_size / 2**20,
+            }
+        ]
+
+
+def milliseconds(action: Callable[[], object], time_of: Callable[[], float] = time.perf_counter) -> float:
+    clock = time_of()
     action()
-    return 1000 * (time.perf_counter() - clock)
+    return 1000 * (time_of() - clock)
 
 
 def multiply(path: Path, n: int) -> None:
@@ -260,7 +292,8 @@ def plot(rows: Sequence[Row], path: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser = measure.options(__doc__, repeats=11)
-    parser.add_argument("--only", nargs="+", choices=("compare", "store"), default=["compare", "store"])
+    every = ("compare", "store", "fill")
+    parser.add_argument("--only", nargs="+", choices=every, default=list(every))
     parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 3000, 10_000], help="runs to compare")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="of each cell: more of them, fewer entries")
     parser.add_argument("--store-runs", type=int, default=10_000, help="runs in the full store")
@@ -275,6 +308,11 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
         found = store(options.store_runs, options.repeats)
         note = f"Wall time, medians of {options.repeats} in turns. Aim: a run's writes at most {AIM_SLOWER} % slower."
         measure.publish("scale-store", found, options.results, above=above, notes=[note])
+        rows += found
+    if "fill" in options.only:
+        found = fill(options.store_runs)
+        note = f"CPU time, medians. Aim: the last runs at most {AIM_SLOWER} % slower."
+        measure.publish("scale-fill", found, options.results, above=above, notes=[note])
         rows += found
     return rows
 

@@ -1,15 +1,18 @@
 """MLflow as a view of the records: a real sqlite store, real processes."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from sqlalchemy.event import listen
 
 from howdeep.errors import Stopped, UserError
-from howdeep.tracking import KEY, PROCESS, Store, flat, is_gone, locate, this_process
+from howdeep.tracking import KEY, KIND, PROCESS, Store, flat, is_gone, locate, this_process
 
 CARD = {"name": "digits", "homepage": "https://example.org/digits", "digest": "0123456789abcdef0123"}
 
@@ -129,7 +132,36 @@ def test_keys_are_those_of_runs_that_ended_by_themselves(store):
     )
     store.start(record("killed"), parent=None, about={}, dataset=CARD).abort(Stopped(15), [])
     store.start(record("running"), parent=None, about={}, dataset=CARD)
-    assert store.keys() == {"finished", "diverged"}
+    store.client.delete_run(store.find(**{KEY: "finished"})[0].info.run_id)
+    store.start(record("finished"), parent=None, about={}, dataset=CARD).end(record("finished"), None)
+    found = store.client.search_runs([store.experiment_id], f"tags.`{KIND}` = 'run'")
+    by_themselves = {run.data.tags[KEY] for run in found if run.info.status in ("FINISHED", "FAILED")}
+    assert store.keys() == by_themselves == {"finished", "diverged"}
+
+
+def test_keys_of_another_study_in_the_same_store_are_its_own(store):
+    store.start(record("here"), parent=None, about={}, dataset=CARD).end(record("here"), None)
+    other = Store(store.uri, "another study", store.root)
+    other.start(record("there"), parent=None, about={}, dataset=CARD).end(record("there"), None)
+    assert (store.keys(), other.keys()) == ({"here"}, {"there"})
+
+
+def test_a_run_is_looked_up_by_its_key_without_reading_those_of_all_others(store):
+    asked = []
+    listen(store._tables.engine, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
+    store.find(**{KEY: "k1"})
+    [(query, values)] = [(query, values) for query, values in asked if KEY in values]
+    with contextlib.closing(sqlite3.connect(store.uri.removeprefix("sqlite:///"))) as db:
+        plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+    assert any("howdeep_tags (key=? AND value=?)" in step for step in plan), plan
+    assert not any(step.startswith("SCAN runs") for step in plan), plan
+
+
+def test_any_number_of_tags_can_be_set_at_once(store):
+    run = store.start(record(), parent=None, about={}, dataset=CARD)
+    tags = {f"verdict/{n}": str(n) for n in range(250)}
+    store.set_tags(run.run_id, tags)
+    assert tags.items() <= store.client.get_run(run.run_id).data.tags.items()
 
 
 @pytest.mark.slow

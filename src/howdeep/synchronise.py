@@ -46,8 +46,7 @@ def log_comparison(project: Project, store: Store) -> None:
     with tracked_parent(store, "comparison", commit(project.root), kind="comparison") as run:
         assert run is not None
         store.log_metrics(run, [(name, value, 0) for name, value in found.items() if name not in words])
-        for name, verdict in words.items():
-            store.client.set_tag(run, name, verdict)
+        store.set_tags(run, words)
         for path in (*FIGURES_AND_TABLES, *SMALL):
             place = project.results / path
             log = store.client.log_artifacts if place.is_dir() else store.client.log_artifact
