@@ -102,7 +102,9 @@ def test_two_entries_of_one_architecture_are_never_mixed(make_record):
 
 def test_a_line_is_named_by_its_architecture_and_by_what_is_matched(make_record):
     records = [make_record("digits", "mlp", 1, 0, matching=matching) for matching in ("width", "parameters")]
-    assert summary(scores(records, {"runs": {}}))["name"].tolist() == ["mlp, equal parameters", "mlp"]
+    named = [["mlp, equal parameters"], ["mlp, equal parameters", "mlp, equal width"], ["mlp"]]
+    for chosen, names in zip((records[1:], records, records[:1]), named, strict=True):
+        assert summary(scores(chosen, {"runs": {}}))["name"].tolist() == names
 
 
 def test_an_entry_of_an_architecture_stands_beside_the_other_under_a_name_of_its_own(make_record):

@@ -129,6 +129,20 @@ def test_the_answer_counts_lines_and_claims_no_more():
     )
 
 
+def test_with_several_matchings_the_answer_counts_each_on_its_own():
+    alike, wide = (judged(rows, matching=name)[1] for rows, name in ((SAME, "parameters"), (BETTER, "width")))
+    assert answer(pd.concat([alike, wide]), seeds=5, tuned=True) == (
+        "At equal width in 1 of 1 pairs of architecture and data some deeper network beat depth 1 and none lost to it; "
+        "at equal parameters in 1 of 1 pairs of architecture and data none differed from depth 1 by more than the "
+        "margin (with 5 seeds and each depth tuned on its own)."
+    )
+
+
+def test_a_name_that_tells_its_matching_is_not_told_it_twice():
+    cells, verdicts = judged(BETTER, name="mlp, equal flops", matching="flops")
+    assert finding("digits", "mlp, equal flops", cells, verdicts).startswith("On digits, mlp at equal flops:")
+
+
 def test_findings_that_stand_with_the_test_samples_error_are_counted_apart_from_what_nobody_knows():
     _, verdicts = judged(BETTER, WORSE, OPEN, (16, "worse", -0.1, 0.01, None))
     assert other_examples(verdicts.assign(beyond=["yes", "no", "", ""])) == (

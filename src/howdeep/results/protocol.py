@@ -75,6 +75,23 @@ def chosen(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     ]
 
 
+def _size(runs: pd.DataFrame) -> str:
+    """Where a deeper network is also a larger one; nothing where size is held equal throughout."""
+    matchings, lines = set(runs["matching"]), runs.groupby("entry")["matching"].agg(set)
+    if "width" not in matchings:
+        return ""
+    larger = "a deeper network has more parameters and costs more to train. Whether depth or size made the difference"
+    if matchings == {"width"}:
+        return f"All comparisons are at equal width: {larger} is not separated."
+    both = sorted(str(entry) for entry, of in lines.items() if len(of) > 1)
+    others = listing(sorted(matchings - {"width"}))
+    if not both:
+        return f"At equal width {larger} is not separated there."
+    return (
+        f"At equal width {larger} is separated only for {listing(both)}, compared at equal {others} as well."
+    )
+
+
 def margins(verdicts: pd.DataFrame) -> list[tuple[str, str]]:
     """('accuracy', '0.01') for each score of the study."""
     pairs = verdicts[["score", "margin"]].drop_duplicates().itertuples(index=False, name=None)
@@ -98,12 +115,8 @@ def limits(analysis: Analysis, *, seeds: int) -> list[str]:
         else "Learning rate and optimizer were not tuned for each depth: a depth that lost may have lost to its "
         "settings."
     )
-    matchings = sorted(set(runs["matching"]))
-    if matchings == ["width"]:
-        said.append(
-            "All comparisons are at equal width: a deeper network has more parameters and costs more to train. "
-            "Whether depth or size made the difference is not separated."
-        )
+    if said_of_size := _size(runs):
+        said.append(said_of_size)
     families = verdicts[SERIES].drop_duplicates()
     if len(families) > 1:
         said.append(

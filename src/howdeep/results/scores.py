@@ -194,17 +194,27 @@ def _cell(runs: pd.DataFrame, examples: int | None) -> dict[str, Any]:
 def _names(cells: pd.DataFrame) -> list[str]:
     """What to call a line: its architecture, or its entry where the data set has several of that architecture.
 
-    `digits-cnn-plain` is called `cnn-plain`: the data set is told beside it.
+    `digits-cnn-plain` is called `cnn-plain`: the data set is told beside it. An entry with several matchings has a line
+    for each, as in `cnn-plain, equal parameters`; another tells its matching only if that is not the width.
     """
     entries: dict[tuple[str, str], set[str]] = {}
+    matchings: dict[str, set[str]] = {}
     for cell in rows_of(cells):
         entries.setdefault((cell["data"], cell["model"]), set()).add(cell["entry"])
-    return [_name(cell, several=len(entries[cell["data"], cell["model"]]) > 1) for cell in rows_of(cells)]
+        matchings.setdefault(cell["entry"], set()).add(cell["matching"])
+    return [
+        _name(
+            cell,
+            several=len(entries[cell["data"], cell["model"]]) > 1,
+            told=matchings[cell["entry"]] != {"width"},
+        )
+        for cell in rows_of(cells)
+    ]
 
 
-def _name(cell: Mapping[str, Any], *, several: bool) -> str:
+def _name(cell: Mapping[str, Any], *, several: bool, told: bool) -> str:
     name: str = cell["entry"].removeprefix(f"{cell['data']}-") if several else cell["model"]
-    return name if cell["matching"] == "width" else f"{name}, equal {cell['matching']}"
+    return f"{name}, equal {cell['matching']}" if told else name
 
 
 def judge(summary: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from howdeep.results.scores import RATIO, SERIES, cells_of, known, ratios, rows_of
+from howdeep.records import MATCHINGS
+from howdeep.results.scores import RATIO, SERIES, cells_of, known, ratios, rows_of, select
 from howdeep.results.statistics import Interval
 
 Cell = Mapping[str, Any]  # a row of `summary`
@@ -92,7 +93,7 @@ def change(row: Row) -> str:
 def finding(data: str, name: str, cells: pd.DataFrame, verdicts: pd.DataFrame) -> str:
     """The verdicts of one line (architecture on a data set) in one sentence, its matching told."""
     rows, matching = rows_of(verdicts), cells["matching"].iloc[0]
-    start = f"On {data}, {name} at equal {matching}"
+    start = f"On {data}, {name.removesuffix(f', equal {matching}')} at equal {matching}"
     if not rows:
         return f"{start}: one depth only, nothing to compare.{_failures(rows_of(cells))}"
     parts = [*_decided(rows), *_same(rows), *_lost(rows), *_undecided(rows)]
@@ -189,6 +190,18 @@ def answer(verdicts: pd.DataFrame, *, seeds: int, tuned: bool) -> str:
     """The answer to the question in one sentence, no stronger than the tests that it counts."""
     if verdicts.empty:
         return "This study has one depth only: it compares nothing."
+    settings = "each depth tuned on its own" if tuned else "the same untuned settings at every depth"
+    how = f"with {seeds} seeds and {settings}"
+    matchings = [name for name in MATCHINGS if name in set(verdicts["matching"])]
+    if len(matchings) == 1:
+        told = _counted(verdicts)
+        return f"{told[0].upper()}{told[1:]} (at equal {matchings[0]}, {how})."
+    told = "; ".join(f"at equal {name} {_counted(select(verdicts, matching=name))}" for name in matchings)
+    return f"{told[0].upper()}{told[1:]} ({how})."
+
+
+def _counted(verdicts: pd.DataFrame) -> str:
+    """In how many lines what was found: 'in 3 of 4 pairs of architecture and data none differed ...'."""
     lines = [set(of["verdict"]) for _, of in verdicts.groupby(SERIES)]
     outcomes = [("better" in found, bool(found & {"worse", "failed"})) for found in lines]
     against = min(verdicts["against"])
@@ -200,12 +213,8 @@ def answer(verdicts: pd.DataFrame, *, seeds: int, tuned: bool) -> str:
     }
     counts["it stayed open"] = len(lines) - sum(counts.values())
     (first, number_), *more = [(words, count) for words, count in counts.items() if count]
-    parts = [f"In {number_} of {len(lines)} pairs of architecture and data {first}"]
-    parts += [f"in {count} {words}" for words, count in more]
-    matching = listing(sorted(set(verdicts["matching"])))
-    settings = "each depth tuned on its own" if tuned else "the same untuned settings at every depth"
-    how = f"at equal {matching}, with {seeds} seeds and {settings}"
-    return f"{', '.join(parts)} ({how})."
+    parts = [f"in {number_} of {len(lines)} pairs of architecture and data {first}"]
+    return ", ".join([*parts, *(f"in {count} {words}" for words, count in more)])
 
 
 def other_examples(verdicts: pd.DataFrame) -> str:
