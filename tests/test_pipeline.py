@@ -163,7 +163,8 @@ def test_mlflow_has_one_run_that_holds_the_comparison(reproduced):
     paths = {info.path for info in store.client.list_artifacts(run.info.run_id)}
     assert paths == {"index.html", "results"}
     inside = {info.path for info in store.client.list_artifacts(run.info.run_id, "results")}
-    assert {"results/figures", "results/tables", "results/scores.csv"} <= inside
+    tables = {"results/scores.csv", "results/trials.csv", "results/best_so_far.csv"}
+    assert {"results/figures", "results/tables", *tables} <= inside
 
 
 def test_nothing_is_done_when_nothing_changed(reproduced):
@@ -213,6 +214,27 @@ def test_a_tuned_study_gives_every_depth_as_many_trials_and_its_runs_the_winner(
     lock = clone.lock
     clone.repro("--force", "train")
     assert clone.lock == lock
+
+
+def test_ten_trials_tune_a_momentum_too_which_runs_take_and_dvc_and_the_report_show(clone):
+    tune = {**TUNED["tune"], "trials": 10, "optimizers": {"sgd": [0.01, 1.0]}}
+    clone.write_params({**TUNED, "seeds": [0], "tune": tune})
+    clone.repro()
+    trials = list(csv.DictReader((clone.folder / "tuned/digits-mlp/trials.csv").read_text().splitlines()))
+    tried = {d: [(t["lr"], t["momentum"]) for t in trials if t["depth"] == d] for d in ("1", "2")}
+    assert tried["1"] == tried["2"]
+    assert len({momentum for _, momentum in tried["1"]}) == len(tried["1"]) >= 10
+    for depth in ("1", "2"):
+        best = min((t for t in trials if t["depth"] == depth), key=lambda t: float(t["val_loss"] or "inf"))
+        record = json.loads((clone.folder / f"runs/digits-mlp/depth={depth}-seed=0/record.json").read_text())
+        assert record["config"]["optimizer"]["lr"] == float(best["lr"])
+        assert record["config"]["optimizer"]["momentum"] == float(best["momentum"])
+    clone.run("dvc", "plots", "show")
+    assert "digits-mlp" in (clone.folder / "dvc_plots/index.html").read_text()
+    assert (
+        '<th scope="col" class="number"><button type="button">momentum</button>'
+        in (clone.folder / "reports/index.html").read_text()
+    )
 
 
 def test_a_killed_tuning_goes_on_with_the_trials_that_it_has(clone):

@@ -12,7 +12,7 @@ from howdeep.provenance import commit
 from howdeep.tracking import MODEL, Store, flat
 
 FIGURES_AND_TABLES = ("figures", "tables")
-SMALL = ("scores.csv", "summary.csv", "metrics.json")
+SMALL = ("scores.csv", "summary.csv", "trials.csv", "best_so_far.csv", "metrics.json")
 
 
 @contextmanager
