@@ -52,6 +52,7 @@ def report(project: Project) -> None:
 
 
 def _analysis(project: Project) -> "Analysis":
+    from howdeep.results import inside
     from howdeep.results.analysis import analyse
     from howdeep.results.learning import curves_of
 
@@ -63,6 +64,8 @@ def _analysis(project: Project) -> "Analysis":
         margins=plan.margins,
         artifacts=_artifacts(found, project),
         learning_curves=curves_of(plan.entries.values()),
+        answers=_answers(project),
+        inspection=inside.read(project.results / "inspection"),
         trials={name: trials_of(name, project) for name, entry in plan.entries.items() if entry.tuning},
     )
 
@@ -134,6 +137,18 @@ def _test(project: Project) -> dict:
     if not path.exists():
         raise UserError(f"expected test scores at {path}, found none: run `dvc repro evaluate`")
     return _json(path)
+
+
+def _answers(project: Project) -> Mapping[str, Any]:
+    """What classifiers answered to each test example."""
+    from safetensors.numpy import load_file
+
+    path = project.results / "answers.safetensors"
+    if not path.exists():
+        raise UserError(
+            f"expected the answers of classifiers at {path}, found none: run `dvc repro evaluate`"
+        )
+    return load_file(path)
 
 
 def _json(path: Path) -> dict:

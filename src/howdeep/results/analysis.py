@@ -11,7 +11,9 @@ from howdeep.results import best_so_far, galleries, pictures, tuning
 from howdeep.results.across import across
 from howdeep.results.galleries import NONE, Artifacts
 from howdeep.results.histories import curves, gradients
+from howdeep.results.inside import NOTHING, Inside, Inspection
 from howdeep.results.learning import NO_CURVES, Curves, Learning, learning
+from howdeep.results.mistakes import NO_ANSWERS, Answers, Mistakes, mistakes
 from howdeep.results.scores import scores, select, summary
 from howdeep.results.tuning import Trials
 from howdeep.results.verdict import verdicts
@@ -41,6 +43,8 @@ class Analysis:
     verdicts: pd.DataFrame
     across: pd.DataFrame
     learning: Learning
+    mistakes: Mistakes
+    inside: Inside
 
     @property
     def tuned(self) -> bool:
@@ -103,6 +107,8 @@ def analyse(
     artifacts: Artifacts = NONE,
     trials: Trials = NO_TRIALS,
     learning_curves: Curves = NO_CURVES,
+    answers: Answers = NO_ANSWERS,
+    inspection: Inspection = NOTHING,
 ) -> Analysis:
     """The tables of a study.
 
@@ -113,9 +119,11 @@ def analyse(
         artifacts: what runs left to show, by run key and name; see `galleries`.
         trials: what the tuning of each entry tried; no trials of an entry whose settings are the defaults.
         learning_curves: which entries are points of which learning curve; see `learning.curves_of`.
+        answers: the content of results/answers.safetensors: what classifiers answered to each test example.
+        inspection: the content of results/inspection: what was found inside the networks.
 
     Raises:
-        UserError: there is no record, or the test scores lack a finished run.
+        UserError: there is no record, or the test scores or the answers lack a finished run.
     """
     every_run = scores(records, test)
     points = {entry for of_curve in learning_curves.values() for entry in of_curve}
@@ -123,6 +131,8 @@ def analyse(
     runs = every_run.loc[is_shown].reset_index(drop=True)
     shown = [record for record in records if record["entry"] not in points]
     baselines = test["baselines"]
+    cells = summary(runs, test.get("examples", {}))
+    drawn = pictures.most(cells)
     return Analysis(
         records=records,
         baselines=baselines,
@@ -130,10 +140,14 @@ def analyse(
         trials=trials,
         every_run=every_run,
         runs=runs,
-        cells=summary(runs, test.get("examples", {})),
+        cells=cells,
         epochs=curves(shown),
         flows=gradients(shown),
         verdicts=verdicts(runs, margins, test.get("examples", {})),
         across=across(runs, baselines),
         learning=learning(every_run, learning_curves, margins, test),
+        mistakes=mistakes(
+            cells, runs, answers, test.get("classes", {}), drawn=drawn.get("classification", 0)
+        ),
+        inside=Inside(inspection, cells, drawn),
     )

@@ -9,7 +9,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from howdeep.results import explore, galleries, learning, protocol, tables, tuning, wording
+from howdeep.results import explore, galleries, learning, mistakes, protocol, tables, tuning, wording
 from howdeep.results.across import why_no_ranks
 from howdeep.results.analysis import Analysis
 from howdeep.results.figure import PAPER
@@ -43,6 +43,13 @@ def page(
         overview=[Markup(picture) for picture in analysis.overview],
         tasks=[_task(analysis, task, select(cells, task=task), told, seconds) for task in analysis.tasks],
         learning=_learning(analysis),
+        mistakes=mistakes.table(analysis.mistakes.cells, analysis.names),
+        representations=analysis.inside.representations,
+        looks=analysis.inside.looks,
+        views={
+            name: [Markup(picture) for picture in drawn]
+            for name, drawn in (analysis.mistakes.pictures | analysis.inside.pictures).items()
+        },
         across=tables.across_table(analysis.across),
         why_no_ranks=why_no_ranks(analysis.across),
         shallow_won=wording.shallow_won(cells, analysis.verdicts),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from howdeep.results import best_so_far, galleries, learning, tables, tuning
+from howdeep.results import best_so_far, galleries, learning, mistakes, tables, tuning
 from howdeep.results.analysis import Analysis
 from howdeep.results.figure import grid
 from howdeep.results.page import page
@@ -26,8 +26,9 @@ def compare(analysis: Analysis, *, folder: Path) -> None:
     of a learning curve) where there is any, and as Markdown <task>.md, <task>-verdicts.md, <task>-gaps.md, across.md,
     tuning.md; in figures/ overview.svg, tuning.svg, best_so_far.svg and <task>-*.svg of score, forest, pareto, curves,
     gap, gradient and layers; of tasks that leave something to show also samples, reconstructions and latent, and
-    tables/<task>-texts.md. Everything is made before the first file is written; files are written aside and renamed;
-    files of tasks that left the study are removed.
+    tables/<task>-texts.md. Of classifiers also tables/mistakes.csv and .md and figures/mistakes-*.svg; of networks that
+    were looked into tables/representations.md, looks.md and figures/inside-*.svg. Everything is made before the first
+    file is written; files are written aside and renamed; files of tasks that left the study are removed.
     """
     files = comparison(analysis)
     for name in FOLDERS:
@@ -64,6 +65,15 @@ def comparison(analysis: Analysis) -> dict[str, str]:
         files["tables/learning.md"] = tables.markdown(learning.table(analysis.learning.cells))
         files["figures/learning.svg"] = grid(analysis.learning.pictures)
     names = analysis.names
+    if len(analysis.mistakes.cells):
+        files["tables/mistakes.csv"] = csv(analysis.mistakes.cells)
+        files["tables/mistakes.md"] = tables.markdown(mistakes.table(analysis.mistakes.cells, names))
+    if analysis.inside.representations.rows:
+        files["tables/representations.md"] = tables.markdown(analysis.inside.representations)
+    if analysis.inside.looks.rows:
+        files["tables/looks.md"] = tables.markdown(analysis.inside.looks)
+    for prefix, drawn in (("mistakes", analysis.mistakes.pictures), ("inside", analysis.inside.pictures)):
+        files |= {f"figures/{prefix}-{name}.svg": grid(of) for name, of in drawn.items()}
     for task in analysis.tasks:
         of_task, judged = (select(table, task=task) for table in (cells, analysis.verdicts))
         files[f"tables/{task}.md"] = tables.markdown(tables.cells_table(of_task))
