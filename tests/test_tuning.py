@@ -154,6 +154,14 @@ def test_a_study_tries_these_points_and_no_combination_of_others():
     ]
 
 
+def test_other_points_have_another_fingerprint_even_where_only_their_pairs_are_others():
+    base, _ = points("sgd", RATES, seed=0)
+    momenta = [point["momentum"] for point in base]
+    paired = [{**point, "momentum": momentum} for point, momentum in zip(base, momenta[::-1], strict=True)]
+    assert len({Points.of(own).fingerprint for own in (base, base[:-1], paired)}) == 3
+    assert Points.of(base).fingerprint == Points.of(points("sgd", RATES, seed=0)[0]).fingerprint
+
+
 TWO = [
     TrialRow(1, "sgd", 0.1, 0.4, momentum=0.9123),
     TrialRow(1, "sgd", 0.2, 0.1, momentum=0.5),

@@ -1,5 +1,7 @@
 """The trials of a `tune` stage: short trainings in warm workers, kept in an Optuna journal until the stage ends."""
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +45,11 @@ class Points(Space):
 
     def grid(self) -> Iterator[dict[str, float]]:
         return (dict(point) for point in self.points)
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight characters, others wherever a point is another."""
+        return hashlib.sha256(json.dumps(self.points).encode()).hexdigest()[:8]
 
 
 def _key(name: str) -> str:
@@ -96,16 +103,16 @@ def tried(
         points: what is tried with each optimizer, at every depth.
     """
     plans = {
-        _study_name(setting, cfg, space, project): (setting, cfg, points[setting[1]])
+        _study_name(setting, cfg, own, space, project): (setting, cfg, own)
         for setting, cfg in bases.items()
+        for own in [Points.of(points[setting[1]])]
     }
 
     def objective(trial: Trial) -> float:
         return _best_loss(plans[trial.study.plan.study][1], trial.point, project)
 
     studies = [
-        Plan(study_name, Points.of(own), len(own), sampler="grid")
-        for study_name, (_, _, own) in plans.items()
+        Plan(study_name, own, len(own.points), sampler="grid") for study_name, (_, _, own) in plans.items()
     ]
     with Progress(studies, 0, name) as bar:
         results = run(studies, str(journal), objective, n_workers, told=bar, say=bar.say)
@@ -128,10 +135,12 @@ def tried(
     ]
 
 
-def _study_name(setting: Setting, cfg: DictConfig, space: str, project: Project) -> str:
-    """Another one wherever config, data or code are others: what a killed stage left behind is not mixed with them."""
+def _study_name(setting: Setting, cfg: DictConfig, points: Points, space: str, project: Project) -> str:
+    """Another one wherever points, config, data or code are others: what a killed stage left is not mixed with them."""
     cell, optimizer = setting
-    return f"{cell.name} {optimizer} {space} {run_key(cfg, train_checksum(cfg, project))}"
+    return (
+        f"{cell.name} {optimizer} {space} {points.fingerprint} {run_key(cfg, train_checksum(cfg, project))}"
+    )
 
 
 def _best_loss(base: DictConfig, point: Mapping[str, float], project: Project) -> float:
