@@ -47,7 +47,8 @@ SMALL = ("trainer.max_epochs=2", "train_examples=100", "tracking.uri=null")
 def test_help_lists_every_command_and_imports_nothing_heavy(capsys):
     code = "import sys; from howdeep.cli import main\ntry: main(['--help'])\nfinally: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("train", "pull", "prepare", "train-entry", "evaluate", "compare", "report", "sync", "ui"):
+    commands = "train pull prepare train-entry evaluate inspect compare report sync ui"
+    for command in commands.split():
         assert re.search(rf"^    {command}\s", done.stdout, re.MULTILINE)
     assert not {"torch", "numpy", "hydra", "mlflow", "pandas"} & set(done.stdout.splitlines()[-1].split())
 
@@ -113,6 +114,7 @@ MISTAKES = [
     (["pull", "data=mnist", "data.mirror=/nowhere"], "expected a file at /nowhere/mnist/"),
     (["prepare", "data=mnist"], "run `howdeep pull data=mnist`"),
     (["evaluate"], "expected a run's record at"),
+    (["inspect"], "expected a run's record at"),
 ]
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from howdeep.results import explore, galleries, learning, mistakes, protocol, tables, tuning, wording
+from howdeep.results import explore, galleries, learning, mistakes, protocol, signals, tables, tuning, wording
 from howdeep.results.across import why_no_ranks
 from howdeep.results.analysis import Analysis
 from howdeep.results.figure import PAPER
@@ -105,6 +105,7 @@ def _task(
         "gaps": tables.gaps_table(cells),
         "runs": tables.runs_table(runs.iloc[:MOST_RUNS], analysis.names),
         "all_runs": len(runs),
+        "signals": signals.table(analysis.records, names=analysis.names, task=task),
         "galleries": {name: drawn[name] for name in (*galleries.IMAGES, "latent") if name in drawn},
         "texts": galleries.texts(analysis.shown(task)),
         "differences": wording.differences(cells, told),
