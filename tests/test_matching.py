@@ -163,6 +163,8 @@ def test_the_width_of_a_transformer_is_a_multiple_of_its_heads(compose):
         (["matching=flops", "reference.depth=1001"], "reference.depth must be at most 1000, got 1001"),
         (["matching=flops", "reference.width=wide"], "reference.width must be a whole number of at least 1"),
         (["matching=flops", "reference=null"], "reference must hold depth and width"),
+        (["matching=flops", "~reference.depth"], "reference must hold depth and width"),
+        (["matching=flops", "~model.width"], "matching=flops expects a model with width, got none"),
         (["matching=parameters", "model.depth=two"], "model.depth must be a whole number"),
         (["matching=parameters", "model.depth=2000"], "model.depth must be at most 1000"),
         (["matching=parameters", "model.width=1.5"], "width must be a whole number of at least 1, got 1.5"),

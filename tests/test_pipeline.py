@@ -29,6 +29,7 @@ STUDY = {
     "schedule": "constant",
     "trainer": "cpu",
     "matching": ["width"],
+    "split": "fixed",
     "margins": {"accuracy": 0.01, "mae": 0.02},
     "tune": None,
     "entries": {

@@ -92,15 +92,19 @@ def _costs(cfg: "DictConfig", depth: int) -> Callable[[int], int]:
 
 
 def _check_reference(cfg: "DictConfig") -> None:
-    from omegaconf import DictConfig
+    from omegaconf import DictConfig, OmegaConf
 
     from howdeep.nets import checks
     from howdeep.training.run import MOST_LAYERS
 
-    if not isinstance(cfg.reference, DictConfig):
-        raise UserError(
-            f"reference must hold depth and width, as in reference.depth=8, got {cfg.reference!r}"
-        )
+    reference = OmegaConf.select(cfg, "reference")
+    if not isinstance(reference, DictConfig) or not {"depth", "width"} <= set(reference):
+        raise UserError(f"reference must hold depth and width, as in reference.depth=8, got {reference!r}")
+    for name in ("depth", "width"):
+        if name not in cfg.model:
+            raise UserError(
+                f"matching={cfg.matching} expects a model with {name}, got none: use matching=width"
+            )
     checks.whole(**{"reference.depth": cfg.reference.depth, "model.depth": cfg.model.depth})
     if cfg.reference.width is not None:
         checks.whole(**{"reference.width": cfg.reference.width})

@@ -10,9 +10,10 @@ from howdeep.records import MATCHINGS, Cell
 from howdeep.tuning import MOST_ALONE, tuned_settings
 
 KEYS = (
-    *("study", "data", "depths", "matching", "seeds", "optimizer", "schedule", "trainer", "margins", "tune"),
-    "entries",
+    *("study", "data", "depths", "matching", "seeds", "split", "optimizer", "schedule", "trainer", "margins"),
+    *("tune", "entries"),
 )
+SPLITS = ("fixed", "seeds")
 ENTRY_KEYS = ("data", "model", "task", "matching", "overrides", "tune")
 TUNE_KEYS = ("trials", "epochs", "seed", "optimizers")
 
@@ -61,6 +62,7 @@ class Study:
     choices: tuple[str, ...]  # Hydra overrides that all entries share
     margins: dict[str, float]  # of each score, the smallest difference that matters
     entries: dict[str, Entry]
+    split: str = "fixed"  # or seeds: each seed draws validation examples of its own
 
     def overrides(self, entry: Entry, cell: Cell, tuned: Sequence[str] = ()) -> list[str]:
         """The Hydra overrides of a cell; the entry's own win over the study's, and the tuned setting over both.
@@ -124,7 +126,14 @@ def read(params: Path) -> Study:
             str(name): _entry(str(name), node, data, content["tune"], seeds, matchings)
             for name, node in content["entries"].items()
         },
+        split=_split(content["split"]),
     )
+
+
+def _split(node: Any) -> str:
+    if node not in SPLITS:
+        raise UserError(f"split in params.yaml must be {' or '.join(SPLITS)}, got {node!r}")
+    return node
 
 
 def _entry(

@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from howdeep import progress, records, runs, study
@@ -69,12 +70,27 @@ def _plan(plan: study.Study, entry: study.Entry, project: Project) -> tuple[list
             else None
         )
         for seed in plan.seeds:
-            own = cfg.copy()
-            own.seed = seed
+            own = of_seed(cfg, seed, plan.split)
             jobs.append(
                 runs.job(own, project.runs / entry.name / cell.run_name(seed), project, entry=entry.name)
             )
     return jobs, store
+
+
+def of_seed(cfg: DictConfig, seed: int, split: str) -> DictConfig:
+    """The config of one of a cell's runs.
+
+    Args:
+        cfg: of the cell.
+        seed: of the run, whatever its depth: that pairs the runs of two depths.
+        split: "fixed", or "seeds" where each seed draws validation examples of its own. The test examples stay, and
+            so does what is split in time.
+    """
+    own = cfg.copy()
+    own.seed = seed
+    if split == "seeds" and "seed" in own.data.examples:
+        own.data.examples.seed = seed
+    return own
 
 
 def _train(

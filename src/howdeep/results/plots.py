@@ -36,6 +36,7 @@ from howdeep.results.wording import brackets, estimate, number
 
 DASHED = (0, (3, 1.5))
 MOST_LINES = 14  # in the overview's panel of a task
+WIDEST_LEGEND = 50  # characters beside each other in it
 MOST_DOTS = 30  # runs of a cell
 # Colours that the colour-blind can tell apart, and markers for those who see none.
 VERDICT_LOOKS = {
@@ -79,7 +80,10 @@ def overview(cells: pd.DataFrame) -> str:
     column = judged(cells)
     lines = [Line(f"{data}, {name}", rows, column) for data, name, rows in wording.series(cells)][:MOST_LINES]
     title = wording.spoken(cells["task"].iloc[0]).capitalize()
-    figure, [axis] = panels([title], "mean with 95 % interval over seeds", math.ceil(len(lines) / 2))
+    half = math.ceil(len(lines) / 2)
+    across = sum(max((len(line.name) for line in part), default=0) for part in (lines[:half], lines[half:]))
+    columns = 2 if across <= WIDEST_LEGEND else 1
+    figure, [axis] = panels([title], "mean with 95 % interval over seeds", math.ceil(len(lines) / columns))
     for look, line in zip(_looks(lines), lines, strict=True):
         _intervals(axis, look, line)
         axis.plot(
@@ -88,7 +92,7 @@ def overview(cells: pd.DataFrame) -> str:
     _widen(axis, np.concatenate([known(line.rows, column) for line in lines]))
     axis.set_ylabel(_score_label(cells))
     depth_axis(axis, sorted({int(depth) for line in lines for depth in line.rows["depth"]}))
-    legend(axis, columns=2)
+    legend(axis, columns=columns)
     return svg(figure, _alt(f"Mean {_score_name(cells)}", {title: lines}))
 
 

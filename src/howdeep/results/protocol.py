@@ -92,6 +92,15 @@ def _size(runs: pd.DataFrame) -> str:
     )
 
 
+def _splits_vary(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the seeds of a data set drew several validation sets."""
+    drawn = {
+        (record["data"], record["config"].get("data", {}).get("examples", {}).get("seed"))
+        for record in records
+    }
+    return len(drawn) > len({data for data, _ in drawn})
+
+
 def margins(verdicts: pd.DataFrame) -> list[tuple[str, str]]:
     """('accuracy', '0.01') for each score of the study."""
     pairs = verdicts[["score", "margin"]].drop_duplicates().itertuples(index=False, name=None)
@@ -125,8 +134,11 @@ def limits(analysis: Analysis, *, seeds: int) -> list[str]:
             f"{0.05 * len(families):.1f} of them would show one by chance."
         )
     said.append(
-        "Seeds vary the initial weights and the order of the examples. The split is the same for all runs, so that "
-        "intervals over seeds tell nothing of other data."
+        "Seeds vary the initial weights, the order of the examples and which of them validate; the test examples are "
+        "the same for all runs, and what is split in time has one split."
+        if _splits_vary(analysis.records)
+        else "Seeds vary the initial weights and the order of the examples. The split is the same for all runs, so "
+        "that intervals over seeds tell nothing of other data."
     )
     unknown = sorted(
         score for score in set(verdicts["score"]) if not known(select(verdicts, score=score), "low_all").size
