@@ -35,7 +35,7 @@ DEPTHS, SEEDS = (1, 2), (0, 1)
 def add_run(here: Project, name: str, depth: int, seed: int, state: str = "finished") -> None:
     entry = ENTRIES[name]
     overrides = [f"{group}={entry[group]}" for group in ("data", "model", "task")]
-    short = ["trainer.max_epochs=1", "train_examples=200", "tracking.uri=null"]
+    short = ["trainer.max_epochs=1", "train_examples=150", "tracking.uri=null"]
     cfg = compose_train(here.conf, [*overrides, f"model.depth={depth}", f"seed={seed}", *short])
     outcome = train(cfg, load_split(cfg, here), resume_point=here.scratch / "resume.ckpt", identity={})
     checksum, config = train_checksum(cfg, here), fingerprint.settings(cfg)

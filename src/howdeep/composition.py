@@ -1,6 +1,7 @@
 """Composing conf/train.yaml with Hydra, and telling a mistyped override in one line."""
 
 import re
+import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +15,14 @@ from hydra.errors import (
     OverrideParseException,
 )
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from howdeep.errors import UserError, near
 from howdeep.matching import match
+
+# What Hydra raises of overrides that cannot be composed; `explain` lets others through.
+COMPLAINTS = (HydraException, OmegaConfBaseException, ValueError, TypeError)
 
 
 @contextmanager
@@ -38,10 +42,69 @@ def compose_train(conf: Path, overrides: Sequence[str]) -> DictConfig:
         with composer(conf):
             cfg = compose("train", overrides=list(overrides))
             OmegaConf.resolve(cfg)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except COMPLAINTS as error:
         raise explain(error, conf) from error
+    check_kinds(cfg)
     match(cfg)
     return cfg
+
+
+TEXT, MAP, LIST, TARGET = "text", "a map", "a list", "a map with _target_"
+KINDS = {  # of what composing does not look at; numbers are checked where they are used
+    **{name: TARGET for name in ("model", "task", "optimizer", "schedule", "trainer")},
+    **{name: TARGET for name in ("data.prepare", "data.examples")},
+    **{name: MAP for name in ("data", "diagnostics", "tracking")},
+    "data.sources": LIST,
+    "data.name": TEXT,
+    "tracking.experiment": TEXT,
+}
+TEXT_OR_NULL = ("data.mirror", "tracking.uri", "resume")
+PRESENT = (
+    *("seed", "matching", "batch_size", "patience", "train_examples", "checkpoint_seconds", *TEXT_OR_NULL),
+    *(
+        "data.in_shape",
+        "data.out_features",
+        "data.vocabulary",
+        "data.every_step",
+        "model.depth",
+        "optimizer.lr",
+    ),
+    *("diagnostics.every", "diagnostics.gap_examples", "diagnostics.gradient_examples"),
+    *("trainer.accelerator", "trainer.devices", "trainer.max_epochs", "trainer.gradient_clip_val"),
+    *("trainer.precision", "trainer.deterministic", "trainer.limit_train_batches", "trainer.profiler"),
+)
+
+
+def check_kinds(cfg: DictConfig) -> None:
+    """Refuses a setting that is gone, or of another kind than conf/ has, such as a number in place of a map.
+
+    Raises:
+        UserError: the setting, what was expected and what came.
+    """
+    for name, kind in sorted(KINDS.items()):  # `data` before `data.name`
+        value = OmegaConf.select(cfg, name)
+        if not _is_kind(value, kind):
+            raise UserError(f"{name} must be {kind}, as in conf/, got {_shown(value)}: leave it as it is")
+    for name in PRESENT:
+        group, _, key = name.rpartition(".")
+        if key not in (cfg[group] if group else cfg):
+            raise UserError(
+                f"the config lacks {name}: set it to null where it allows that, or leave it as it is"
+            )
+    for name in TEXT_OR_NULL:
+        value = OmegaConf.select(cfg, name)
+        if value is not None and not isinstance(value, str):
+            raise UserError(f"{name} must be text, or null, got {_shown(value)}")
+
+
+def _is_kind(value: object, kind: str) -> bool:
+    if kind == TARGET:
+        return isinstance(value, DictConfig) and "_target_" in value
+    return isinstance(value, {TEXT: str, MAP: DictConfig, LIST: ListConfig}[kind])
+
+
+def _shown(value: object) -> str:
+    return repr(OmegaConf.to_container(value) if isinstance(value, DictConfig | ListConfig) else value)
 
 
 def files(conf: Path, overrides: Sequence[str]) -> list[str]:
@@ -56,7 +119,7 @@ def files(conf: Path, overrides: Sequence[str]) -> list[str]:
 def explain(error: Exception, conf: Path) -> UserError:
     """Hydra's or OmegaConf's complaint about overrides in one line, with near matches.
 
-    Any other `ValueError` than Hydra's own about the value of a group is raised as it is.
+    Any other `ValueError` or `TypeError` than Hydra's own about the value of a group is raised as it is.
     """
     text = str(error)
     first = text.splitlines()[0] if text else type(error).__name__
@@ -76,11 +139,17 @@ def explain(error: Exception, conf: Path) -> UserError:
         return UserError(
             f"expected overrides such as model.depth=4, got '{override}': write key=value, and quote lists"
         )
-    if first.startswith("Config group override must be"):
+    if first.startswith("Config group override must be") or _in_defaults_list(error):
         return UserError(f"expected the name of a file for each folder of conf/, as in model=mlp: {first}")
     if not isinstance(error, HydraException | OmegaConfBaseException):
         raise error
     return UserError(f"the config cannot be composed: {first}")
+
+
+def _in_defaults_list(error: Exception) -> bool:
+    """Whether Hydra stumbled over the choice of a group, such as model=[1], for which it has no words."""
+    steps = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, TypeError) and bool(steps) and steps[-1].filename.endswith("defaults_list.py")
 
 
 def _explain_sweeper(key: str, conf: Path) -> UserError:

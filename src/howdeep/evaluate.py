@@ -8,7 +8,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig
 from torch import Tensor
 
-from howdeep import records, study
+from howdeep import records, stored, study
 from howdeep.data.batches import Batches
 from howdeep.data.examples import Examples
 from howdeep.prepare import load_split, prepared_card
@@ -101,8 +101,6 @@ def _write(path: Path, tensors: dict[str, Tensor]) -> None:
 
 def trained_task(cfg: DictConfig, folder: Path) -> Task:
     """The task of a run with the weights of its best epoch."""
-    from safetensors.torch import load_file
-
     net = build(cfg.model)
-    net.load_state_dict(load_file(folder / "weights.safetensors"))
+    stored.load_weights(net, folder / "weights.safetensors")
     return build(cfg.task)(net=net, optimizer=None, schedule=None)

@@ -8,6 +8,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from howdeep import stored
 from howdeep.data import prepared, sources
 from howdeep.data.examples import Split
 from howdeep.errors import UserError
@@ -57,7 +58,8 @@ def _checksum(path: Path) -> str:
 
 def prepared_card(cfg: DictConfig, project: Project) -> dict:
     """The data card."""
-    return json.loads((project.prepared(cfg.data.name) / "card.json").read_text())
+    card = project.prepared(cfg.data.name) / "card.json"
+    return stored.json_map(card, f"run `howdeep prepare data={cfg.data.name}`")
 
 
 def load_split(cfg: DictConfig, project: Project, *, test: bool = False) -> Split:

@@ -85,7 +85,7 @@ def read(folder: Path) -> dict:
     """
     path = folder / "record.json"
     try:
-        return orjson.loads(path.read_bytes())
+        found = orjson.loads(path.read_bytes())
     except FileNotFoundError:
         raise UserError(
             f"expected a run's record at {path}, found none: train it again with `dvc repro`"
@@ -94,6 +94,11 @@ def read(folder: Path) -> dict:
         raise UserError(
             f"{path} is not readable as JSON ({error}): delete its folder, then `dvc repro`"
         ) from None
+    if not isinstance(found, dict):
+        raise UserError(
+            f"{path} must hold a map, got {type(found).__name__}: delete its folder, then `dvc repro`"
+        )
+    return found
 
 
 def run_folders(runs: Path) -> Iterator[Path]:

@@ -1,13 +1,11 @@
 """The stages after training, and the commands that show what there is: which files they read, and what they say."""
 
-import json
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from howdeep import records, study
+from howdeep import records, stored, study
 from howdeep.errors import UserError
 from howdeep.project import Project
 from howdeep.tune_entry import trials_of
@@ -80,9 +78,15 @@ def _report(project: Project, analysis: "Analysis") -> None:
         analysis,
         study=plan.name,
         cards={
-            data: _json(card) for data in plan.data if (card := project.prepared(data) / "card.json").exists()
+            data: stored.json_map(card, f"delete it, then `howdeep prepare data={data}`")
+            for data in plan.data
+            if (card := project.prepared(data) / "card.json").exists()
         },
-        provenance={key: _json(trace) for key, trace in traces.items() if trace.exists()},
+        provenance={
+            key: stored.json_map(trace, "delete it; the report does without")
+            for key, trace in traces.items()
+            if trace.exists()
+        },
         path=path,
     )
     print(f"report: {os.path.relpath(path)}", file=sys.stderr)
@@ -133,23 +137,9 @@ def _artifacts(found: list[dict], project: Project) -> Mapping[str, Mapping[str,
 
 
 def _test(project: Project) -> dict:
-    path = project.results / "test.json"
-    if not path.exists():
-        raise UserError(f"expected test scores at {path}, found none: run `dvc repro evaluate`")
-    return _json(path)
+    return stored.json_map(project.results / "test.json", "run `dvc repro evaluate`")
 
 
 def _answers(project: Project) -> Mapping[str, Any]:
     """What classifiers answered to each test example."""
-    from safetensors.numpy import load_file
-
-    path = project.results / "answers.safetensors"
-    if not path.exists():
-        raise UserError(
-            f"expected the answers of classifiers at {path}, found none: run `dvc repro evaluate`"
-        )
-    return load_file(path)
-
-
-def _json(path: Path) -> dict:
-    return json.loads(path.read_text())
+    return stored.arrays(project.results / "answers.safetensors", "run `dvc repro evaluate`")

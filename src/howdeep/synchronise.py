@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from howdeep import records
+from howdeep import records, stored
 from howdeep.errors import Stopped
 from howdeep.project import Project
 from howdeep.provenance import commit
@@ -82,14 +82,12 @@ def log_best_models(folders: Iterable[Path], project: Project, store: Store) -> 
 
 def load_model(folder: Path, record: dict, project: Project) -> tuple[Any, Any]:
     """The trained net of a run and four validation examples, a numpy array (4, *in_shape)."""
-    from safetensors.torch import load_file
-
     from howdeep.prepare import load_split
     from howdeep.training.run import build
 
     cfg = records.config_of(record)
     net = build(cfg.model)
-    net.load_state_dict(load_file(folder / "weights.safetensors"))
+    stored.load_weights(net, folder / "weights.safetensors")
     return net.eval(), load_split(cfg, project).validation[0][:4].numpy()
 
 
@@ -99,7 +97,6 @@ def sync(runs: Path, project: Project, store: Store) -> tuple[int, int]:
     Returns:
         How many runs and how many models were added; (0, 0) the second time.
     """
-    import json
 
     from howdeep.prepare import prepared_card
 
@@ -115,7 +112,7 @@ def sync(runs: Path, project: Project, store: Store) -> tuple[int, int]:
         if entry not in parents:
             parents[entry] = store.open_parent(entry, {})
         trace_file = project.provenance / f"{record['key']}.json"
-        trace = json.loads(trace_file.read_text()) if trace_file.exists() else None
+        trace = stored.json_map(trace_file, "delete it") if trace_file.exists() else None
         about = {name: trace[name] for name in ("commit", "dirty")} if trace else {}
         card = prepared_card(records.config_of(record), project)
         run = store.start(

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from howdeep import progress, project
-from howdeep.composition import explain
+from howdeep.composition import COMPLAINTS, check_kinds, explain
 from howdeep.errors import UserError, of_place
 from howdeep.matching import match
 from howdeep.processes import stop_on_signals
@@ -32,9 +31,11 @@ def job(cfg: DictConfig, failed: list[UserError]) -> float | list[float] | None:
 
     OmegaConf.resolve(cfg)
     if trials.is_trial():
+        check_kinds(cfg)
         match(cfg)
         return trials.train_trial(cfg)
     try:
+        check_kinds(cfg)
         match(cfg)
         return train_one(cfg)
     except (UserError, OSError) as error:
@@ -94,6 +95,6 @@ def main(overrides: list[str]) -> int:
     )
     try:
         app()
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except COMPLAINTS as error:
         raise explain(error, here.conf) from error
     return 1 if failed else 0

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from howdeep import study
+from howdeep import stored, study
 from howdeep.errors import UserError
 from howdeep.project import Project
 from howdeep.records import Cell
@@ -28,7 +28,8 @@ def tuned_overrides(entry: study.Entry, cell: Cell, project: Project) -> list[st
     if entry.tuning is None:
         return []
     path = settings_file(entry.name, project)
-    found = json.loads(path.read_text()) if path.exists() else {}
+    again = f"delete its folder, then `dvc repro tune@{entry.name}`"
+    found = stored.json_map(path, again) if path.exists() else {}
     overrides = found.get(cell.name, {}).get("overrides")
     if not overrides:
         at = f"depth {cell.depth}" + ("" if cell.matching == "width" else f", equal {cell.matching}")

@@ -1,0 +1,66 @@
+"""Reading what other commands wrote: a file that is gone or spoiled is told in one line, with what makes it again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from howdeep.errors import UserError
+
+
+def json_map(path: Path, remedy: str) -> dict[str, Any]:
+    """The map in a JSON file.
+
+    Args:
+        remedy: what makes the file again, such as 'run `dvc repro evaluate`'.
+
+    Raises:
+        UserError: there is no such file, or it holds anything else.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise _missing(path, remedy) from None
+    except ValueError as error:  # JSON's own, and text that is none
+        raise UserError(f"{path} is not readable as JSON ({error}): {remedy}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold a map, got {type(content).__name__}: {remedy}")
+    return content
+
+
+def arrays(path: Path, remedy: str) -> dict[str, Any]:
+    """The numpy arrays of a safetensors file.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise _missing(path, remedy) from None
+    except (SafetensorError, ValueError) as error:
+        raise UserError(f"{path} is not readable ({error}): {remedy}") from None
+
+
+def load_weights(net: Any, path: Path) -> None:
+    """Gives a net the weights of a run.
+
+    Raises:
+        UserError: there is no such file, it cannot be read, or it holds the weights of another net.
+    """
+    import torch
+
+    remedy = "delete its folder, then `dvc repro`"
+    weights: Mapping[str, Any] = {name: torch.from_numpy(of) for name, of in arrays(path, remedy).items()}
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} holds the weights of another net ({reason}): {remedy}") from None
+
+
+def _missing(path: Path, remedy: str) -> UserError:
+    return UserError(f"expected {path}, found no such file: {remedy}")
