@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 import threading
+import time
 
 import pytest
 
@@ -14,9 +16,11 @@ from howdeep.tracking import Store
 @pytest.fixture(autouse=True)
 def handlers():
     """Puts the handlers of the test run back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
+    hook = sys.unraisablehook
     stop_on_signals()
     yield
+    sys.unraisablehook = hook
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -28,6 +32,24 @@ def terminate() -> None:
 def test_a_signal_stops():
     with pytest.raises(Stopped):
         terminate()
+
+
+def test_a_stop_during_a_destructor_is_not_lost(capsys):
+    class Dying:
+        def __del__(self) -> None:
+            terminate()
+            time.sleep(1)
+
+    def work() -> None:
+        del dying[0]
+        time.sleep(10)
+
+    dying = [Dying()]
+    started = time.monotonic()
+    with pytest.raises(Stopped):
+        work()
+    assert time.monotonic() - started < 5
+    assert capsys.readouterr().err == ""
 
 
 def test_what_holds_a_stop_is_done_whole_and_stops_then():

@@ -3,9 +3,11 @@
 import os
 import platform
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
@@ -21,10 +23,23 @@ def _raise_stopped(signum: int, _frame: object) -> None:
     # A second signal must not cut short the closing of what the first one interrupted.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    _stop(signum)
+
+
+def _stop(signum: int) -> None:
     if _held_back:
         _held_back[0] = signum
     else:
         raise Stopped(signum)
+
+
+def _stop_again(lost: Any) -> None:
+    """A stop that came while a destructor ran, where Python drops exceptions, comes once more a moment later."""
+    if not isinstance(lost.exc_value, Stopped):
+        return sys.__unraisablehook__(lost)
+    signum = lost.exc_value.signum
+    signal.signal(signal.SIGALRM, lambda *_: _stop(signum))
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
 
 
 @contextmanager
@@ -43,6 +58,7 @@ def hold_stop() -> Iterator[None]:
 
 def stop_on_signals() -> None:
     """From now on SIGINT and SIGTERM raise `Stopped` in the main thread."""
+    sys.unraisablehook = _stop_again
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise_stopped)
 
