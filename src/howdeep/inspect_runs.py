@@ -70,7 +70,8 @@ def inspect(project: Project) -> dict[str, int]:
     looked = 0
     plan = study.read(project.params)
     for entry in _whole(plan.entries.values()):
-        kernels: dict[tuple[str, int], dict[int, Tensor]] = {}  # of the layers, by (matching, depth)
+        # By matching: the kernels of the shallowest network, and the examples that they are of.
+        shallowest: dict[str, tuple[dict[int, Tensor], Tensor]] = {}
         for cell in sorted(plan.cells(entry), key=lambda cell: (cell.matching, cell.depth)):
             found = _first_finished(project.runs / entry.name, cell, plan.seeds)
             if found is None or entry.task == "generation":
@@ -80,12 +81,12 @@ def inspect(project: Project) -> dict[str, int]:
             looked += 1
             names: Row = {"entry": entry.name, "matching": cell.matching, "depth": cell.depth}
             tables["representations"] += [names | row for row in look.representations()]
-            own = kernels[cell.matching, cell.depth] = look.kernels()
-            shallowest = kernels[cell.matching, min(d for m, d in kernels if m == cell.matching)]
-            for first in (shallowest, own) if shallowest is not own else (own,):
-                tables["similarity"] += [
-                    names | row for row in _similar(first, own, shallow=first is not own)
-                ]
+            own = look.kernels()
+            first, examples = shallowest.setdefault(cell.matching, (own, look.split.validation[0]))
+            tables["similarity"] += [names | row for row in _similar(own, own, shallow=False)]
+            # Where splits differ between seeds and a depth lost its first, they have not seen the same examples.
+            if first is not own and torch.equal(examples, look.split.validation[0]):
+                tables["similarity"] += [names | row for row in _similar(first, own, shallow=True)]
             rows, made = look.attention()
             tables["attention"] += [names | row for row in rows]
             row, images = look.attribution()

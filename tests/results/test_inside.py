@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
+from howdeep.errors import UserError
 from howdeep.results import inside
 from howdeep.results.analysis import Analysis, analyse
 from howdeep.results.inside import Inspection
@@ -132,6 +133,13 @@ def test_an_inspection_comes_back_from_its_folder(tmp_path):
     for name, table in written.tables.items():
         pd.testing.assert_frame_equal(found.tables[name], table)
     assert set(found.pictures) == set(written.pictures)
+
+
+def test_a_folder_whose_files_cannot_be_read_is_told_in_one_line(tmp_path):
+    (tmp_path / "representations.csv").touch()
+    with pytest.raises(UserError, match="delete the folder, then `dvc repro inspect`") as caught:
+        inside.read(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_tables_without_rows_are_no_sections(make_record):

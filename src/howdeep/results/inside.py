@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.ticker import MaxNLocator
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from howdeep.errors import UserError
 from howdeep.results.figure import (
     MARKERS,
     boards,
@@ -50,11 +52,21 @@ NOTHING = Inspection()
 
 
 def read(folder: Path) -> Inspection:
-    """What results/inspection holds; nothing if it is not there."""
+    """What results/inspection holds; nothing if it is not there.
+
+    Raises:
+        UserError: a file of it is missing or cannot be read.
+    """
     if not folder.exists():
         return NOTHING
-    tables = {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES}
-    return Inspection(tables, load_file(folder / "pictures.safetensors"))
+    try:
+        tables = {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES}
+        return Inspection(tables, load_file(folder / "pictures.safetensors"))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(
+            f"expected what `howdeep inspect` writes in {folder}, got a file that cannot be read ({error}): "
+            "delete the folder, then `dvc repro inspect`"
+        ) from None
 
 
 @dataclass
