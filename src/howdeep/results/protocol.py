@@ -146,8 +146,7 @@ def limits(analysis: Analysis, *, seeds: int) -> list[str]:
     if judged(runs) == "test_score":
         said.append(
             "For accuracies the table adds the largest error that the choice of test examples can make to a "
-            "difference; the true one is smaller where networks err on the same examples, but answers to single "
-            "examples are not kept."
+            "difference; the true one is smaller where networks err on the same examples, which the bound leaves out."
             + (f" For {listing([spoken(s) for s in unknown])} it is not known at all." if unknown else "")
         )
     said.append(
