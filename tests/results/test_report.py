@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from howdeep.errors import UserError
-from howdeep.results import report
+from howdeep.results import protocol, report
 from howdeep.results.analysis import analyse
 from howdeep.results.page import page
 from howdeep.results.report import build_report, compare, comparison
@@ -265,3 +265,22 @@ def test_galleries_are_files_of_the_comparison(gallery, artifacts):
     assert {name for name in files if "layers" in name} == {
         f"figures/{record['task']}-layers.svg" for record in few
     }
+
+
+def test_the_limits_say_for_which_entry_depth_is_told_apart_from_size_and_whether_the_split_varies(
+    make_record,
+):
+    cells = [("mlp", "width"), ("mlp", "parameters"), ("cnn", "width")]
+    records = [
+        make_record("digits", model, depth, seed, matching=matching)
+        for model, matching in cells
+        for depth in (1, 2)
+        for seed in (0, 1)
+    ]
+    said = " ".join(protocol.limits(analyse(records, {"runs": {}, "baselines": {}}), seeds=2))
+    assert "is separated only for digits-mlp, compared at equal parameters as well" in said
+    assert "The split is the same for all runs" in said
+    drawn = [r | {"config": {**r["config"], "data": {"examples": {"seed": r["seed"]}}}} for r in records]
+    assert "which of them validate" in " ".join(
+        protocol.limits(analyse(drawn, {"runs": {}, "baselines": {}}), seeds=2)
+    )
