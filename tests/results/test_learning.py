@@ -158,14 +158,14 @@ def test_a_matching_that_one_point_alone_has_is_no_curve(points, tested, analysi
 
 def test_the_sentence_says_what_was_tested_and_no_more(points, tested, analysis):
     (told,) = analysis.learning.findings
-    assert told.startswith("digits, mlp, test accuracy against depth 1: with 100 examples depth 2 ")
-    assert "depth 8 worse, \N{MINUS SIGN}0.1" in told
+    assert told.startswith("digits, mlp: from 100 to 1,078 examples depth 8 (by +0.1")
+    assert "test accuracy against depth 1: with 100 examples depth 2 " in told
+    assert "depth 8 worse (\N{MINUS SIGN}0.1" in told
     assert "with 1,078 examples" in told
-    assert "depth 8 better, +0.0" in told
-    assert "From 100 to 1,078 examples depth 8 (by +0.1" in told
+    assert "depth 8 better (+0.0" in told
     flat = tested | {"runs": {key: {"loss": 0.1, "accuracy": 0.9} for key in tested["runs"]}}
     (told,) = analyse(points, flat, learning_curves=CURVES).learning.findings
-    assert "From 100 to 1,078 examples no depth was shown to gain or lose more than depth 1." in told
+    assert "from 100 to 1,078 examples no depth was shown to gain or lose more than depth 1." in told
 
 
 def test_pictures_hold_every_mean_and_the_page_shows_them(analysis, cards):

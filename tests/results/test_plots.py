@@ -284,3 +284,13 @@ def test_a_large_study_is_drawn_in_part_and_says_so(make_record):
     html = page(study, study="s", cards={}, provenance={})
     assert "3 more are in the tables" in html
     assert len(study.pictures["classification"]["curves"]) == pictures.MOST
+
+
+@pytest.mark.parametrize("last", [1, 2, 3, 7, 60])
+def test_ticks_of_epochs_are_whole_numbers_however_few_there_are(last):
+    _, [axis] = figure.panels(["loss"], "")
+    axis.plot([1, last], [1, 0])
+    figure.epoch_axis(axis)
+    ticks = axis.get_xticks()
+    assert len(ticks)
+    assert all(float(tick).is_integer() for tick in ticks)

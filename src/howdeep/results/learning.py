@@ -19,7 +19,7 @@ from howdeep.results.scores import CELL, judge, judged, known, rows_of, select, 
 from howdeep.results.statistics import LEVEL, against_shallow, mean_interval
 from howdeep.results.tables import Table, Text, probability
 from howdeep.results.verdict import ends, score_by_depth, verdicts
-from howdeep.results.wording import MISSING, brackets, change, difference, estimate, listing, number
+from howdeep.results.wording import MISSING, brackets, change, estimate, listing, number, signed
 
 if TYPE_CHECKING:
     from howdeep.study import Entry
@@ -188,19 +188,24 @@ def finding(cells: pd.DataFrame, compared: pd.DataFrame, grown: pd.DataFrame) ->
     if compared.empty:
         return f"{title}: one depth only, nothing to compare."
     told = [
-        f"with {size:,} examples {listing([difference(row) for row in rows_of(of)])}"
+        f"with {size:,} examples {listing([_told(row) for row in rows_of(of)])}"
         for size, of in compared.groupby("train_examples")
     ]
     on = {"val": "validation"}.get(compared["on"].iloc[0], "test")
     score = f"{on} {wording.spoken(compared['score'].iloc[0])}"
     against = compared["against"].iloc[0]
-    return f"{title}, {score} against depth {against}: {'; '.join(told)}. {_needs_more(rows_of(grown))}"
+    return f"{title}: {_needs_more(rows_of(grown))} Size by size, {score} against depth {against}: {'; '.join(told)}."
+
+
+def _told(row: wording.Row) -> str:
+    """'depth 4 better (+0.031)': the table has the intervals."""
+    return f"depth {row['depth']} {row['verdict']} ({signed(row['difference'])})"
 
 
 def _needs_more(rows: Sequence[wording.Row]) -> str:
     """Whether deeper networks need more data, as far as the tests tell."""
     fewest, most = rows[0]["fewest"], rows[0]["most"]
-    span = f"From {fewest:,} to {most:,} examples"
+    span = f"from {fewest:,} to {most:,} examples"
     shown = [row for row in rows if row["p_holm"] <= 1 - LEVEL]
     if not shown:
         return f"{span} no depth was shown to gain or lose more than depth {rows[0]['against']}."
