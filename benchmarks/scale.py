@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import yaml
 from omegaconf import DictConfig
+from safetensors.numpy import save_file
 
 from benchmarks import measure
 from benchmarks.measure import ROOT, Row, in_turns, middle
@@ -34,13 +35,14 @@ from howdeep.tracking import Store
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 SEEDS = 20
+CLASSES, TESTED = 10, 360  # of a classifier, and its test examples
 LAYER = ("activation_gradient", "weight_gradient", "activation_rms", "update_ratio")
 AIM_SECONDS, AIM_MB, AIM_SLOWER = 20, 2000, 20
 WINDOW = 200  # first and last runs whose writes are compared
 
 
 def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
-    """Writes a study of about n runs: params.yaml, runs/, provenance/ and results/test.json; how many there are."""
+    """Writes a study of about n runs: params.yaml, runs/, provenance/ and what tests it; how many there are."""
     content = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"tune": None}
     bases = list(content["entries"].items())
     entries = {}
@@ -53,8 +55,13 @@ def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
     content |= {"study": "scale", "depths": list(DEPTHS), "seeds": list(range(seeds)), "entries": entries}
     here.params.write_text(yaml.safe_dump(content, sort_keys=False))
     plan, tests, random = study.read(here.params), {}, np.random.default_rng(0)
+    answers: dict[str, np.ndarray] = {}
+    classes: dict[str, list[str]] = {}
     for entry in plan.entries.values():
         cfg = compose_train(here.conf, plan.overrides(entry, next(plan.cells(entry))))
+        if is_classified := entry.task == "classification":
+            classes[entry.name] = [str(number) for number in range(CLASSES)]
+            answers[f"{entry.name}/label"] = random.integers(CLASSES, size=TESTED, dtype=np.int16)
         for cell in plan.cells(entry):
             for seed in plan.seeds:
                 record = made_up(cfg, entry.name, cell.depth, seed, random)
@@ -63,7 +70,12 @@ def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
                 last, score = record["epochs"][-1], record["score"]["name"]
                 tests[record["key"]] = {"loss": last["val/loss"], score: last[f"val/{score}"]}
                 records.write_json(here.provenance / f"{record['key']}.json", trace())
-    records.write_json(here.results / "test.json", {"runs": tests, "baselines": {}})
+                if is_classified:
+                    predicted = random.integers(CLASSES, size=TESTED, dtype=np.int16)
+                    answers[f"{record['key']}/predicted"] = predicted
+                    answers[f"{record['key']}/confidence"] = random.random(TESTED, dtype=np.float32)
+    records.write_json(here.results / "test.json", {"runs": tests, "baselines": {}, "classes": classes})
+    save_file(answers, here.results / "answers.safetensors")
     return len(tests)
 
 

@@ -73,6 +73,7 @@ def test_the_tables_have_a_row_a_size_and_a_row_a_question_to_the_store(tmp_path
     (row,) = read(tmp_path / "scale-compare.csv")
     assert (row["runs"], float(row["peak MB"]) > 100) == ("200", True)
     assert read(tmp_path / "scale-store.csv")[0]["what"] == "a run's writes"
+    assert [row["runs"] for row in read(tmp_path / "scale-fill.csv")] == ["3"]
 
 
 def read(path: Path) -> list[dict[str, str]]:
