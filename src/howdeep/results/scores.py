@@ -239,7 +239,8 @@ def metrics(summary: pd.DataFrame) -> dict[str, dict[str, dict[str, float | str]
 
 def select(frame: pd.DataFrame, **values: Any) -> pd.DataFrame:
     """The rows in which each named column has the given value."""
-    chosen = np.logical_and.reduce([frame[name] == value for name, value in values.items()])
+    # Compared as arrays: comparing columns takes twice as long, and a report selects some thousand times.
+    chosen = np.logical_and.reduce([frame[name].array == value for name, value in values.items()])
     return frame.loc[chosen]
 
 
