@@ -10,6 +10,7 @@ import pytest
 
 from howdeep.results import best_so_far
 from howdeep.results.best_so_far import ALL, best_of, frame, picture
+from howdeep.results.scores import rows_of
 from howdeep.tuning import TrialRow
 
 LOSSES = [0.7, 0.1, 0.4, 0.4, 2.0, 0.25, 0.9]
@@ -82,10 +83,12 @@ def test_a_table_has_every_number_of_trials_of_each_depth_optimizer_and_matching
         **{("width", depth, name): n for name, n in ((ALL, 4), ("adam", 2), ("sgd", 2)) for depth in (1, 4)},
         ("parameters", 1, "adam"): 1,
     }
-    of_all = table[(table["optimizer"] == ALL) & (table["depth"] == 1)]
-    assert of_all["expected"].isna().tolist() == [True, False, False, False]
-    assert of_all["expected"].iloc[-1] == of_all["low"].iloc[-1] == of_all["high"].iloc[-1] == 0.3
-    assert table[(table["depth"] == 4) & (table["optimizer"] == "sgd")]["low"].isna().all()
+    of_all = [row for row in rows_of(table) if (row["optimizer"], row["depth"]) == (ALL, 1)]
+    assert [math.isnan(row["expected"]) for row in of_all] == [True, False, False, False]
+    assert {of_all[-1][name] for name in ("expected", "low", "high")} == {0.3}
+    of_sgd = [row for row in rows_of(table) if (row["optimizer"], row["depth"]) == ("sgd", 4)]
+    assert of_sgd
+    assert all(math.isnan(row["low"]) for row in of_sgd)
 
 
 def test_the_picture_tells_every_depth_and_optimizer_and_is_the_same_each_time():

@@ -1,8 +1,10 @@
 """What tuning tried, as the report shows it."""
 
+import math
 import re
 
 from howdeep.results import tuning
+from howdeep.results.scores import rows_of
 from howdeep.tuning import TrialRow
 
 OWN = [
@@ -38,13 +40,13 @@ def test_a_trial_is_ranked_among_the_finished_ones_of_its_depth():
 def test_the_table_of_trials_has_every_one_with_what_became_of_it():
     table = tuning.frame({"digits-mlp": OWN})
     assert len(table) == len(OWN)
-    chosen = table[table["chosen"] != ""]
-    assert chosen[["depth", "optimizer", "lr", "chosen", "rank"]].to_numpy().tolist() == [
+    chosen = [row for row in rows_of(table) if row["chosen"] != ""]
+    assert [[row[name] for name in ("depth", "optimizer", "lr", "chosen", "rank")] for row in chosen] == [
         [1, "adam", 0.01, "yes", 1.0],
         [4, "adam", 0.001, "edge", 1.0],
     ]
-    assert table["val_loss"].isna().sum() == 3
-    assert table["rank"].isna().equals(table["val_loss"].isna())
+    assert sum(math.isnan(row["val_loss"]) for row in rows_of(table)) == 3
+    assert all(math.isnan(row["rank"]) == math.isnan(row["val_loss"]) for row in rows_of(table))
 
 
 def test_each_matching_has_winners_and_a_picture_of_its_own():

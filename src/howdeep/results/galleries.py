@@ -45,7 +45,7 @@ def shown(cells: pd.DataFrame, runs: pd.DataFrame, artifacts: Artifacts) -> list
 def _by_depth(runs: pd.DataFrame, artifacts: Artifacts) -> dict[int, Mapping[str, Any]]:
     finished = select(runs, state="finished").sort_values(["depth", "seed"])
     by_depth: dict[int, Mapping[str, Any]] = {}
-    for run in rows_of(finished[["depth", "key"]]):
+    for run in rows_of(finished):
         if run["depth"] not in by_depth and artifacts.get(run["key"]):
             by_depth[run["depth"]] = artifacts[run["key"]]
     return by_depth

@@ -149,7 +149,7 @@ def _seconds(runs: pd.DataFrame, provenance: Mapping[str, Content]) -> tables.Se
     """Mean seconds of the trainings of each cell, as far as they are known; None if none is."""
     of_run = seconds_of_runs(runs, provenance)
     taken: dict[tuple[str, int, str], list[float]] = {}
-    for run in rows_of(runs[["key", "entry", "depth", "matching"]]):
+    for run in rows_of(runs):
         if run["key"] in of_run:
             cell = (run["entry"], run["depth"], run["matching"])
             taken.setdefault(cell, []).append(of_run[run["key"]])

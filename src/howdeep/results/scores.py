@@ -264,7 +264,9 @@ def cells_of(frame: pd.DataFrame, line: pd.DataFrame) -> pd.DataFrame:
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Each row as a plain dict, in order."""
     names = [str(name) for name in frame.columns]
-    columns = [frame[name].tolist() for name in frame.columns]  # to_dict("records") takes several times as long
+    columns = [
+        frame[name].tolist() for name in frame.columns
+    ]  # to_dict("records") takes several times as long
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
