@@ -58,6 +58,7 @@ KINDS = {  # of what composing does not look at; numbers are checked where they 
     "data.name": TEXT,
     "tracking.experiment": TEXT,
 }
+SETTINGS = {"diagnostics": "diagnostics.every=5", "tracking": "tracking.uri=null"}
 TEXT_OR_NULL = ("data.mirror", "tracking.uri", "resume")
 PRESENT = (
     *("seed", "matching", "batch_size", "patience", "train_examples", "checkpoint_seconds", *TEXT_OR_NULL),
@@ -83,6 +84,8 @@ def check_kinds(cfg: DictConfig) -> None:
     """
     for name, kind in sorted(KINDS.items()):  # `data` before `data.name`
         value = OmegaConf.select(cfg, name)
+        if name in SETTINGS and not _is_kind(value, kind):
+            raise UserError(f"{name} must hold its settings, as in {SETTINGS[name]}, got {_shown(value)}")
         if not _is_kind(value, kind):
             raise UserError(f"{name} must be {kind}, as in conf/, got {_shown(value)}: leave it as it is")
     for name in PRESENT:

@@ -58,7 +58,14 @@ def same(one, other) -> bool:
 RUNS = [
     ("model=mlp", "model.depth=3", "model.dropout=0.2"),
     ("model=lstm", "data=digit_sequences", "model.depth=2", "optimizer=rmsprop"),
-    ("model=lstm", "data=sunspots", "optimizer=sgd", "optimizer.lr=0.05", "schedule=warmup_cosine"),
+    (
+        "model=lstm",
+        "data=sunspots",
+        "train_examples=150",
+        "optimizer=sgd",
+        "optimizer.lr=0.05",
+        "schedule=warmup_cosine",
+    ),
     ("model=gan", "model.depth=2", "optimizer.lr=1e-3"),
     ("model=transformer", "data=digit_sequences", "model.depth=2", "model.dropout=0.1"),
     ("model=mlp", "optimizer=adamw", "schedule=cosine", "trainer.gradient_clip_val=0.5", "patience=3"),
