@@ -58,7 +58,7 @@ KINDS = {  # of what composing does not look at; numbers are checked where they 
     "data.name": TEXT,
     "tracking.experiment": TEXT,
 }
-SETTINGS = {"diagnostics": "diagnostics.every=5", "tracking": "tracking.uri=null"}
+SETTINGS = {"diagnostics": "diagnostics.every=5"}
 TEXT_OR_NULL = ("data.mirror", "tracking.uri", "resume")
 PRESENT = (
     *("seed", "matching", "batch_size", "patience", "train_examples", "checkpoint_seconds", *TEXT_OR_NULL),
