@@ -27,7 +27,7 @@ from howdeep.errors import Stopped, UserError
 # What stages import, and what they import only when they first use it.
 IMPORTS = (
     "howdeep.train_entry", "howdeep.tune_trials", "howdeep.evaluate", "howdeep.results.report", "mlflow.pyfunc",
-    "mlflow.pytorch", "mlflow.store.tracking.sqlalchemy_store", "optuna", "sklearn.datasets",
+    "mlflow.pytorch", "mlflow.store.tracking.sqlalchemy_store", "optuna", "sklearn.datasets", "git",
 )  # fmt: skip
 
 
@@ -44,12 +44,13 @@ def call(argv: list[str]) -> int | None:
     try:
         place = project.find().scratch
         place.mkdir(exist_ok=True)
-        connection = _connect(os.path.relpath(place / f"warm-{dvc.pid}.sock"), dvc)
+        address = os.path.relpath(place / f"warm-{dvc.pid}.sock")  # relative: it has 108 bytes at most
+        connection = _connect(address) or _start(address, dvc, argv)
     except (UserError, OSError):  # no project, or a file system without sockets
         return None
+    if connection is None:
+        return None
     with connection, processes.stop_with(dvc):
-        if argv[:1] == ["pull"]:  # needs no torch: the warm process gets ready meanwhile
-            return None
         try:
             socket.send_fds(connection, [b"\n"], [0, 1, 2])
             request = {"argv": argv, "folder": os.getcwd(), "env": dict(os.environ), "pid": os.getpid()}
@@ -62,24 +63,30 @@ def call(argv: list[str]) -> int | None:
     return _exit_code(code)
 
 
-def _connect(place: str, dvc: psutil.Process) -> socket.socket:
-    """A connection to the warm process, which is started if there is none."""
+def _connect(address: str) -> socket.socket | None:
+    """A connection to the warm process, None if there is none."""
     connection = socket.socket(socket.AF_UNIX)
     try:
-        connection.connect(place)  # relative, since an address has 108 bytes at most
+        connection.connect(address)
     except OSError:
-        Path(place).unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(place)
-            listener.listen()
-            subprocess.Popen(
-                [sys.executable, "-m", "howdeep.warm", place, str(dvc.pid), str(listener.fileno())],
-                pass_fds=[listener.fileno()],
-                start_new_session=True,  # Ctrl-C is for the commands, which pass it on
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-            connection.connect(place)
+        connection.close()
+        return None
     return connection
+
+
+def _start(address: str, dvc: psutil.Process, argv: list[str]) -> socket.socket | None:
+    """A connection to a new warm process; None for what needs no torch, and need not wait until it is ready."""
+    Path(address).unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        subprocess.Popen(
+            [sys.executable, "-m", "howdeep.warm", address, str(dvc.pid), str(listener.fileno())],
+            pass_fds=[listener.fileno()],
+            start_new_session=True,  # Ctrl-C is for the commands, which pass it on
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        return None if argv[:1] == ["pull"] else _connect(address)
 
 
 def _follow(answers: Any, fork: int) -> int | None:
@@ -130,8 +137,6 @@ def serve(place: Path, dvc: psutil.Process, listener: socket.socket) -> None:
 
 def _serve_one(connection: socket.socket, listener: socket.socket) -> None:
     _, terminal, *_ = socket.recv_fds(connection, 1, 3)
-    if not terminal:  # the caller did not wait
-        return
     request = json.loads(connection.makefile().readline())
     fork = multiprocessing.get_context("fork").Process(
         target=_run, args=(request, terminal, [connection, listener])
