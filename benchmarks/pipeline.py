@@ -26,7 +26,6 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from benchmarks import measure
@@ -204,24 +203,18 @@ def reproduce(bench: Bench) -> list[Row]:
         nothing = [seconds_of(["dvc", "repro"], folder) for _ in range(bench.repeats)]
         traces = [json.loads(path.read_text()) for path in folder.glob("provenance/*.json")]
         trials = sum(map(seconds_of_trials, folder.glob("provenance/tuning/*.journal"))) / cores()
-    imports = median(
-        seconds_of([sys.executable, "-c", "import howdeep.train_entry"], ROOT) for _ in range(bench.repeats)
-    )
     wall = sum(stages.values())
     training = sum(trace["train_seconds"] for trace in traces) / cores()
-    evaluation = max(0.0, stages["evaluate"] - imports)
-    trains = {name: seconds for name, seconds in stages.items() if name.startswith("train@")}
-    importing = imports * len(trains)
+    evaluation = stages["evaluate"] + stages["inspect"]
+    trains = sum(seconds for name, seconds in stages.items() if name.startswith("train@"))
     tunes = sum(seconds for name, seconds in stages.items() if name.startswith("tune@"))
     where = {
         "training": training,
         "trials of the tune stages": trials,
         "evaluation": evaluation,
-        "imports of the train stages": importing,
-        "train stages: planning, tracking, models, waiting": sum(trains.values()) - training - importing,
-        "tune stages: imports, journals, waiting": tunes - trials,
+        "train stages: planning, tracking, models, waiting": trains - training,
+        "tune stages: planning, journals, waiting": tunes - trials,
         "pull and prepare": sum(s for name, s in stages.items() if name.startswith(("pull@", "prepare@"))),
-        "imports of evaluate": stages["evaluate"] - evaluation,
         "compare and report": stages["compare"],
         "DVC before the first stage": stages[""],
     }

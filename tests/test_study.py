@@ -169,3 +169,17 @@ def test_a_file_that_is_absent_or_no_yaml_is_named(tmp_path):
 def test_an_unknown_entry_gets_a_near_match(tmp_path):
     with pytest.raises(UserError, match="did you mean 'digits-mlp'"):
         study.read(write(tmp_path)).entry("digit-mlp")
+
+
+def test_entries_that_differ_in_the_number_of_examples_alone_are_a_curve():
+    def entry(name: str, *overrides: str, model: str = "mlp") -> study.Entry:
+        return study.Entry(name, "digits", model, "classification", overrides)
+
+    small, least = entry("b", "train_examples=300"), entry("c", "train_examples=20")
+    assert study.learning_curves([least, entry("a"), small]) == {"a": ["b", "c"]}
+    # Without an entry on all examples, the largest stands for them.
+    assert study.learning_curves([least, small]) == {"b": ["c"]}
+    narrow = entry("d", "train_examples=20", "model.width=8")
+    assert study.learning_curves([entry("a"), narrow, entry("e", "train_examples=20", model="cnn")]) == {}
+    assert study.learning_curves([narrow, entry("f", "model.width=8")]) == {"f": ["d"]}
+    assert study.learning_curves([entry("a"), entry("twice")]) == {}

@@ -132,6 +132,9 @@ def _complain(line: str) -> int:
 
 
 def _stopped(signum: int) -> int:
+    from howdeep.processes import stop_no_more
+
+    stop_no_more()
     _complain("stopped; finished runs are kept, and the same command goes on from here")
     return 128 + signum
 

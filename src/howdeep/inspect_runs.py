@@ -6,7 +6,7 @@ than the spread that scores have already. Points of learning curves are left out
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from howdeep.nets.transformer import Attention
 from howdeep.prepare import load_split, train_checksum
 from howdeep.project import Project
 from howdeep.records import Cell
-from howdeep.study import Entry
 from howdeep.training.run import build
 from howdeep.training.seeding import seed_everything
 
@@ -69,7 +68,8 @@ def inspect(project: Project) -> dict[str, int]:
     pictures: dict[str, Tensor] = {}
     looked = 0
     plan = study.read(project.params)
-    for entry in _whole(plan.entries.values()):
+    points = {point for of in study.learning_curves(plan.entries.values()).values() for point in of}
+    for entry in (entry for entry in plan.entries.values() if entry.name not in points):
         # By matching: the kernels of the shallowest network, and the examples that they are of.
         shallowest: dict[str, tuple[dict[int, Tensor], Tensor]] = {}
         for cell in sorted(plan.cells(entry), key=lambda cell: (cell.matching, cell.depth)):
@@ -95,16 +95,6 @@ def inspect(project: Project) -> dict[str, int]:
             pictures |= {f"{where}/{name}": tensor for name, tensor in {**made, **images}.items()}
     _write(project.results / "inspection", tables, pictures)
     return {"networks": looked, **{name: len(rows) for name, rows in tables.items()}}
-
-
-def _whole(entries: Iterable[Entry]) -> list[Entry]:
-    """All entries but those on fewer training examples than an entry that is the same otherwise."""
-    known = {(entry.data, entry.model, entry.task, entry.overrides): entry for entry in entries}
-
-    def rest(key: tuple) -> tuple:
-        return *key[:3], tuple(setting for setting in key[3] if not setting.startswith("train_examples="))
-
-    return [entry for key, entry in known.items() if rest(key) == key or rest(key) not in known]
 
 
 def _first_finished(runs: Path, cell: Cell, seeds: tuple[int, ...]) -> tuple[Path, dict] | None:

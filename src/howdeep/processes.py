@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 
 from howdeep.errors import Stopped, UserError
 
+SECONDS_TO_STOP = 2.0  # before a stop is taken for lost
+
 _held_back: list[
     int | None
 ] = []  # one place for each `hold_stop` that is open; the outermost keeps the signal
@@ -23,7 +25,16 @@ def _raise_stopped(signum: int, _frame: object) -> None:
     # A second signal must not cut short the closing of what the first one interrupted.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    # An exception that comes while C code calls back, or a destructor, may be dropped there: it comes again until
+    # `stop_no_more`. What closes things and must not be cut short stands in `hold_stop`.
+    signal.signal(signal.SIGALRM, lambda *_: _stop(signum))
+    signal.setitimer(signal.ITIMER_REAL, SECONDS_TO_STOP, SECONDS_TO_STOP)
     _stop(signum)
+
+
+def stop_no_more() -> None:
+    """The stop has arrived where it ends the process."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _stop(signum: int) -> None:
@@ -33,13 +44,10 @@ def _stop(signum: int) -> None:
         raise Stopped(signum)
 
 
-def _stop_again(lost: Any) -> None:
-    """A stop that came while a destructor ran, where Python drops exceptions, comes once more a moment later."""
-    if not isinstance(lost.exc_value, Stopped):
-        return sys.__unraisablehook__(lost)
-    signum = lost.exc_value.signum
-    signal.signal(signal.SIGALRM, lambda *_: _stop(signum))
-    signal.setitimer(signal.ITIMER_REAL, 0.01)
+def _without_stops(dropped: Any) -> None:
+    """Python prints exceptions that destructors drop; a stop comes again, and is nothing to tell."""
+    if not isinstance(dropped.exc_value, Stopped):
+        sys.__unraisablehook__(dropped)
 
 
 @contextmanager
@@ -58,7 +66,7 @@ def hold_stop() -> Iterator[None]:
 
 def stop_on_signals() -> None:
     """From now on SIGINT and SIGTERM raise `Stopped` in the main thread."""
-    sys.unraisablehook = _stop_again
+    sys.unraisablehook = _without_stops
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise_stopped)
 
@@ -80,7 +88,7 @@ def stop_with(process: psutil.Process, seconds: float = 0.5) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)  # at exit Python drops its handlers, and SIGALRM would kill
+        stop_no_more()  # at exit Python drops its handlers, and SIGALRM would kill
 
 
 @contextmanager

@@ -52,7 +52,6 @@ def report(project: Project) -> None:
 def _analysis(project: Project) -> "Analysis":
     from howdeep.results import inside
     from howdeep.results.analysis import analyse
-    from howdeep.results.learning import curves_of
 
     found = _records(project)
     plan = study.read(project.params)
@@ -61,7 +60,7 @@ def _analysis(project: Project) -> "Analysis":
         _test(project),
         margins=plan.margins,
         artifacts=_artifacts(found, project),
-        learning_curves=curves_of(plan.entries.values()),
+        learning_curves=study.learning_curves(plan.entries.values()),
         answers=_answers(project),
         inspection=inside.read(project.results / "inspection"),
         trials={name: trials_of(name, project) for name, entry in plan.entries.items() if entry.tuning},

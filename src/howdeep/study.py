@@ -1,6 +1,7 @@
 """The study of params.yaml: which data, architectures, depths, matchings and seeds are compared."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,28 @@ class Study:
         if name not in self.entries:
             raise UserError(f"expected an entry of params.yaml, got '{name}'{near(name, self.entries)}")
         return self.entries[name]
+
+
+def learning_curves(entries: Iterable[Entry]) -> dict[str, list[str]]:
+    """Entries that differ in the number of training examples alone; how they are tuned may differ as well.
+
+    Returns:
+        Of each curve the entry with most examples, which stands for the architecture on its data, and its other
+        points.
+    """
+    curves: dict[tuple, dict[float, str]] = {}
+    for entry in entries:
+        size, others = math.inf, []
+        for override in entry.overrides:
+            name, _, value = override.partition("=")
+            if name == "train_examples" and value.isdigit():
+                size = int(value)
+            elif name != "train_examples":
+                others.append(override)
+        alike = (entry.data, entry.model, entry.task, tuple(sorted(others)))
+        curves.setdefault(alike, {}).setdefault(size, entry.name)
+    sorted_ = ([points[size] for size in sorted(points, reverse=True)] for points in curves.values())
+    return {names[0]: names[1:] for names in sorted_ if len(names) > 1}
 
 
 def read(params: Path) -> Study:

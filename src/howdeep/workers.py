@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from howdeep.errors import Stopped, UserError
-from howdeep.processes import stop_on_signals, stop_with
+from howdeep.processes import hold_stop, stop_on_signals, stop_with
 
 SECONDS_TO_CLOSE = 10.0
 
@@ -142,6 +142,7 @@ def _died(process: BaseProcess, job: Any) -> WorkerDied:
     return death
 
 
+@hold_stop()
 def _close(processes: list[BaseProcess], gently: bool) -> None:
     for process in processes:
         if not gently:

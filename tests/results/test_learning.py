@@ -7,19 +7,14 @@ import pytest
 from scipy import stats
 
 from howdeep.results.analysis import analyse
-from howdeep.results.learning import curves_of, growth
+from howdeep.results.learning import growth
 from howdeep.results.page import page
 from howdeep.results.report import comparison
 from howdeep.results.scores import scores, select
-from howdeep.study import Entry
 
 SIZES = {"digits-mlp-100": 100, "digits-mlp-300": 300, "digits-mlp": 1078}
 CURVES = {"digits-mlp": ["digits-mlp-300", "digits-mlp-100"]}
 DEPTHS, SEEDS = (1, 2, 8), range(5)
-
-
-def entry(name: str, *overrides: str, model: str = "mlp") -> Entry:
-    return Entry(name, "digits", model, "classification", overrides)
 
 
 def level(size: int, depth: int) -> float:
@@ -59,18 +54,6 @@ def tested(points) -> dict:
 @pytest.fixture(scope="module")
 def analysis(points, tested):
     return analyse(points, tested, margins={"accuracy": 0.01}, learning_curves=CURVES)
-
-
-def test_entries_that_differ_in_the_number_of_examples_alone_are_a_curve():
-    small, least = entry("b", "train_examples=300"), entry("c", "train_examples=20")
-    assert curves_of([least, entry("a"), small]) == {"a": ["b", "c"]}
-    assert curves_of([least, small]) == {
-        "b": ["c"]
-    }  # without an entry on all examples, the largest stands for them
-    narrow = entry("d", "train_examples=20", "model.width=8")
-    assert curves_of([entry("a"), narrow, entry("e", "train_examples=20", model="cnn")]) == {}
-    assert curves_of([narrow, entry("f", "model.width=8")]) == {"f": ["d"]}
-    assert curves_of([entry("a"), entry("twice")]) == {}
 
 
 def test_points_enter_no_answer_and_no_count(points, tested, analysis, cards):

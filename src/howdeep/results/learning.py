@@ -5,10 +5,9 @@ and compared like any other, but are no pair of architecture and data of their o
 the point with most examples alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,10 +20,6 @@ from howdeep.results.tables import Table, Text, probability
 from howdeep.results.verdict import ends, score_by_depth, verdicts
 from howdeep.results.wording import MISSING, brackets, change, estimate, listing, number, signed
 
-if TYPE_CHECKING:
-    from howdeep.study import Entry
-
-SETTING = "train_examples="
 # Of each curve the entry with most examples, which the rest of the report shows, then its other points.
 Curves = Mapping[str, Sequence[str]]
 NO_CURVES: Curves = {}
@@ -33,26 +28,6 @@ GROWTH = (
     *(*CURVE, "depth", "against", "fewest", "most", "score"),
     *("pairs", "growth", "low", "high", "p_holm"),
 )
-
-
-def curves_of(entries: "Iterable[Entry]") -> dict[str, list[str]]:
-    """The entries that differ in the number of training examples alone; how they are tuned may differ as well."""
-    groups: dict[tuple, dict[int, str]] = {}
-    for entry in entries:
-        others = tuple(sorted(setting for setting in entry.overrides if not setting.startswith(SETTING)))
-        groups.setdefault((entry.data, entry.model, entry.task, others), {}).setdefault(
-            _size(entry), entry.name
-        )
-    curves = [[points[size] for size in sorted(points, reverse=True)] for points in groups.values()]
-    return {names[0]: names[1:] for names in curves if len(names) > 1}
-
-
-ALL = 2**63  # no data set has as many
-
-
-def _size(entry: "Entry") -> int:
-    told = [setting.removeprefix(SETTING) for setting in entry.overrides if setting.startswith(SETTING)]
-    return int(told[0]) if told and told[0].isdigit() else ALL
 
 
 @dataclass
@@ -100,7 +75,7 @@ def learning(
 
     Args:
         runs: a row a run of the whole study, see `scores.scores`.
-        curves: see `curves_of`.
+        curves: see `study.learning_curves`.
         margins: of each score, the smallest difference that matters.
         test: the content of results/test.json, with the number of training examples of each entry.
     """
