@@ -94,6 +94,14 @@ class Clone:
         return Store(f"sqlite:///{self.folder}/mlflow.db", "test", self.folder)
 
 
+def copy_of(clone: Clone, folder: Path) -> Clone:
+    copy = object.__new__(Clone)
+    copy.folder = folder
+    # The warm process outlives its dvc for a moment, and a socket cannot be copied.
+    shutil.copytree(clone.folder, folder, ignore=shutil.ignore_patterns("warm-*.sock"))
+    return copy
+
+
 @pytest.fixture(scope="module")
 def reproduced(root, tmp_path_factory) -> Clone:
     """A clone in which `dvc repro` has run; tests that change it take a copy."""
@@ -105,10 +113,7 @@ def reproduced(root, tmp_path_factory) -> Clone:
 
 @pytest.fixture
 def clone(reproduced, tmp_path) -> Clone:
-    copy = object.__new__(Clone)
-    copy.folder = tmp_path / "clone"
-    shutil.copytree(reproduced.folder, copy.folder)
-    return copy
+    return copy_of(reproduced, tmp_path / "clone")
 
 
 def test_repro_leaves_a_record_a_run_and_all_declared_outputs(reproduced):
@@ -370,9 +375,7 @@ LONG = {
 @pytest.fixture(scope="module")
 def uninterrupted(reproduced, tmp_path_factory) -> str:
     """The dvc.lock of the longer study, trained without a pause; what comes after training is not under test."""
-    copy = object.__new__(Clone)
-    copy.folder = tmp_path_factory.mktemp("uninterrupted") / "clone"
-    shutil.copytree(reproduced.folder, copy.folder)
+    copy = copy_of(reproduced, tmp_path_factory.mktemp("uninterrupted") / "clone")
     copy.write_params(LONG)
     copy.repro("train")
     return copy.lock
