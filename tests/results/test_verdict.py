@@ -4,8 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from howdeep.errors import UserError
 from howdeep.results.scores import scores, select
-from howdeep.results.statistics import Interval, Paired, accuracy_difference_error, mean_interval, widened
+from howdeep.results.statistics import (
+    Interval,
+    Paired,
+    accuracy_difference_error,
+    crossed,
+    mean_interval,
+    widened,
+)
 from howdeep.results.verdict import decide, verdicts
 
 SEEDS = 10
@@ -130,15 +138,103 @@ def test_before_anything_is_tested_the_validation_scores_are_judged(make_record)
     assert judge(records)[2]["on"] == "test"
 
 
-def test_the_test_samples_own_error_widens_the_interval_of_an_accuracy(make_record):
+def test_without_answers_the_largest_error_of_the_test_sample_widens_the_interval_of_an_accuracy(make_record):
     records = study(make_record, {1: 0.9, 2: 0.95})
     few, many = (judge(records, examples={"digits-mlp": n})[2] for n in (100, 10_000))
     first, second = (float(np.mean([r["score_is"] for r in records if r["depth"] == d])) for d in (1, 2))
     seeds = Interval(few["difference"], few["low"], few["high"])
     error = accuracy_difference_error(first, second, 100)
     assert (few["low_all"], few["high_all"]) == pytest.approx(widened(seeds, error)[1:])
-    assert (few["beyond"], many["beyond"]) == ("no", "yes")
+    assert (few["sample_from"], few["sample_error"]) == ("bound", pytest.approx(error))
+    assert (few["beyond"], few["verdict_all"]) == ("no", "inconclusive")
+    assert (many["beyond"], many["verdict_all"]) == ("yes", "better")
     assert few["verdict"] == many["verdict"] == "better"
+
+
+def answered(make_record, chances, *, alike: float, examples=200, lost=()):
+    """Records and answers: each depth is right on an example with its chance; a share of examples is alike to all.
+
+    Those alike are right or wrong for every depth and seed, so that they tell nothing of depth.
+    """
+    random = np.random.RandomState(0)
+    records = study(make_record, chances, lost=lost)
+    answers = {"digits-mlp/label": np.zeros(examples, dtype=np.int16)}
+    shared = random.uniform(size=examples)
+    easy = random.uniform(size=examples) < alike
+    for record in records:
+        own = np.where(easy, shared, random.uniform(size=examples)) < chances[record["depth"]]
+        record["score_is"] = float(own.mean())
+        if record["state"] == "finished":
+            answers[f"{record['key']}/predicted"] = np.where(own, 0, 1).astype(np.int16)
+    return records, answers
+
+
+def test_with_answers_the_test_samples_error_is_paired_on_the_examples(make_record):
+    records, answers = answered(make_record, {1: 0.7, 2: 0.8}, alike=0.5)
+    row = judge(records, examples={"digits-mlp": 200}, answers=answers)[2]
+    right = np.array([answers[f"{record['key']}/predicted"] == 0 for record in records], dtype=float)
+    found = crossed(right[SEEDS:] - right[:SEEDS])
+    assert row["difference"] == pytest.approx(right[SEEDS:].mean() - right[:SEEDS].mean())
+    assert (row["sample_from"], row["sample_error"]) == ("answers", pytest.approx(found.added))
+    seeds = Interval(row["difference"], row["low"], row["high"])
+    assert (row["low_all"], row["high_all"]) == pytest.approx(widened(seeds, found.added)[1:])
+    bound = judge(records, examples={"digits-mlp": 200})[2]
+    assert row["sample_error"] < bound["sample_error"]
+    assert bound["verdict"] == row["verdict"] == "better"
+
+
+def flipped(make_record, *, gained: int, lost: int, examples: int):
+    """Every seed of the deeper network gains and loses the same examples; odd seeds err once more, for some spread."""
+    records = study(make_record, {1: 0.0, 2: 0.0})
+    answers = {"digits-mlp/label": np.zeros(examples, dtype=np.int16)}
+    for record in records:
+        wrong = np.zeros(examples, dtype=np.int16)
+        if record["depth"] == 1:
+            wrong[:gained] = 1
+        else:
+            wrong[gained : gained + lost] = 1
+            wrong[-1] = record["seed"] % 2
+        answers[f"{record['key']}/predicted"] = wrong
+        record["score_is"] = float((wrong == 0).mean())
+    return records, answers
+
+
+def test_seeds_that_agree_show_nothing_of_other_test_examples_if_few_examples_make_the_difference(
+    make_record,
+):
+    few, many = (flipped(make_record, gained=9 * n, lost=2 * n, examples=400 * n) for n in (1, 10))
+    told = [judge(records, {"accuracy": 0.001}, answers=answers)[2] for records, answers in (few, many)]
+    assert [row["verdict"] for row in told] == ["better", "better"]
+    assert [(row["verdict_all"], row["beyond"]) for row in told] == [
+        ("inconclusive", "no"),
+        ("better", "yes"),
+    ]
+
+
+def test_no_difference_may_be_shown_over_seeds_and_not_for_other_test_examples(make_record):
+    records, answers = flipped(make_record, gained=3, lost=2, examples=400)
+    narrow, wide = (judge(records, {"accuracy": margin}, answers=answers)[2] for margin in (0.005, 0.02))
+    assert (narrow["verdict"], narrow["verdict_all"], narrow["beyond"]) == (
+        "no difference", "inconclusive", "no",
+    )  # fmt: skip
+    assert (wide["verdict"], wide["verdict_all"], wide["beyond"]) == ("no difference", "no difference", "yes")
+
+
+def test_a_run_that_diverged_takes_the_test_samples_error_from_its_depth_alone(make_record):
+    records, answers = answered(make_record, {1: 0.5, 2: 0.8, 4: 0.9}, alike=0.0, lost=[(4, 0)])
+    found = judge(records, examples={"digits-mlp": 200}, answers=answers)
+    assert (found[2]["beyond"], found[2]["sample_from"]) == ("yes", "answers")
+    assert (found[4]["beyond"], found[4]["sample_from"], found[4]["verdict_all"]) == ("", "", "")
+    assert np.isnan([found[4]["sample_error"], found[4]["low_all"], found[4]["p_all"]]).all()
+
+
+def test_answers_that_lack_a_run_are_refused(make_record):
+    records, answers = answered(make_record, {1: 0.5, 2: 0.8}, alike=0.0)
+    del answers[f"{records[0]['key']}/predicted"]
+    with pytest.raises(
+        UserError, match=f"answers.safetensors lacks the run {records[0]['key']} of digits-mlp"
+    ):
+        judge(records, answers=answers)
 
 
 def test_where_the_test_samples_error_is_not_known_nothing_is_said_of_it(make_record):
@@ -146,8 +242,23 @@ def test_where_the_test_samples_error_is_not_known_nothing_is_said_of_it(make_re
         study(make_record, {1: 0.3, 2: 0.2}, model="lstm", data="sunspots"), examples={"sunspots-lstm": 9}
     )[2]
     assert np.isnan(row["low_all"])
-    assert row["beyond"] == ""
+    assert (row["beyond"], row["verdict_all"], row["sample_from"]) == ("", "", "")
     assert judge(study(make_record, {1: 0.9, 2: 0.95}))[2]["beyond"] == ""
+
+
+def test_entries_may_have_different_seeds_and_each_is_judged_by_its_own(make_record):
+    """Ten seeds of one entry, three others of another: each as if it were alone."""
+    ten = study(make_record, {1: 0.9, 2: 0.95})
+    three = [
+        r | {"seed": r["seed"] + 20}
+        for r in study(make_record, {1: 0.9, 2: 0.95}, entry="other")
+        if r["seed"] < 3
+    ]
+    together = verdicts(scores([*ten, *three], scored([*ten, *three])), {})
+    assert together["pairs"].tolist() == [10, 3]
+    for records in (ten, three):
+        alone = verdicts(scores(records, scored(records)), {})
+        assert select(together, entry=records[0]["entry"]).reset_index(drop=True).equals(alone)
 
 
 def test_the_interval_of_one_comparison_is_students(make_record):

@@ -9,11 +9,12 @@ import pandas as pd
 
 from howdeep.results import best_so_far, galleries, pictures, tuning
 from howdeep.results.across import across
+from howdeep.results.answers import NO_ANSWERS, Answers
 from howdeep.results.galleries import NONE, Artifacts
 from howdeep.results.histories import curves, gradients
 from howdeep.results.inside import NOTHING, Inside, Inspection
 from howdeep.results.learning import NO_CURVES, Curves, Learning, learning
-from howdeep.results.mistakes import NO_ANSWERS, Answers, Mistakes, mistakes
+from howdeep.results.mistakes import Mistakes, mistakes
 from howdeep.results.scores import scores, select, summary
 from howdeep.results.tuning import Trials
 from howdeep.results.verdict import verdicts
@@ -95,8 +96,9 @@ class Analysis:
 
     @cached_property
     def overview(self) -> list[str]:
-        """The one picture: score against depth, a panel a task."""
-        return [pictures.overview(select(self.cells, task=task)) for task in self.tasks]
+        """The one picture: score against depth, a panel a task and data set, since no two data sets share a scale."""
+        of_tasks = [select(self.cells, task=task) for task in self.tasks]
+        return [pictures.overview(rows) for cells in of_tasks for _, rows in cells.groupby("data")]
 
 
 def analyse(
@@ -143,9 +145,9 @@ def analyse(
         cells=cells,
         epochs=curves(shown),
         flows=gradients(shown),
-        verdicts=verdicts(runs, margins, test.get("examples", {})),
+        verdicts=verdicts(runs, margins, test.get("examples", {}), answers),
         across=across(runs, baselines),
-        learning=learning(every_run, learning_curves, margins, test),
+        learning=learning(every_run, learning_curves, margins, test, answers),
         mistakes=mistakes(
             cells, runs, answers, test.get("classes", {}), drawn=drawn.get("classification", 0)
         ),

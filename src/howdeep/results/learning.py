@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from howdeep.results import wording
+from howdeep.results.answers import NO_ANSWERS, Answers
 from howdeep.results.figure import FAINT, Axes, count_axis, depth_colours, legend, panels, styled, svg
 from howdeep.results.scores import CELL, judge, judged, known, rows_of, select, summary
 from howdeep.results.statistics import LEVEL, against_shallow, mean_interval
@@ -69,7 +70,11 @@ def _of_curve(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def learning(
-    runs: pd.DataFrame, curves: Curves, margins: Mapping[str, float], test: Mapping[str, Mapping[str, int]]
+    runs: pd.DataFrame,
+    curves: Curves,
+    margins: Mapping[str, float],
+    test: Mapping[str, Mapping[str, int]],
+    answers: Answers = NO_ANSWERS,
 ) -> Learning:
     """The tables of the learning curves.
 
@@ -78,6 +83,7 @@ def learning(
         curves: see `study.learning_curves`.
         margins: of each score, the smallest difference that matters.
         test: the content of results/test.json, with the number of training examples of each entry.
+        answers: the content of results/answers.safetensors.
     """
     curve_of = {entry: name for name, points in curves.items() for entry in (name, *points)}
     sizes = test.get("train_examples", {})
@@ -85,7 +91,7 @@ def learning(
     if runs.empty:
         return Learning(*(pd.DataFrame(columns=list(names)) for names in (CURVE, CURVE, CURVE, GROWTH)))
     examples = test.get("examples", {})
-    compared = verdicts(runs, margins, examples)
+    compared = verdicts(runs, margins, examples, answers)
     cells = judge(summary(runs, examples), compared)
     gaps = [_gap(select(runs, **{name: cell[name] for name in CELL})) for cell in rows_of(cells)]
     cells = cells.assign(gap_loss_low=[low for low, _ in gaps], gap_loss_high=[high for _, high in gaps])

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.colors import ListedColormap
 
-from howdeep.errors import UserError
+from howdeep.results.answers import Answers, predicted
 from howdeep.results.figure import (
     FAINT,
     INK,
@@ -34,9 +34,7 @@ from howdeep.results.statistics import Interval, mean_interval
 from howdeep.results.tables import Table, Text
 from howdeep.results.wording import MISSING, brackets, listing, number, series, signed
 
-Answers = Mapping[str, np.ndarray]  # "<run key>/predicted", "<run key>/confidence", "<entry>/label"
 Classes = Mapping[str, Sequence[str]]  # the names of the classes of each entry
-NO_ANSWERS: Answers = {}
 BINS = 15
 FEWEST = 10  # answers of a bin that is drawn
 MOST_DEPTHS, MOST_CLASSES = 5, 12
@@ -180,19 +178,14 @@ def mistakes(
 def _cell(
     keys: Sequence[str], entry: str, answers: Answers, names: Sequence[str]
 ) -> tuple[dict[str, Any], Pooled]:
-    label, found = answers[f"{entry}/label"], []
-    for key in keys:
-        if f"{key}/predicted" not in answers:
-            raise UserError(
-                f"results/answers.safetensors lacks the run {key} of {entry}: run `dvc repro evaluate`"
-            )
-        found.append((answers[f"{key}/predicted"], answers[f"{key}/confidence"]))
-    of_runs = [confusion(label, predicted, len(names)) for predicted, _ in found]
+    label = answers[f"{entry}/label"]
+    found = [(predicted(answers, entry, key), answers[f"{key}/confidence"]) for key in keys]
+    of_runs = [confusion(label, answer, len(names)) for answer, _ in found]
     counts, shares = np.sum(of_runs, axis=0), np.stack([recalls(counts) for counts in of_runs])
-    right = np.concatenate([predicted == label for predicted, _ in found])
+    right = np.concatenate([answer == label for answer, _ in found])
     sure = np.concatenate([confidence for _, confidence in found])
     errors = _within(
-        mean_interval([calibration_error(confidence, predicted == label) for predicted, confidence in found])
+        mean_interval([calibration_error(confidence, answer == label) for answer, confidence in found])
     )
     means = shares.mean(0)
     worst, best = int(np.nanargmin(means)), int(np.nanargmax(means))

@@ -4,12 +4,13 @@ The family is the deeper networks of one entry under one matching, declared by p
 trained; so is the margin, the smallest difference in a score that matters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from howdeep.results.answers import NO_ANSWERS, Answers, right
 from howdeep.results.scores import SERIES, judged
 from howdeep.results.statistics import (
     LEVEL,
@@ -17,8 +18,9 @@ from howdeep.results.statistics import (
     Paired,
     accuracy_difference_error,
     against_shallow,
+    crossed,
     seeds_to_decide,
-    widened,
+    with_sample_error,
 )
 
 BETTER, WORSE, SAME, OPEN, FAILED = "better", "worse", "no difference", "inconclusive", "failed"
@@ -50,41 +52,60 @@ def decide(found: Paired, margin: float, *, seeds: int, level: float = LEVEL) ->
 
 
 def verdicts(
-    scores: pd.DataFrame, margins: Mapping[str, float], examples: Mapping[str, int] | None = None
+    scores: pd.DataFrame,
+    margins: Mapping[str, float],
+    examples: Mapping[str, int] | None = None,
+    answers: Answers = NO_ANSWERS,
 ) -> pd.DataFrame:
     """A row for each cell that is deeper than the shallowest of its line, sorted as `summary` is.
 
     `difference` is deep minus shallow in the unit of the score, whichever direction is good, with the ends `low` and
-    `high` of the interval over seeds (simultaneous in the family), `low_all` and `high_all` of one that adds the test
-    sample's own error, and `beyond`: whether better or worse also holds for that one. `effect` and `improvement` are
-    above 0 and above 1/2 where the deeper network is better. `seeds_needed` is for the inconclusive ones.
+    `high` of the interval over seeds (simultaneous in the family), on which the `verdict` rests, as params.yaml
+    declared. Beside it stands what the same rule says of other test examples like these: `verdict_all` with `low_all`,
+    `high_all` and Holm's `p_all`, from the errors through seeds and test examples together; `beyond` tells whether
+    better, worse or no difference holds there too ('yes', 'no', '' where it is not known). `sample_error` is the
+    standard error that the test examples add, known `sample_from` "answers", paired on the examples; from a "bound",
+    the largest that two accuracies allow, where no answers were kept; else not at all: of other scores, and where a
+    run diverged or the differences have no spread. `effect` and `improvement` are above 0 and above 1/2 where the
+    deeper network is better. `seeds_needed` is for the inconclusive ones.
 
     Args:
         scores: a row a run, see `scores.scores`.
         margins: of each score; a score without one has the margin 0.
         examples: the number of test examples of each entry.
+        answers: what `evaluate` kept of classifiers.
+
+    Raises:
+        UserError: the answers lack a finished run.
     """
     column = judged(scores)
     rows = [
-        row for _, runs in scores.groupby(SERIES) for row in _family(runs, column, margins, examples or {})
+        row
+        for _, runs in scores.groupby(SERIES)
+        for row in _family(runs, column, margins, examples or {}, answers)
     ]
     frame = pd.DataFrame(rows, columns=[*SERIES, "depth", *COLUMNS])
     return frame.astype({name: float for name in MEASURED} | {"seeds_needed": "Int64"})
 
 
 MEASURED = (
-    *("difference", "low", "high", "low_all", "high_all", "margin"),
+    *("difference", "low", "high", "low_all", "high_all", "p_all", "sample_error", "margin"),
     *("p", "p_holm", "wilcoxon_p", "wilcoxon_least_p", "effect", "improvement"),
 )
 COLUMNS = (
     *("against", "score", "higher_is_better", "on", "pairs", "failed", "failed_shallow"),
-    *("verdict", "difference", "low", "high", "low_all", "high_all", "beyond", "margin"),
-    *("test", "p", "p_holm", "wilcoxon_p", "wilcoxon_least_p", "effect", "improvement", "seeds_needed"),
+    *("verdict", "difference", "low", "high", "verdict_all", "low_all", "high_all", "p_all", "beyond"),
+    *("sample_error", "sample_from", "margin", "test", "p", "p_holm", "wilcoxon_p", "wilcoxon_least_p"),
+    *("effect", "improvement", "seeds_needed"),
 )
 
 
 def _family(
-    runs: pd.DataFrame, column: str, margins: Mapping[str, float], examples: Mapping[str, int]
+    runs: pd.DataFrame,
+    column: str,
+    margins: Mapping[str, float],
+    examples: Mapping[str, int],
+    answers: Answers,
 ) -> list[dict[str, Any]]:
     """The rows of one line (architecture on a data set, under one matching)."""
     line = {name: runs[name].iloc[0] for name in SERIES}
@@ -93,13 +114,17 @@ def _family(
     table = score_by_depth(runs, column)  # (depths, seeds)
     depths, values = table.index.tolist(), table.to_numpy(dtype=np.float64)
     found = against_shallow(sign * values[0], sign * values[1:])
+    origin, errors = "", np.full(len(found), np.nan)
+    if score == "accuracy" and column == "test_score":
+        keys = score_by_depth(runs, "key").to_numpy()
+        origin, errors = _sample_errors(found, values, keys, line["entry"], examples, answers)
     margin = float(margins.get(score, 0))
     rows = []
-    for depth, deep, pair in zip(depths[1:], values[1:], found, strict=True):
+    for depth, pair, whole in zip(depths[1:], found, with_sample_error(found, errors), strict=True):
         verdict = decide(pair, margin, seeds=values.shape[1])
-        error = _sample_error(score, column, values[0], deep, examples.get(line["entry"]))
-        everything = widened(pair.difference, error, len(found))
-        (low, high), (low_all, high_all) = ends(pair.difference, sign), ends(everything, sign)
+        known = not np.isnan(whole.difference.low)
+        verdict_all = decide(whole, margin, seeds=values.shape[1]) if known else ""
+        (low, high), (low_all, high_all) = ends(pair.difference, sign), ends(whole.difference, sign)
         rows.append(
             {
                 **line,
@@ -107,7 +132,10 @@ def _family(
                 **{"on": column.removesuffix("_score"), "pairs": pair.pairs},
                 **{"failed": pair.failed, "failed_shallow": pair.failed_shallow, "verdict": verdict},
                 **{"difference": sign * pair.difference.mean, "low": low, "high": high},
-                **{"low_all": low_all, "high_all": high_all, "beyond": _beyond(verdict, everything)},
+                **{"verdict_all": verdict_all, "low_all": low_all, "high_all": high_all},
+                **{"p_all": whole.adjusted, "beyond": _beyond(verdict, verdict_all)},
+                **{"sample_error": errors[len(rows)] if known else np.nan},
+                **{"sample_from": origin if known else ""},
                 **{"margin": margin, "test": pair.test, "p": pair.p, "p_holm": pair.adjusted},
                 **{"wilcoxon_p": pair.wilcoxon, "wilcoxon_least_p": pair.least_wilcoxon},
                 **{"effect": pair.effect, "improvement": pair.improvement},
@@ -133,19 +161,37 @@ def _needed(pair: Paired, margin: float, family: int) -> int | None:
     return seeds_to_decide(pair.difference.mean, pair.spread, margin, family) if pair.test == "t" else None
 
 
-def _sample_error(
-    score: str, column: str, shallow: np.ndarray, deep: np.ndarray, examples: int | None
-) -> float:
-    """Standard error of the difference through the test examples: at most this for an accuracy, else not known."""
-    if score != "accuracy" or column != "test_score" or examples is None:
-        return np.nan
-    if np.isnan(shallow).all() or np.isnan(deep).all():
-        return np.nan
-    return accuracy_difference_error(float(np.nanmean(shallow)), float(np.nanmean(deep)), examples)
+def _sample_errors(
+    found: Sequence[Paired],
+    values: np.ndarray,
+    keys: np.ndarray,
+    entry: str,
+    examples: Mapping[str, int],
+    answers: Answers,
+) -> tuple[str, np.ndarray]:
+    """Where the test sample's errors are known from, and what each adds to that through the seeds; NaN: not known.
+
+    Args:
+        values, keys: (depths, seeds) accuracies and run keys, the shallowest depth first.
+    """
+    errors = np.full(len(found), np.nan)
+    # Where a run of either depth failed, or there is no spread, it is another test, which knows no error.
+    by_t = [place for place, pair in enumerate(found) if pair.test == "t" and pair.pairs > 1]
+    if f"{entry}/label" in answers:
+        shallow = right(answers, entry, keys[0]).astype(np.float64) if by_t else np.empty(0)
+        for place in by_t:
+            errors[place] = crossed(right(answers, entry, keys[1 + place]) - shallow).added
+        return "answers", errors
+    if entry in examples:
+        accuracy = values.mean(axis=1)
+        for place in by_t:
+            errors[place] = accuracy_difference_error(accuracy[0], accuracy[1 + place], examples[entry])
+        return "bound", errors
+    return "", errors
 
 
-def _beyond(verdict: str, everything: Interval) -> str:
-    """Whether better or worse also holds for other test examples like these: 'yes', 'no', or '' if nobody knows."""
-    if verdict not in (BETTER, WORSE) or np.isnan(everything.low):
+def _beyond(verdict: str, verdict_all: str) -> str:
+    """Whether a finding also holds for other test examples like these: 'yes', 'no', or '' if nobody knows."""
+    if verdict not in (BETTER, WORSE, SAME) or not verdict_all:
         return ""
-    return "yes" if (everything.low > 0 if verdict == BETTER else everything.high < 0) else "no"
+    return "yes" if verdict == verdict_all else "no"
