@@ -62,18 +62,17 @@ def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
         if is_classified := entry.task == "classification":
             classes[entry.name] = [str(number) for number in range(CLASSES)]
             answers[f"{entry.name}/label"] = random.integers(CLASSES, size=TESTED, dtype=np.int16)
-        for cell in plan.cells(entry):
-            for seed in plan.seeds:
-                record = made_up(cfg, entry.name, cell.depth, seed, random)
-                folder = here.runs / entry.name / cell.run_name(seed)
-                records.write(folder, record, None, artifacts(entry.task, random))
-                last, score = record["epochs"][-1], record["score"]["name"]
-                tests[record["key"]] = {"loss": last["val/loss"], score: last[f"val/{score}"]}
-                records.write_json(here.provenance / f"{record['key']}.json", trace())
-                if is_classified:
-                    predicted = random.integers(CLASSES, size=TESTED, dtype=np.int16)
-                    answers[f"{record['key']}/predicted"] = predicted
-                    answers[f"{record['key']}/confidence"] = random.random(TESTED, dtype=np.float32)
+        for cell, seed in plan.runs(entry):
+            record = made_up(cfg, entry.name, cell.depth, seed, random)
+            folder = here.runs / entry.name / cell.run_name(seed)
+            records.write(folder, record, None, artifacts(entry.task, random))
+            last, score = record["epochs"][-1], record["score"]["name"]
+            tests[record["key"]] = {"loss": last["val/loss"], score: last[f"val/{score}"]}
+            records.write_json(here.provenance / f"{record['key']}.json", trace())
+            if is_classified:
+                predicted = random.integers(CLASSES, size=TESTED, dtype=np.int16)
+                answers[f"{record['key']}/predicted"] = predicted
+                answers[f"{record['key']}/confidence"] = random.random(TESTED, dtype=np.float32)
     records.write_json(here.results / "test.json", {"runs": tests, "baselines": {}, "classes": classes})
     save_file(answers, here.results / "answers.safetensors")
     return len(tests)

@@ -1,10 +1,11 @@
 """Every YAML composes, builds and trains one step; a mistyped override is one line with a near match."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from howdeep.composition import compose_train, explain, files, options
+from howdeep.composition import Compositions, compose_train, explain, options
 from howdeep.errors import UserError
 from howdeep.prepare import load_split
 from howdeep.training.run import train
@@ -30,8 +31,33 @@ def test_every_yaml_begins_with_a_command_that_selects_it(path):
 @pytest.mark.parametrize("path", YAMLS)
 def test_every_yaml_composes(path):
     group, _, name = path.rpartition("/")
-    assert path.startswith("hydra/") or f"{path}.yaml" in files(CONF, [f"{group}={name}"])
     compose_train(CONF, [f"{group}={name}"])
+
+
+def test_what_is_composed_once_is_what_hydra_composes_each_time():
+    """With values that interpolations take up, values set twice, and a width that each depth solves for itself."""
+    once = Compositions(CONF)
+    for group in (
+        ["data=sunspots", "model=lstm"],
+        ["data=digits", "model=mlp", "++model.width=${model.depth}"],
+    ):
+        for own in (
+            ["model.depth=2"],
+            ["model.depth=7", "optimizer.lr=1e-2", "model.dropout=0.5"],
+            ["optimizer=sgd", "model.depth=3", "model.depth=4", "optimizer.lr=0.25"],
+        ):
+            assert once.of([*group, *own]) == compose_train(CONF, [*group, *own])
+    matched = ["model=mlp", "matching=parameters", "reference.depth=4", "model.depth=1"]
+    assert once.of(matched) == compose_train(CONF, matched)
+    assert once.of(matched).model.width != once.of([*matched, "model.depth=4"]).model.width
+
+
+@pytest.mark.parametrize("wrong", ["optimizer.lr=[", "model.depht=3", "model=mpl", "optimizer.lr=${nothing}"])
+def test_what_cannot_be_composed_once_is_told_as_hydra_tells_it(wrong):
+    with pytest.raises(UserError) as told:
+        compose_train(CONF, ["model.depth=2", wrong])
+    with pytest.raises(UserError, match=re.escape(str(told.value))):
+        Compositions(CONF).of(["model.depth=2", wrong])
 
 
 SEQUENCES = {"digit_sequences", "sunspots", "elnino", "torch_docs"}

@@ -8,12 +8,11 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
 from howdeep import fingerprint, study
-from howdeep.composition import compose_train, files
+from howdeep.composition import compose_train
 from howdeep.records import Cell
 
 ROOT = Path(__file__).parents[1]
 PLAN = study.read(ROOT / "params.yaml")
-OPTIMIZERS = [path.stem for path in (ROOT / "conf/optimizer").glob("*.yaml")]
 
 
 @pytest.fixture(scope="module")
@@ -36,28 +35,27 @@ def declared_files(stage: PipelineStage) -> set[str]:
     return {str(path.relative_to(ROOT)) for path in found if path.name != "__init__.py"}
 
 
-def declared_yamls(stage: PipelineStage) -> set[str]:
-    paths = {param.def_path for param in stage.deps if hasattr(param, "params")}
-    return {path.removeprefix("conf/") for path in paths if path.startswith("conf/")}
-
-
 @pytest.mark.parametrize("name", PLAN.entries)
-def test_train_depends_on_every_yaml_that_hydra_loads_for_it_and_on_no_other(stages, name):
-    loaded = set()
-    for optimizer in OPTIMIZERS:  # any of them may win
-        overrides = PLAN.overrides(*cell_of(name, 1), [f"optimizer={optimizer}"])
-        loaded |= set(files(ROOT / "conf", overrides))
-    for stage in ("tune", "train"):
-        assert declared_yamls(stages[f"{stage}@{name}"]) == loaded
-
-
-@pytest.mark.parametrize("name", PLAN.entries)
-def test_train_depends_on_every_source_that_it_imports_and_on_no_other(stages, name):
+def test_the_plan_depends_on_every_source_that_a_training_imports(stages, name):
     cfg = compose_train(ROOT / "conf", PLAN.overrides(*cell_of(name, 1)))
     imported = {str(path.relative_to(ROOT)) for path in fingerprint.sources(cfg)}
-    imported.add("src/howdeep/matching.py")  # it decides on widths, which the fingerprint has as numbers
-    assert declared_files(stages[f"train@{name}"]) == imported
-    assert declared_files(stages[f"tune@{name}"]) == imported | {"src/howdeep/tuning.py"}
+    assert imported <= declared_files(stages["plan"])
+    assert {"src/howdeep/matching.py", "src/howdeep/tuning.py"} <= declared_files(stages["plan"])
+
+
+def test_the_plan_depends_on_all_yamls_and_on_what_params_say_of_entries(stages):
+    assert "conf" in {dep.def_path for dep in stages["plan"].deps}
+    (params,) = (dep.params for dep in stages["plan"].deps if hasattr(dep, "params"))
+    assert {*params, "study", "data", "margins"} == set(study.KEYS)
+
+
+@pytest.mark.parametrize("name", PLAN.entries)
+def test_an_entry_depends_on_its_plan_and_on_what_its_tuning_says(stages, name):
+    """The plan holds config and code of tuning and training, the settings their keys; seeds stand apart."""
+    data = f"data/prepared/{PLAN.entry(name).data}/train.safetensors"
+    tune, train = ({dep.def_path for dep in stages[f"{stage}@{name}"].deps} for stage in ("tune", "train"))
+    assert tune == {f"plans/{name}.json", data}
+    assert train == {f"plans/{name}.seeds.json", f"tuned/{name}/settings.json", data}
 
 
 @pytest.mark.parametrize("name", PLAN.entries)

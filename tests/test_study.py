@@ -44,6 +44,21 @@ def test_an_entry_becomes_hydra_overrides_with_its_own_last(tmp_path):
     ]  # fmt: skip
 
 
+def test_an_entrys_own_group_takes_the_place_of_the_studys(tmp_path):
+    entries = {"a": {**GOOD["entries"]["digits-mlp"], "overrides": {"optimizer": "sgd"}}}
+    plan = study.read(write(tmp_path, entries=entries))
+    found = plan.overrides(plan.entry("a"), Cell("digits", "mlp", 4))
+    assert [override for override in found if override.startswith("optimizer")] == ["optimizer=sgd"]
+
+
+def test_an_entry_has_the_studys_seeds_or_its_own(tmp_path):
+    entries = {"a": GOOD["entries"]["digits-mlp"], "b": {**GOOD["entries"]["digits-mlp"], "seeds": [5, 6, 7]}}
+    plan = study.read(write(tmp_path, entries=entries))
+    runs = [(cell.depth, seed) for cell, seed in plan.runs(plan.entry("a"))]
+    assert runs == [(depth, seed) for depth in (4, 2, 1) for seed in (0, 1)]
+    assert {seed for _, seed in plan.runs(plan.entry("b"))} == {5, 6, 7}
+
+
 def test_the_deepest_cell_comes_first(tmp_path):
     plan = study.read(write(tmp_path))
     assert [cell.depth for cell in plan.cells(plan.entry("digits-mlp"))] == [4, 2, 1]
@@ -108,6 +123,23 @@ def test_a_tuned_setting_takes_the_place_of_the_study_s_optimizer_and_comes_last
         (
             {"entries": {"a": {**ENTRY, "overrides": {"matching": "flops"}}}},
             "entries.a.overrides sets matching: write entries.a.matching",
+        ),
+        (
+            {"entries": {"a": {**ENTRY, "overrides": {"model": {"depth": 3}}}}},
+            "entries.a.overrides sets model.depth: write `depths` of the study, a list, instead",
+        ),
+        (
+            {"entries": {"a": {**ENTRY, "overrides": {"seed": 3}}}},
+            "overrides sets seed: write entries.a.seeds",
+        ),
+        ({"entries": {"a": {**ENTRY, "seeds": []}}}, r"entries.a.seeds .* got \[\]"),
+        (
+            {"tune": TUNE, "entries": {"a": {**ENTRY, "overrides": {"optimizer": "sgd"}}}},
+            "entries.a.overrides sets optimizer, which is tuned: set entries.a.tune.optimizers instead",
+        ),
+        (
+            {"tune": TUNE, "entries": {"a": {**ENTRY, "overrides": {}, "seeds": [3, TUNE["seed"]]}}},
+            "tune.seed must be .* none of the seeds of the runs",
         ),
         ({"seedz": [0]}, "unknown key 'seedz', did you mean 'seeds'?"),
         ({"margins": {"accuracy": -1}}, "margins .* at least 0, such as .* got {'accuracy': -1}"),

@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         "split and standardise a data set that was pulled: howdeep prepare data=mnist",
         overrides=True,
     )
+    add("plan", "compose every cell of params.yaml into plans/ (the stage plan)")
     for name, what in (
         (
             "tune-entry",
@@ -225,6 +226,7 @@ def _ui(args: argparse.Namespace) -> int:
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "pull": lambda args: _data(args, "pull"),
     "prepare": lambda args: _data(args, "prepare"),
+    "plan": _stage("plan"),
     "tune-entry": _tune_entry,
     "train-entry": _train_entry,
     "evaluate": _stage("evaluate"),

@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
     MissingConfigException,
     OverrideParseException,
 )
-from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -47,6 +46,38 @@ def compose_train(conf: Path, overrides: Sequence[str]) -> DictConfig:
     check_kinds(cfg)
     match(cfg)
     return cfg
+
+
+class Compositions:
+    """What `compose_train` gives, for many runs: those that differ in such values alone are composed once."""
+
+    VALUES = ("model.depth", "matching", "reference.depth", "optimizer.lr")
+
+    def __init__(self, conf: Path) -> None:
+        self.conf = conf
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def of(self, overrides: Sequence[str]) -> DictConfig:
+        """The config of one run; nobody else holds it.
+
+        Raises:
+            UserError: as `compose_train`.
+        """
+        own = [override for override in overrides if override.partition("=")[0] in self.VALUES]
+        shared = tuple(override for override in overrides if override not in own)
+        try:
+            if shared not in self._composed:
+                with composer(self.conf):
+                    self._composed[shared] = compose("train", overrides=list(shared))
+            cfg = self._composed[shared].copy()
+            for override in OverridesParser.create().parse_overrides(own):
+                OmegaConf.update(cfg, override.key_or_group, override.value())
+            OmegaConf.resolve(cfg)
+        except COMPLAINTS:  # with all overrides at once, Hydra names the one that is wrong
+            return compose_train(self.conf, overrides)
+        check_kinds(cfg)
+        match(cfg)
+        return cfg
 
 
 TEXT, MAP, LIST, TARGET = "text", "a map", "a list", "a map with _target_"
@@ -108,15 +139,6 @@ def _is_kind(value: object, kind: str) -> bool:
 
 def _shown(value: object) -> str:
     return repr(OmegaConf.to_container(value) if isinstance(value, DictConfig | ListConfig) else value)
-
-
-def files(conf: Path, overrides: Sequence[str]) -> list[str]:
-    """The YAML files of `conf` that Hydra loads for these overrides, relative to it, as in 'data/digits.yaml'."""
-    with composer(conf):
-        loader = GlobalHydra.instance().config_loader()
-        loaded = loader.compute_defaults_list("train", list(overrides), RunMode.RUN).defaults
-    ours = (d.config_path for d in loaded if d.config_path and not d.config_path.startswith("hydra/"))
-    return sorted(f"{path}.yaml" for path in ours if (conf / f"{path}.yaml").is_file())
 
 
 def explain(error: Exception, conf: Path) -> UserError:

@@ -36,33 +36,30 @@ def evaluate(project: Project) -> dict:
     answered: dict[str, Tensor] = {}
     compared: set[tuple[str, str]] = set()  # (data, task)
     for entry in plan.entries.values():
-        for cell in plan.cells(entry):
-            for seed in plan.seeds:
-                folder = project.runs / entry.name / cell.run_name(seed)
-                record = records.read(folder)
-                cfg = records.config_of(record)
-                split = load_split(cfg, project, test=True)
-                assert split.test is not None
-                examples[entry.name] = len(split.test[0])
-                train_examples[entry.name] = cfg.train_examples or len(split.train[0])
-                if record["state"] == "finished":
-                    task = trained_task(cfg, folder)
-                    task.prepare(split)
-                    runs[record["key"]] = task.measure(Batches(split.test, batch_size=EVALUATION_BATCH))
-                    if isinstance(task, Classification):
-                        classes[entry.name] = prepared_card(cfg, project)["classes"]
-                        answered[f"{entry.name}/label"] = split.test[1].short()
-                        found = answers(task, split.test)
-                        answered |= {f"{record['key']}/{name}": values for name, values in found.items()}
-                if (entry.data, entry.task) not in compared:
-                    compared.add((entry.data, entry.task))
-                    of, model = get_class(cfg.task._target_).baselines, record["config"]["model"]
-                    val, test = (
-                        of(split.train, held_out, model) for held_out in (split.validation, split.test)
-                    )
-                    baselines.setdefault(entry.data, {}).update(
-                        {name: {"val": val[name], "test": test[name]} for name in val}
-                    )
+        for cell, seed in plan.runs(entry):
+            folder = project.runs / entry.name / cell.run_name(seed)
+            record = records.read(folder)
+            cfg = records.config_of(record)
+            split = load_split(cfg, project, test=True)
+            assert split.test is not None
+            examples[entry.name] = len(split.test[0])
+            train_examples[entry.name] = cfg.train_examples or len(split.train[0])
+            if record["state"] == "finished":
+                task = trained_task(cfg, folder)
+                task.prepare(split)
+                runs[record["key"]] = task.measure(Batches(split.test, batch_size=EVALUATION_BATCH))
+                if isinstance(task, Classification):
+                    classes[entry.name] = prepared_card(cfg, project)["classes"]
+                    answered[f"{entry.name}/label"] = split.test[1].short()
+                    found = answers(task, split.test)
+                    answered |= {f"{record['key']}/{name}": values for name, values in found.items()}
+            if (entry.data, entry.task) not in compared:
+                compared.add((entry.data, entry.task))
+                of, model = get_class(cfg.task._target_).baselines, record["config"]["model"]
+                val, test = (of(split.train, held_out, model) for held_out in (split.validation, split.test))
+                baselines.setdefault(entry.data, {}).update(
+                    {name: {"val": val[name], "test": test[name]} for name in val}
+                )
     content = {
         "runs": dict(sorted(runs.items())),
         "baselines": dict(sorted(baselines.items())),

@@ -34,8 +34,13 @@ def run_key(cfg: DictConfig, data_checksum: str) -> str:
 
 
 def code_checksum(cfg: DictConfig) -> str:
+    return checksum(sources(cfg))
+
+
+def checksum(files: Iterable[Path]) -> str:
+    """Of their names and contents."""
     digest = hashlib.sha256()
-    for path in sources(cfg):
+    for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

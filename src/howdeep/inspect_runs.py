@@ -35,7 +35,7 @@ SHOWN = 8  # images whose attributions are kept to be looked at
 UNTRAINED = (
     2**31
 )  # beside its seed, what seeds the untrained control of a run: weights that no run started from
-PROBED = ("classification", "forecasting", "reconstruction")  # an example has one answer
+STEPS = 8  # last characters of a window whose successors are asked for: examples of their own
 NAMES = ("entry", "matching", "depth")
 
 Row = dict[str, Any]
@@ -44,9 +44,10 @@ Row = dict[str, Any]
 def inspect(project: Project) -> dict[str, int]:
     """Looks into the networks of the study and writes results/inspection, the same bits each time:
 
-    - representations.csv: of each layer (0 is the input) `probe`, the score of a linear probe on validation
-      examples, and `untrained`, that of the same network before training. Of tasks in which an example has one
-      answer; an autoencoder's probes are asked for the label, which it has never seen;
+    - representations.csv: of each layer (0 is the input) its `part` (input, hidden, or code of an autoencoder),
+      `probe`, the score of a linear probe on validation examples, and `untrained`, that of the same network before
+      training. Probes of autoencoders and of discriminators are asked for the label, which these have never seen,
+      those of language models for the next character;
     - similarity.csv: unbiased CKA of each two layers of a network, and of each layer of the shallowest with each of
       the deeper ones;
     - attention.csv: of each head of a transformer, how sharply and how far away it looks;
@@ -73,9 +74,9 @@ def inspect(project: Project) -> dict[str, int]:
         # By matching: the kernels of the shallowest network, and the examples that they are of.
         shallowest: dict[str, tuple[dict[int, Tensor], Tensor]] = {}
         for cell in sorted(plan.cells(entry), key=lambda cell: (cell.matching, cell.depth)):
-            found = _first_finished(project.runs / entry.name, cell, plan.seeds)
-            if found is None or entry.task == "generation":
-                continue  # a generator maps noise to images: no example has a representation in it
+            found = _first_finished(project.runs / entry.name, cell, entry.seeds)
+            if found is None:
+                continue
             folder, record = found
             look = Look(record, folder, project)
             looked += 1
@@ -106,7 +107,10 @@ def _first_finished(runs: Path, cell: Cell, seeds: tuple[int, ...]) -> tuple[Pat
 
 
 class Look:
-    """One trained network, the same one untrained, and the examples that both are shown."""
+    """One trained network, the same one untrained, and the examples that both are shown.
+
+    Of a gan the discriminator: a generator maps noise to images, so that no example has a representation in it.
+    """
 
     def __init__(self, record: Mapping[str, Any], folder: Path, project: Project) -> None:
         cfg = records.config_of(dict(record))
@@ -118,19 +122,25 @@ class Look:
         self.split: Split = load_split(cfg, project)
         self.task = trained_task(cfg, folder)
         self.name: str = record["task"]
-        self.net: nn.Module = self.task.net.eval()
+        self.net: nn.Module = _reader(self.task.net).eval()
         seed_everything(UNTRAINED, record["seed"])
-        self.untrained: nn.Module = probes.settle(build(cfg.model), self.split.train[0][: MOST["probe"]])
+        self.untrained: nn.Module = probes.settle(
+            _reader(build(cfg.model)), self.split.train[0][: MOST["probe"]]
+        )
 
     def representations(self) -> Iterator[Row]:
-        if self.name not in PROBED:
-            return
         (x, y), (x_held, y_held) = self.split.train, self.split.validation
-        n = MOST["probe"]
+        steps = STEPS if self.name == "language_modelling" else 1
+        n = MOST["probe"] // steps
         train, held_out = (x[:n], y[:n]), (x_held[:n], y_held[:n])
-        trained, before = (probes.scores(net, train, held_out) for net in (self.net, self.untrained))
+        trained, before = (probes.scores(net, train, held_out, steps) for net in (self.net, self.untrained))
         for layer, (probe, untrained) in enumerate(zip(trained, before, strict=True)):
-            yield {"layer": layer, "probe": probe, "untrained": untrained}
+            yield {"layer": layer, "part": self._part(layer), "probe": probe, "untrained": untrained}
+
+    def _part(self, layer: int) -> str:
+        if layer == 0:
+            return "input"
+        return "code" if probes.hidden(self.net)[layer - 1] is getattr(self.net, "code", None) else "hidden"
 
     def kernels(self) -> dict[int, Tensor]:
         """The centred kernel of each layer, and of the input where it holds numbers, by layer."""
@@ -173,6 +183,11 @@ class Look:
         return {"agreement": agreement, "completeness_error": error, "examples": len(x) - n}, made
 
 
+def _reader(net: nn.Module) -> nn.Module:
+    """The part of a net that reads examples."""
+    return net.get_submodule("discriminator") if hasattr(net, "discriminator") else net
+
+
 def _similar(first: dict[int, Tensor], second: dict[int, Tensor], *, shallow: bool) -> Iterator[Row]:
     """CKA of each layer of one network with each of another; with itself, of each two once."""
     for other, its in first.items():
@@ -209,7 +224,7 @@ def _write(folder: Path, tables: Mapping[str, list[Row]], pictures: Mapping[str,
 
 
 COLUMNS = {
-    "representations": ("layer", "probe", "untrained"),
+    "representations": ("layer", "part", "probe", "untrained"),
     "similarity": ("with", "other_layer", "layer", "cka"),
     "attention": ("layer", "head", "spread", "distance"),
     "attribution": ("agreement", "completeness_error", "examples"),

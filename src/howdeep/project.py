@@ -27,6 +27,10 @@ class Project:
         return self.root / "data" / "prepared" / data
 
     @property
+    def plans(self) -> Path:
+        return self.root / "plans"
+
+    @property
     def runs(self) -> Path:
         return self.root / "runs"
 

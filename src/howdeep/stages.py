@@ -15,6 +15,16 @@ if TYPE_CHECKING:  # the other stages do not wait for pandas and matplotlib
     from howdeep.tracking import Store
 
 
+def plan(project: Project) -> None:
+    """Composes every cell of the study."""
+    from howdeep.plan import plan as write_plans
+
+    found = write_plans(project)
+    runs = [(entry.name, cell, seed) for entry in found.entries.values() for cell, seed in found.runs(entry)]
+    cells = {(name, cell) for name, cell, _ in runs}
+    print(f"plan: {len(found.entries)} entries, {len(cells)} cells, {len(runs)} runs", file=sys.stderr)
+
+
 def evaluate(project: Project) -> None:
     """Scores every finished run on the test examples."""
     from howdeep.evaluate import evaluate as evaluate_runs
@@ -119,8 +129,7 @@ def _records(project: Project) -> list[dict]:
     return [
         records.read(project.runs / entry.name / cell.run_name(seed))
         for entry in plan.entries.values()
-        for cell in plan.cells(entry)
-        for seed in plan.seeds
+        for cell, seed in plan.runs(entry)
     ]
 
 

@@ -15,7 +15,12 @@ KEYS = (
     *("tune", "entries"),
 )
 SPLITS = ("fixed", "seeds")
-ENTRY_KEYS = ("data", "model", "task", "matching", "overrides", "tune")
+ENTRY_KEYS = ("data", "model", "task", "matching", "seeds", "overrides", "tune")
+VARIED = {  # what no entry overrides, and where it is set
+    "matching": "write {}.matching, a list,",
+    "seed": "write {}.seeds, a list,",
+    "model.depth": "write `depths` of the study, a list,",
+}
 TUNE_KEYS = ("trials", "epochs", "seed", "optimizers")
 
 
@@ -52,6 +57,7 @@ class Entry:
     overrides: tuple[str, ...]
     tuning: Tuning | None = None  # the study's, with what the entry changes of it
     matchings: tuple[str, ...] = ("width",)  # the study's, or the entry's own
+    seeds: tuple[int, ...] = (0,)  # the study's, or the entry's own
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,6 @@ class Study:
     name: str
     data: tuple[str, ...]
     depths: tuple[int, ...]
-    seeds: tuple[int, ...]
     choices: tuple[str, ...]  # Hydra overrides that all entries share
     margins: dict[str, float]  # of each score, the smallest difference that matters
     entries: dict[str, Entry]
@@ -71,7 +76,8 @@ class Study:
         Where not the width is matched, every depth gets what the deepest network has, unless the entry says otherwise.
         """
         groups = (f"data={entry.data}", f"model={entry.model}", f"task={entry.task}")
-        chosen = {override.partition("=")[0] for override in tuned}  # Hydra takes a group only once
+        # Hydra takes a group only once.
+        chosen = {override.partition("=")[0] for override in (*entry.overrides, *tuned)}
         choices = (choice for choice in self.choices if choice.partition("=")[0] not in chosen)
         deepest = f"reference.depth={max(self.depths)}"
         matched = [] if cell.matching == "width" else [f"matching={cell.matching}", deepest]
@@ -82,6 +88,10 @@ class Study:
         for depth in sorted(self.depths, reverse=True):
             for matching in entry.matchings:
                 yield Cell(entry.data, entry.model, depth, matching)
+
+    def runs(self, entry: Entry) -> Iterator[tuple[Cell, int]]:
+        """The cells of an entry, each with every seed."""
+        return ((cell, seed) for cell in self.cells(entry) for seed in entry.seeds)
 
     def entry(self, name: str) -> Entry:
         if name not in self.entries:
@@ -136,13 +146,12 @@ def read(params: Path) -> Study:
         raise UserError(
             f"entries in {params.name} must be a map, such as {{digits-mlp: {{data: digits, model: mlp}}}}"
         )
-    seeds = tuple(_list(content, "seeds", int, least=0))
+    seeds = _seeds(content["seeds"], "seeds")
     matchings = _matchings(content["matching"], "matching")
     return Study(
         name=str(content["study"]),
         data=data,
         depths=tuple(_list(content, "depths", int, least=1)),
-        seeds=seeds,
         choices=tuple(f"{group}={content[group]}" for group in ("optimizer", "schedule", "trainer")),
         margins=_margins(content["margins"]),
         entries={
@@ -184,7 +193,13 @@ def _entry(
             f"{where}.overrides must be a map such as {{model: {{width: 32}}}}, got {overrides!r}"
         )
     flat = tuple(_flat(overrides))
+    if node.get("seeds") is not None:
+        seeds = _seeds(node["seeds"], f"{where}.seeds")
     tuning = _tuning(tune, node.get("tune"), where, seeds)
+    if tuning and any(override.startswith("optimizer=") for override in flat):
+        raise UserError(
+            f"{where}.overrides sets optimizer, which is tuned: set {where}.tune.optimizers instead"
+        )
     for setting in tuning.settings if tuning else ():
         if any(override.startswith(f"optimizer.{setting}=") for override in flat):
             instead = (
@@ -193,11 +208,16 @@ def _entry(
                 else f"remove it, or set tune.trials to {MOST_ALONE} at most"
             )
             raise UserError(f"{where}.overrides sets optimizer.{setting}, which is tuned: {instead}")
-    if any(override.startswith("matching=") for override in flat):
-        raise UserError(f"{where}.overrides sets matching: write {where}.matching, a list, instead")
+    for setting, instead in VARIED.items():
+        if any(override.startswith(f"{setting}=") for override in flat):
+            raise UserError(f"{where}.overrides sets {setting}: {instead.format(where)} instead")
     if node.get("matching") is not None:
         matchings = _matchings(node["matching"], f"{where}.matching")
-    return Entry(name, node["data"], node["model"], node["task"], flat, tuning, matchings)
+    return Entry(name, node["data"], node["model"], node["task"], flat, tuning, matchings, seeds)
+
+
+def _seeds(node: Any, where: str) -> tuple[int, ...]:
+    return tuple(_list({where: node}, where, int, least=0))
 
 
 def _matchings(node: Any, where: str) -> tuple[str, ...]:

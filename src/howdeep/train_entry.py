@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from howdeep import progress, records, runs, study
-from howdeep.composition import compose_train, files
+from howdeep.composition import Compositions
 from howdeep.errors import UserError
 from howdeep.prepare import ensure_prepared
 from howdeep.project import Project
@@ -32,7 +32,6 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
     """
     plan = study.read(project.params)
     entry = plan.entry(name)
-    check_declared(entry, plan, project)
     folder = project.runs / name
     jobs, store = _plan(plan, entry, project)
     wanted = {job.folder: job.key for job in jobs}
@@ -58,10 +57,10 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
 def _plan(plan: study.Study, entry: study.Entry, project: Project) -> tuple[list[runs.Job], Store | None]:
     """The jobs of an entry, deepest first; each cell is composed once, and refused before anything is removed."""
     jobs: list[runs.Job] = []
-    store = None
+    store, compositions = None, Compositions(project.conf)
     for cell in plan.cells(entry):
         tuned = tuned_overrides(entry, cell, project)
-        cfg = compose_train(project.conf, plan.overrides(entry, cell, tuned))
+        cfg = compositions.of(plan.overrides(entry, cell, tuned))
         ensure_prepared(cfg.data, project)
         prepare_task(cfg)
         store = (
@@ -69,7 +68,7 @@ def _plan(plan: study.Study, entry: study.Entry, project: Project) -> tuple[list
             if cfg.tracking.uri
             else None
         )
-        for seed in plan.seeds:
+        for seed in entry.seeds:
             own = of_seed(cfg, seed, plan.split)
             jobs.append(
                 runs.job(own, project.runs / entry.name / cell.run_name(seed), project, entry=entry.name)
@@ -116,21 +115,3 @@ def _key(folder: Path) -> str | None:
         return records.read(folder)["key"]
     except (UserError, KeyError, TypeError):
         return None
-
-
-def check_declared(entry: study.Entry, plan: study.Study, project: Project) -> None:
-    """Refuses an entry whose overrides load a YAML file on which its DVC stage does not depend.
-
-    A changed file would otherwise leave the old results standing.
-
-    Raises:
-        UserError: the override's group, and where to choose it instead.
-    """
-    plain, cell = replace(entry, overrides=()), next(plan.cells(entry))
-    with_overrides, declared = (set(files(project.conf, plan.overrides(e, cell))) for e in (entry, plain))
-    for path in sorted(with_overrides - declared):
-        group = Path(path).parent
-        raise UserError(
-            f"entries.{entry.name}.overrides loads conf/{path}, on which its stage does not depend: "
-            f"choose {group} for the whole study with `{group}:` in params.yaml"
-        )

@@ -10,9 +10,23 @@ from pathlib import Path
 
 from howdeep import stored, study
 from howdeep.errors import UserError
+from howdeep.fingerprint import run_key
+from howdeep.plan import configs
+from howdeep.prepare import ensure_prepared, train_checksum
 from howdeep.project import Project
 from howdeep.records import Cell
-from howdeep.tuning import BASE, SECOND, WIDENED, TrialRow, edges, learning_rates, points, settings
+from howdeep.tuning import (
+    BASE,
+    SECOND,
+    WIDENED,
+    TrialRow,
+    by_cell,
+    edges,
+    learning_rates,
+    points,
+    settings,
+    winner,
+)
 
 
 def settings_file(name: str, project: Project) -> Path:
@@ -79,13 +93,20 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     entry = plan.entry(name)
     folder = project.tuned / name
     shutil.rmtree(folder, ignore_errors=True)  # what stands there belongs to other settings
+    found = configs(plan, entry, project)
+    for cfg in found.values():
+        ensure_prepared(cfg.data, project)
+    keys = {  # by which DVC sees whether an entry must be trained again
+        (cell.name, optimizer): run_key(cfg, train_checksum(cfg, project))
+        for (cell, optimizer), cfg in found.items()
+    }
     if entry.tuning is None:
-        _write(folder, [], {cell.name: {"overrides": []} for cell in plan.cells(entry)})
+        _write(folder, [], {cell: {"overrides": [], "key": key} for (cell, _), key in keys.items()})
         print(f"{name}: no tuning is asked for", file=sys.stderr)
         return []
     from howdeep import progress, tune_trials  # which import torch
 
-    bases = tune_trials.bases(plan, entry, entry.tuning, project)
+    bases = tune_trials.of_trials(found, entry.tuning)
     journal = project.scratch / "tuning" / f"{name}.journal"
     journal.parent.mkdir(parents=True, exist_ok=True)
     every = {
@@ -94,8 +115,8 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     }
     base = {optimizer: first for optimizer, (first, _) in every.items()}
     rows = tune_trials.tried(name, bases, base, BASE, journal, project, n_workers)
-    if found := edges(rows):
-        told = ", ".join(f"{row.cell} {row.optimizer} {row.lr:g}" for row in found)
+    if on_edge := edges(rows):
+        told = ", ".join(f"{row.cell} {row.optimizer} {row.lr:g}" for row in on_edge)
         progress.say(f"{name}: on the edge of its space: {told}; two more trials for all")
         wider = {optimizer: more for optimizer, (_, more) in every.items()}
         rows += tune_trials.tried(name, bases, wider, WIDENED, journal, project, n_workers)
@@ -108,7 +129,10 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
             row.lr,
         )
     )
-    _write(folder, rows, settings(rows))
+    tuned = settings(rows)
+    for cell, own in by_cell(rows).items():
+        tuned[cell]["key"] = keys[cell, winner(own).optimizer]
+    _write(folder, rows, tuned)
     kept = project.provenance / "tuning" / journal.name  # for optuna-dashboard
     kept.parent.mkdir(parents=True, exist_ok=True)
     journal.replace(kept)

@@ -10,13 +10,12 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from howdeep import study
-from howdeep.composition import compose_train
 from howdeep.errors import UserError
 from howdeep.fingerprint import run_key
-from howdeep.prepare import ensure_prepared, load_split, train_checksum
+from howdeep.plan import Setting
+from howdeep.prepare import load_split, train_checksum
 from howdeep.project import Project
 from howdeep.provenance import commit
-from howdeep.records import Cell
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.pool import run
 from howdeep.sweeping.space import Choice, Space, overrides
@@ -28,7 +27,6 @@ from howdeep.training.run import train
 from howdeep.tuning import Point, TrialRow
 
 NEVER = 1e9  # seconds
-Setting = tuple[Cell, str]  # with the name of an optimizer
 
 
 @dataclass(frozen=True)
@@ -72,20 +70,16 @@ def track(
             store.client.log_artifacts(parent, str(folder), "tuning")
 
 
-def bases(
-    plan: study.Study, entry: study.Entry, tuning: study.Tuning, project: Project
-) -> dict[Setting, DictConfig]:
-    """The config of the trials of each cell and optimizer, deepest first: the longest trials must not come last."""
-    bases = {}
-    for cell in plan.cells(entry):
-        for optimizer in tuning.optimizers:
-            cfg = compose_train(project.conf, plan.overrides(entry, cell, [f"optimizer={optimizer}"]))
-            ensure_prepared(cfg.data, project)
-            cfg.seed, cfg.checkpoint_seconds = tuning.seed, NEVER
-            cfg.trainer.max_epochs = max(1, round(tuning.epochs * cfg.trainer.max_epochs))
-            cfg.diagnostics.every = cfg.trainer.max_epochs
-            bases[cell, optimizer] = cfg
-    return bases
+def of_trials(configs: Mapping[Setting, DictConfig], tuning: study.Tuning) -> dict[Setting, DictConfig]:
+    """The same with the seed of trials, and as few epochs."""
+    short = {}
+    for setting, whole in configs.items():
+        cfg = whole.copy()
+        cfg.seed, cfg.checkpoint_seconds = tuning.seed, NEVER
+        cfg.trainer.max_epochs = max(1, round(tuning.epochs * cfg.trainer.max_epochs))
+        cfg.diagnostics.every = cfg.trainer.max_epochs
+        short[setting] = cfg
+    return short
 
 
 def tried(

@@ -40,8 +40,7 @@ def test_a_generated_study_has_every_run_that_its_params_name():
         folders = {
             here.runs / entry.name / cell.run_name(seed)
             for entry in plan.entries.values()
-            for cell in plan.cells(entry)
-            for seed in plan.seeds
+            for cell, seed in plan.runs(entry)
         }
         assert {*records.run_folders(here.runs)} == folders
         lengths = [len(records.read(folder)["epochs"]) for folder in folders]

@@ -1,0 +1,67 @@
+"""The `plan` stage: what each entry of params.yaml computes, each in a file of its own.
+
+DVC compares these files where it would else compare dozens of sources and YAML files for each entry: it reruns an entry
+if its plan is another one, whatever was edited.
+"""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from howdeep import study, tuning
+from howdeep.composition import Compositions
+from howdeep.fingerprint import checksum, code_checksum, settings
+from howdeep.project import Project
+from howdeep.records import Cell
+
+Setting = tuple[Cell, str]  # with the name of an optimizer, none where nothing is tuned
+
+
+def plan(project: Project) -> study.Study:
+    """Composes every cell of the study and writes plans/, whole or not at all.
+
+    Returns:
+        The study.
+
+    Raises:
+        UserError: an entry that cannot be composed.
+    """
+    found = study.read(project.params)
+    plans = {name: of_entry(found, entry, project) for name, entry in found.entries.items()}
+    aside = project.plans.with_name(".plans.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    for name, content in plans.items():
+        (aside / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+        seeds = {"split": found.split, "seeds": found.entry(name).seeds}  # apart: no tuning depends on them
+        (aside / f"{name}.seeds.json").write_text(json.dumps(seeds, indent=1) + "\n")
+    shutil.rmtree(project.plans, ignore_errors=True)
+    aside.replace(project.plans)
+    return found
+
+
+def of_entry(plan: study.Study, entry: study.Entry, project: Project) -> dict[str, Any]:
+    """How an entry is tuned, and its configs, each with a checksum of the sources that it uses."""
+    cells: dict[str, list[dict]] = {}
+    for (cell, _), cfg in configs(plan, entry, project).items():
+        cells.setdefault(cell.name, []).append({"config": settings(cfg), "code": code_checksum(cfg)})
+    tune = asdict(entry.tuning) | {"code": checksum([Path(tuning.__file__)])} if entry.tuning else None
+    return {"tune": tune, "cells": cells}
+
+
+def configs(plan: study.Study, entry: study.Entry, project: Project) -> dict[Setting, DictConfig]:
+    """The config of each cell with each optimizer that its tuning tries.
+
+    Deepest first: the longest trainings must not come last.
+    """
+    compositions = Compositions(project.conf)
+    chosen = {name: [f"optimizer={name}"] for name in entry.tuning.optimizers} if entry.tuning else {"": []}
+    return {
+        (cell, name): compositions.of(plan.overrides(entry, cell, overrides))
+        for cell in plan.cells(entry)
+        for name, overrides in chosen.items()
+    }
