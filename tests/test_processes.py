@@ -9,14 +9,18 @@ from contextlib import suppress
 
 import pytest
 
+from howdeep import processes
 from howdeep.errors import Stopped
-from howdeep.processes import SECONDS_TO_STOP, hold_stop, stop_no_more, stop_on_signals
+from howdeep.processes import hold_stop, stop_no_more, stop_on_signals
 from howdeep.tracking import Store
+
+SECONDS_TO_STOP = 0.5  # shorter than for people
 
 
 @pytest.fixture(autouse=True)
-def handlers():
+def handlers(monkeypatch):
     """Puts the handlers of the test run back."""
+    monkeypatch.setattr(processes, "SECONDS_TO_STOP", SECONDS_TO_STOP)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
     hook = sys.unraisablehook
     stop_on_signals()
@@ -54,11 +58,11 @@ def test_a_stop_during_a_destructor_is_not_lost(capsys):
 
 def test_a_stop_that_was_dropped_comes_again_and_again():
     dropped = 0
-    terminate_soon = threading.Timer(0.01, terminate)
-    terminate_soon.start()
     while dropped < 3:
         with suppress(Stopped):
-            time.sleep(4 * SECONDS_TO_STOP)
+            if dropped == 0:
+                terminate()
+            time.sleep(10 * SECONDS_TO_STOP)
             pytest.fail("it did not come again")
         dropped += 1
 
@@ -104,15 +108,17 @@ def test_a_store_is_whole_and_writable_after_a_stop_in_the_middle_of_a_write(tmp
     run_id = store.open_parent("entry", {})
     values = [(f"value{i}", float(i), 0) for i in range(900)]
 
-    def write_for_ever() -> None:
+    def write_until_stopped(delay: float) -> None:
+        threading.Timer(delay, terminate).start()  # the signal may come before this line has ended
         while True:
-            store.log_metrics(run_id, values)
+            store.log(run_id, values)
 
+    store.log(run_id, values)
     for delay in (0.001, 0.003, 0.005, 0.01, 0.02, 0.03):
         stop_on_signals()
-        threading.Timer(delay, terminate).start()
         with pytest.raises(Stopped):
-            write_for_ever()
+            write_until_stopped(delay)
+        stop_no_more()
         store.close(run_id, "KILLED")
     assert len(store.client.get_run(run_id).data.metrics) == len(values)
     assert "Traceback" not in capfd.readouterr().err

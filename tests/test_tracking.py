@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -11,9 +12,12 @@ import pytest
 from mlflow import MlflowClient
 from sqlalchemy.event import listen
 
+from howdeep import tracking
 from howdeep.errors import Stopped, UserError
-from howdeep.tracking import KEY, KIND, PROCESS, Store, flat, is_gone, locate, this_process
+from howdeep.sweeping.outcomes import Pruned
+from howdeep.tracking import KEY, KIND, PROCESS, Store, TrialOf, flat, is_gone, locate, this_process
 
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
 CARD = {"name": "digits", "homepage": "https://example.org/digits", "digest": "0123456789abcdef0123"}
 
 
@@ -66,6 +70,76 @@ def test_a_run_has_parameters_curves_summary_data_set_and_config(store):
     assert seen.inputs.dataset_inputs[0].dataset.name == "digits"
     artifacts = {file.path for file in MlflowClient(store.uri).list_artifacts(run.run_id)}
     assert artifacts == {"record.json"}
+
+
+def tell(store):
+    """Runs of all fates, as trained or rebuilt ones are told; the ids of those that stay."""
+    parent = store.open_parent("digits-mlp", {"commit": "c0"})
+    store.start(record("twice"), parent=parent, about={}, dataset=CARD).end(record("twice"), None)
+    long = record("twice") | {"config": {f"setting{n}": "x" * n * 60 for n in range(120)}}
+    again = store.start(long, parent=parent, about={"commit": "c0"}, dataset=CARD)
+    again.log_epochs(record()["epochs"][:1], flush=True)
+    again.end(long, {"seconds": 1.5, "memory_mb": 100.0})
+    diverged = store.start(record("k2"), parent=None, about={}, dataset={**CARD, "name": "other"})
+    worst = [{"epoch": 0, "train/loss": float("nan"), "val/loss": float("inf"), "gap/loss": None}]
+    diverged.end(record("k2", "diverged") | {"gap": None, "epochs": worst, "best_epoch": None}, None)
+    pruned = store.start(
+        record("k3"), parent=None, about={}, dataset=CARD, trial=TrialOf("sweep", 7, retry_of=3)
+    )
+    pruned.abort(Pruned(), record()["epochs"])
+    return [again.run_id, diverged.run_id, pruned.run_id]
+
+
+def rows_of(store, run_ids):
+    """Every row of every table, with names for ids; of times only whether they are there."""
+    with contextlib.closing(sqlite3.connect(store.uri.removeprefix("sqlite:///"))) as db:
+        tables = {name: db.execute(f"SELECT * FROM {name}") for (name,) in db.execute(TABLES).fetchall()}
+        found = {}
+        for name, cursor in tables.items():
+            columns = [column[0] for column in cursor.description]
+            found[name] = [dict(zip(columns, row, strict=True)) for row in cursor]
+    names = dict(zip(run_ids, ("again", "diverged", "pruned"), strict=True))
+    names |= {row["dataset_uuid"]: row["name"] for row in found["datasets"]}
+    names |= {row["input_uuid"]: f"input of {row['destination_id']}" for row in found["inputs"]}
+    names |= {str(store.root): "here"}
+
+    def shown(column, value):
+        if column.endswith(("time", "timestamp")):
+            return bool(value)
+        text = repr(value)
+        for id_, name in [*names.items(), *names.items()]:
+            text = text.replace(id_, name)
+        return re.sub("[0-9a-f]{32}", "another", text)
+
+    return {
+        name: sorted(str({column: shown(column, value) for column, value in row.items()}) for row in rows)
+        for name, rows in found.items()
+    }
+
+
+def test_a_database_gets_the_rows_and_files_that_the_client_of_mlflow_writes(store, tmp_path, monkeypatch):
+    (tmp_path / "client").mkdir()
+    (tmp_path / "client/mlflow.db").write_bytes((tmp_path / "mlflow.db").read_bytes())
+    by_client = Store(f"sqlite:///{tmp_path}/client/mlflow.db", "study", tmp_path / "client")
+    ours = rows_of(store, tell(store))
+    assert {name: len(rows) for name, rows in ours.items() if rows}.keys() >= {
+        "runs",
+        "tags",
+        "params",
+        "inputs",
+    }
+    monkeypatch.setattr(tracking, "SQL", ())  # now no store is taken for a database
+    assert rows_of(by_client, tell(by_client)) == ours
+    files, others = (
+        sorted(place.rglob("record.json")) for place in (tmp_path / "mlartifacts", by_client.root)
+    )
+    assert [file.read_bytes() for file in files] == [file.read_bytes() for file in others] != []
+
+
+def test_a_run_in_a_deleted_experiment_is_refused_in_one_line(store):
+    store.client.delete_experiment(store.experiment_id)
+    with pytest.raises(UserError, match="the MLflow experiment study was deleted: restore it with"):
+        Store(store.uri, "study", store.root).start(record(), parent=None, about={}, dataset=CARD)
 
 
 def test_curves_are_buffered_and_every_epoch_is_sent_once(store):
@@ -148,13 +222,16 @@ def test_keys_of_another_study_in_the_same_store_are_its_own(store):
 
 def test_a_run_is_looked_up_by_its_key_without_reading_those_of_all_others(store):
     asked = []
-    listen(store._tables.engine, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
+    listen(store.rows.store.engine, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
     store.find(**{KEY: "k1"})
-    [(query, values)] = [(query, values) for query, values in asked if KEY in values]
+    store.start(record(), parent=None, about={}, dataset=CARD)
+    looks = [(query, values) for query, values in asked if KEY in values and query.startswith("SELECT")]
+    assert len(looks) == 2
     with contextlib.closing(sqlite3.connect(store.uri.removeprefix("sqlite:///"))) as db:
-        plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values)]
-    assert any("howdeep_tags (key=? AND value=?)" in step for step in plan), plan
-    assert not any(step.startswith("SCAN runs") for step in plan), plan
+        for query, values in looks:
+            plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+            assert any("howdeep_tags (key=? AND value=?)" in step for step in plan), plan
+            assert not any(step.startswith("SCAN runs") for step in plan), plan
 
 
 def test_any_number_of_tags_can_be_set_at_once(store):

@@ -45,7 +45,7 @@ def log_comparison(project: Project, store: Store) -> None:
     words = {name: value for name, value in found.items() if isinstance(value, str)}
     with tracked_parent(store, "comparison", commit(project.root), kind="comparison") as run:
         assert run is not None
-        store.log_metrics(run, [(name, value, 0) for name, value in found.items() if name not in words])
+        store.log(run, [(name, value, 0) for name, value in found.items() if name not in words])
         store.set_tags(run, words)
         for path in (*FIGURES_AND_TABLES, *SMALL):
             place = project.results / path

@@ -1,19 +1,21 @@
 """MLflow as a view of the records: an experiment a study, a parent run an entry, a nested run for each run.
 
 A run is known by its run key, a tag. Writes are buffered, since one write to the store costs as much as an
-epoch of a small network. `Store` is the only door: nothing else in howdeep imports mlflow, but `ui`, which serves it.
+epoch of a small network; where the store is a database, `mlflow_rows` makes them in few transactions. `Store` is the
+only door: nothing else in howdeep imports mlflow, but `ui`, which serves it.
 """
 
 import json
 import logging
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -21,6 +23,9 @@ from howdeep.errors import Stopped, UserError
 from howdeep.processes import hold_stop, is_gone, this_process
 from howdeep.records import Cell
 from howdeep.sweeping.outcomes import Pruned
+
+if TYPE_CHECKING:  # commands start without MLflow
+    from howdeep.mlflow_rows import Rows
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
@@ -30,7 +35,7 @@ KEY, ENTRY, PROCESS, KIND = "howdeep.key", "howdeep.entry", "howdeep.process", "
 MODEL, STUDY, TRIAL = "howdeep.model", "howdeep.study", "howdeep.trial"
 PARENT = "mlflow.parentRunId"
 FLUSH_SECONDS = 3.0
-BATCH, TAGS = 1000, 100  # metrics and tags that MLflow takes in one request
+BATCH, TAGS = 1000, 100  # metrics, and params or tags, that MLflow takes in one request
 SQL = ("sqlite:", "postgresql", "mysql")
 Value = tuple[str, float | None, int]  # a metric's name, its value, its epoch
 
@@ -64,14 +69,16 @@ class Store:
         """MLflow's client; a forked worker must not use the connections of its parent."""
         if self._pid != os.getpid():
             if self._pid is not None and self.uri.startswith(SQL):
-                self._tables.engine.dispose(close=False)
+                self._open._tracking_client.store.engine.dispose(close=False)
             self._pid = os.getpid()
         return self._open
 
     @property
-    def _tables(self):
-        """MLflow's own way to its database, where `uri` is that of one."""
-        return self._open._tracking_client.store
+    def rows(self) -> "Rows | None":
+        """The store's tables, where it is a database."""
+        from howdeep.mlflow_rows import Rows
+
+        return Rows(self.client._tracking_client.store) if self.uri.startswith(SQL) else None
 
     @cached_property
     def _open(self):
@@ -104,6 +111,11 @@ class Store:
         client = self.client
         with self._lock():
             if found := client.get_experiment_by_name(self.experiment):
+                if found.lifecycle_stage == "deleted":
+                    raise UserError(
+                        f"the MLflow experiment {self.experiment} was deleted: restore it with `mlflow experiments "
+                        f"restore -x {found.experiment_id}`, or choose another tracking.experiment"
+                    )
                 return found.experiment_id
             local = self.uri.startswith("sqlite:")
             place = (self.root / "mlartifacts" / self.experiment).as_uri() if local else None
@@ -117,8 +129,8 @@ class Store:
 
     def keys(self) -> set[str]:
         """Keys of the runs that are here and finished."""
-        if self.uri.startswith(SQL):
-            return self._keys()
+        if self.rows:  # MLflow's search takes 3 ms a run, since it loads all that runs have
+            return self.rows.ended(self.experiment_id, KEY, (KIND, "run"))
         runs = self.client.search_runs(
             [self.experiment_id],
             f"tags.`{KIND}` = 'run' and attributes.status != 'RUNNING'",
@@ -126,31 +138,29 @@ class Store:
         )
         return {run.data.tags[KEY] for run in runs if run.info.status != "KILLED"}
 
-    def _keys(self) -> set[str]:
-        """The same from the table of tags: MLflow's search takes 3 ms a run, since it loads all that runs have."""
-        from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
-        from sqlalchemy import select
+    def _ids(self, **tags: str) -> list[str]:
+        """As `find`, but only their ids."""
+        if self.rows:
+            return self.rows.find(
+                self.experiment_id, {name.replace("__", "."): value for name, value in tags.items()}
+            )
+        return [run.info.run_id for run in self.find(**tags)]
 
-        runs = select(SqlRun.run_uuid).where(
-            SqlRun.experiment_id == int(self.experiment_id),
-            SqlRun.lifecycle_stage == "active",
-            SqlRun.status.not_in(("RUNNING", "KILLED")),
-            SqlRun.run_uuid.in_(select(SqlTag.run_uuid).where(SqlTag.key == KIND, SqlTag.value == "run")),
+    def _running(self) -> list[tuple[str, str | None]]:
+        """The id of each run that is RUNNING, and its process."""
+        if self.rows:
+            return self.rows.running(self.experiment_id, PROCESS)
+        runs = self.client.search_runs(
+            [self.experiment_id], "attributes.status = 'RUNNING'", max_results=50_000
         )
-        keys = select(SqlTag.value).where(SqlTag.key == KEY, SqlTag.run_uuid.in_(runs))
-        _ = self.client  # a forked worker opens connections of its own
-        with self._tables.engine.connect() as database:
-            return set(database.execute(keys).scalars())
+        return [(run.info.run_id, run.data.tags.get(PROCESS)) for run in runs]
 
     @hold_stop()
     def close_abandoned(self) -> int:
         """Ends the runs that a killed process left RUNNING; how many there were."""
-        runs = self.client.search_runs(
-            [self.experiment_id], "attributes.status = 'RUNNING'", max_results=50_000
-        )
-        gone = [run for run in runs if is_gone(run.data.tags.get(PROCESS, f"{platform.node()}:0:0"))]
-        for run in gone:
-            self.client.set_terminated(run.info.run_id, "KILLED")
+        gone = [run_id for run_id, process in self._running() if is_gone(process or f"{platform.node()}:0:0")]
+        for run_id in gone:
+            self.client.set_terminated(run_id, "KILLED")
         return len(gone)
 
     @hold_stop()
@@ -201,18 +211,15 @@ class Store:
             dataset: the data card.
             trial: where a sweep trains it.
         """
-        from mlflow.entities import Param
-
         kind = "trial" if trial else "run"
         if trial is None:
-            same = self.find(**{KEY: record["key"]})
-            replaced = [run for run in same if run.data.tags[KIND] == kind]
+            replaced = self._ids(**{KEY: record["key"], KIND: kind})
         elif trial.retry_of is not None:
-            replaced = self.find(**{KIND: kind, STUDY: trial.study, TRIAL: str(trial.retry_of)})
+            replaced = self._ids(**{KIND: kind, STUDY: trial.study, TRIAL: str(trial.retry_of)})
         else:
             replaced = []
         for old in replaced:
-            self.client.delete_run(old.info.run_id)
+            self.client.delete_run(old)
         tags = {
             KIND: kind,
             KEY: record["key"],
@@ -222,13 +229,27 @@ class Store:
         tags |= {name: str(record[name]) for name in ("data", "model", "task")} | about
         tags |= ({ENTRY: record["entry"]} if record["entry"] else {}) | ({PARENT: parent} if parent else {})
         tags |= {STUDY: trial.study, TRIAL: str(trial.number)} if trial else {}
-        name = _run_name(record, trial)
-        run_id = self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id
-        params = [Param(key, str(value)[:6000]) for key, value in flat(record["config"])]
-        self.client.log_batch(run_id, params=params)
+        params = [(name, str(value)[:6000]) for name, value in flat(record["config"])]
+        run_id, artifacts = self._open_run(_run_name(record, trial), tags, params, dataset)
+        return TrackedRun(self, run_id, artifacts)
+
+    def _open_run(
+        self, name: str, tags: dict[str, str], params: list[tuple[str, str]], card: dict[str, Any]
+    ) -> tuple[str, str]:
+        """A new run's id, and the address of its artifacts."""
+        from mlflow.entities import Param
+
+        if self.rows:
+            return self.rows.open_run(self.experiment_id, name, tags, params, self._dataset_input(card))
+        run = self.client.create_run(self.experiment_id, run_name=name, tags=tags).info
+        for first in range(0, len(params), TAGS):
+            self.client.log_batch(
+                run.run_id, params=[Param(*param) for param in params[first : first + TAGS]]
+            )
         with self._lock():  # two first writers of a data set would both insert it, and one crash
-            self.client.log_inputs(run_id, [self._dataset_input(dataset)])
-        return TrackedRun(self, run_id)
+            self.client.log_inputs(run.run_id, [self._dataset_input(card)])
+        assert run.artifact_uri is not None
+        return run.run_id, run.artifact_uri
 
     def _dataset_input(self, card: dict[str, Any]) -> Any:
         from mlflow.data.http_dataset_source import HTTPDatasetSource
@@ -244,14 +265,36 @@ class Store:
         return self._datasets[name]
 
     @hold_stop()
-    def log_metrics(self, run_id: str, values: Iterable[Value]) -> None:
-        """Logs (name, value, epoch) triples in as few requests as MLflow allows."""
+    def log(
+        self,
+        run_id: str,
+        values: Iterable[Value] = (),
+        *,
+        tags: Mapping[str, str] | None = None,
+        status: str | None = None,
+    ) -> None:
+        """Logs (name, value, epoch) triples and tags; a status ends the run."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         metrics = [Metric(name, float(value), now, step) for name, value, step in values if value is not None]
+        if self.rows:
+            return self.rows.add(run_id, metrics, tags, status)
         for first in range(0, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics=metrics[first : first + BATCH])
+        if tags:
+            self.set_tags(run_id, tags)
+        if status:
+            self.close(run_id, status)
+
+    def log_file(self, artifacts: str, name: str, content: bytes) -> None:
+        """Writes a file of a run whose artifacts have this address; `client.log_text` would ask for it first."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, name)
+            path.write_bytes(content)
+            get_artifact_repository(artifacts, tracking_uri=self.uri).log_artifact(str(path))
 
     @hold_stop()
     def log_model(self, run_id: str, net: Any, example: Any) -> None:
@@ -306,6 +349,7 @@ class TrackedRun:
 
     store: Store
     run_id: str
+    artifacts: str  # their address
     _sent: int = 0
     _flushed: float = field(default_factory=time.monotonic)
 
@@ -314,7 +358,7 @@ class TrackedRun:
         """Given all rows so far, sends those not sent yet, if it is time."""
         if not flush and time.monotonic() - self._flushed < FLUSH_SECONDS:
             return
-        self.store.log_metrics(self.run_id, self._unsent(rows))
+        self.store.log(self.run_id, self._unsent(rows))
         self._sent, self._flushed = len(rows), time.monotonic()
 
     def _unsent(self, rows: list[dict[str, float]]) -> list[Value]:
@@ -325,21 +369,26 @@ class TrackedRun:
     def end(self, record: dict, provenance: dict | None) -> None:
         """Writes the rest; FINISHED, or FAILED where the run diverged.
 
-        Epochs and summary in one request, config and gradients in one file: each of them costs as much as an epoch.
+        Config and gradients go into one file, since each of them would cost as much as an epoch.
         """
-        self.store.log_metrics(self.run_id, [*self._unsent(record["epochs"]), *_summary(record, provenance)])
         about = {name: value for name, value in record.items() if name != "epochs"}
-        self.store.client.log_text(self.run_id, json.dumps(about, indent=1), "record.json")
-        if record["reason"]:
-            self.store.client.set_tag(self.run_id, "howdeep.reason", record["reason"])
-        self.store.close(self.run_id, "FINISHED" if record["state"] == "finished" else "FAILED")
+        self.store.log_file(self.artifacts, "record.json", json.dumps(about, indent=1).encode())
+        self.store.log(
+            self.run_id,
+            [*self._unsent(record["epochs"]), *_summary(record, provenance)],
+            tags={"howdeep.reason": record["reason"]} if record["reason"] else None,
+            status="FINISHED" if record["state"] == "finished" else "FAILED",
+        )
 
+    @hold_stop()
     def abort(self, error: BaseException, rows: list[dict[str, float]]) -> None:
         """Ends the run as KILLED if it was stopped or pruned, else as FAILED, with the epochs that it had."""
-        self.log_epochs(rows, flush=True)
-        if isinstance(error, Pruned):
-            self.store.client.set_tag(self.run_id, "pruned", "true")
-        self.store.close(self.run_id, "KILLED" if isinstance(error, Stopped | Pruned) else "FAILED")
+        self.store.log(
+            self.run_id,
+            self._unsent(rows),
+            tags={"pruned": "true"} if isinstance(error, Pruned) else None,
+            status="KILLED" if isinstance(error, Stopped | Pruned) else "FAILED",
+        )
 
 
 @dataclass(frozen=True)
