@@ -225,6 +225,8 @@ def test_one_batch_can_be_overfitted_at_every_depth(depth, kind):
         loss = nn.functional.mse_loss(net(x), x)
         loss.backward()
         optimizer.step()
+        if loss < 0.3 * x.var():
+            break
     assert loss < 0.3 * x.var()
 
 

@@ -130,7 +130,7 @@ def test_conf_model_has_depth_layers_or_mirrors_them(model, kind, depth):
 @pytest.mark.parametrize(("model", "kind"), READ)
 def test_conf_model_gives_untrained_outputs_of_one_scale_at_every_depth(model, kind):
     torch.manual_seed(1)
-    x = KINDS[kind].batch(256)
+    x = KINDS[kind].batch(64)
     scales = [build(model, KINDS[kind], depth)(x).std().item() for depth in (1, 2, 8, 32)]
     assert max(scales) < 2 * min(scales)
 

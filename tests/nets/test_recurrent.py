@@ -127,6 +127,8 @@ def test_one_batch_can_be_overfitted_at_every_depth(make, depth):
         loss = nn.functional.mse_loss(net(x), y)
         loss.backward()
         optimizer.step()
+        if loss < 0.1 * y.var():
+            break
     assert loss < 0.1 * y.var()
 
 
@@ -140,6 +142,8 @@ def test_a_text_can_be_overfitted_at_every_step(make, depth):
         loss = nn.functional.cross_entropy(net(x).flatten(0, 1), y.flatten())
         loss.backward()
         optimizer.step()
+        if loss < 0.1:
+            break
     assert loss < 0.1
 
 

@@ -111,6 +111,8 @@ def test_relu_trains_at_depth_32_when_normalised():
         loss = nn.functional.mse_loss(net(x), y)
         loss.backward()
         optimizer.step()
+        if loss < 0.1 * y.var():
+            break
     assert loss < 0.1 * y.var()
 
 
