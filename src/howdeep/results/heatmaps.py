@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import (
+    FixedFormatter,
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+)
 
 from howdeep.results import wording
 from howdeep.results.figure import DEPTH, Board, boards, spread, styled, svg
@@ -14,7 +21,7 @@ from howdeep.results.wording import listing, number
 
 DEPTHS, EPOCHS = 6, 12  # as many as can be told apart side by side
 DECADES = 8  # a gradient further below the largest has vanished; its size would only stretch the scale
-WIDTH, HEIGHT = 2.75, 2.5  # inches: of all maps together, of a board
+WIDTH, HEIGHT, GAP = 2.75, 2.5, 0.08  # inches: of all maps together, of a board, between maps
 COLOURS = ListedColormap(list(DEPTH))
 
 
@@ -52,19 +59,29 @@ def _scale(gradients: pd.DataFrame, rows: pd.DataFrame) -> LogNorm:
 
 
 def _board(board: Board, flow: pd.DataFrame, scale: LogNorm) -> None:
+    """The maps share their axes, which take most of the time of a picture; a map with its gap is one wide."""
     depths = spread(sorted(set(flow["depth"])), DEPTHS)
-    width = WIDTH / len(depths)
+    gap = GAP * len(depths) / WIDTH
+    axis = board.axes(0.5, 0.45, WIDTH - GAP, HEIGHT - 1)
+    of_depth = {depth: select(flow, depth=depth) for depth in depths}
+    ticks = [
+        tick
+        for rank, of in enumerate(of_depth.values())
+        for tick in _map(axis, of, scale, rank, rank + 1 - gap)
+    ]
     for rank, depth in enumerate(depths):
-        axis = board.axes(0.5 + rank * width, 0.45, width - 0.08, HEIGHT - 1)
-        _map(axis, select(flow, depth=depth), scale)
-        axis.set_title(f"depth {depth}", y=1, fontsize=8.5)
-        axis.set_ylim(0.5, max(flow["layer"].tolist()) + 0.5)  # an autoencoder of depth 4 has 8
-        axis.yaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
-        axis.spines[:].set_visible(False)
-        if rank:
-            axis.yaxis.set_visible(False)
-        else:
-            axis.set_ylabel("layer")
+        middle = rank + (1 - gap) / 2
+        axis.annotate(
+            f"depth {depth}", (middle, 1), xycoords=axis.get_xaxis_transform(), xytext=(0, 6),
+            textcoords="offset points", ha="center", fontsize=8.5,
+        )  # fmt: skip
+    axis.set_xlim(0, len(depths) - gap)
+    axis.set_ylim(0.5, max(flow["layer"].tolist()) + 0.5)  # an autoencoder of depth 4 has 8
+    axis.xaxis.set_major_locator(FixedLocator([place for place, _ in ticks]))
+    axis.xaxis.set_major_formatter(FixedFormatter([str(epoch) for _, epoch in ticks]))
+    axis.yaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+    axis.spines[:].set_visible(False)
+    axis.set_ylabel("layer")
     board.figure.text(*_below(board), "epoch", ha="center", va="bottom")
     _bar(board.axes(0.5 + WIDTH, 0.45, 0.1, HEIGHT - 1), scale)
 
@@ -75,16 +92,21 @@ def _below(board: Board) -> tuple[float, float]:
     return (board.left + 0.46 + WIDTH / 2) / across, (board.bottom + 0.03) / up
 
 
-def _map(axis: Axes, flow: pd.DataFrame, scale: LogNorm) -> None:
-    """One heat map, the first layer at the bottom, a column for each epoch that was looked at."""
+def _map(
+    axis: Axes, flow: pd.DataFrame, scale: LogNorm, left: float, right: float
+) -> list[tuple[float, int]]:
+    """One heat map, the first layer at the bottom, a column for each epoch that was looked at.
+
+    Returns:
+        Where the first and the last epoch are, and which they are, counted from 1.
+    """
     table = flow.pivot(index="layer", columns="epoch", values="activation_gradient")
     epochs = spread(table.columns.tolist(), EPOCHS)
     norms = np.ma.masked_invalid(table[epochs].to_numpy(dtype=np.float64))  # (layers, epochs)
     norms = np.ma.maximum(norms, np.float64(scale.vmin or 0))  # zero has no logarithm
-    x, y = np.arange(len(epochs) + 1), np.arange(len(table) + 1) + 0.5
+    x, y = np.linspace(left, right, len(epochs) + 1), np.arange(len(table) + 1) + 0.5
     axis.pcolormesh(x, y, norms, cmap=COLOURS, norm=scale)
-    axis.xaxis.set_major_locator(FixedLocator([place + 0.5 for place in sorted({0, len(epochs) - 1})]))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda place, _: str(epochs[int(place)] + 1)))
+    return [(float(x[place : place + 2].mean()), epochs[place] + 1) for place in sorted({0, len(epochs) - 1})]
 
 
 def _bar(axis: Axes, scale: LogNorm) -> None:
