@@ -130,10 +130,10 @@ def test_a_database_gets_the_rows_and_files_that_the_client_of_mlflow_writes(sto
     }
     monkeypatch.setattr(tracking, "SQL", ())  # now no store is taken for a database
     assert rows_of(by_client, tell(by_client)) == ours
-    files, others = (
-        sorted(place.rglob("record.json")) for place in (tmp_path / "mlartifacts", by_client.root)
-    )
-    assert [file.read_bytes() for file in files] == [file.read_bytes() for file in others] != []
+    places = (tmp_path / "mlartifacts", by_client.root)
+    files, others = (sorted(file.read_bytes() for file in place.rglob("record.json")) for place in places)
+    assert files == others
+    assert len(files) == 3
 
 
 def test_a_run_in_a_deleted_experiment_is_refused_in_one_line(store):
