@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
@@ -13,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from howdeep import fingerprint, records
 from howdeep.composition import compose_train
 from howdeep.errors import UserError
+from howdeep.evaluate import trained_task
 from howdeep.inspect_runs import inspect
 from howdeep.prepare import load_split, train_checksum
 from howdeep.project import Project
@@ -27,6 +29,9 @@ ENTRIES = {
         "task": "classification",
     },
     "sunspots-rnn": {"data": "sunspots", "model": "rnn", "task": "forecasting"},
+    "torch_docs-lstm": {"data": "torch_docs", "model": "lstm", "task": "language_modelling"},
+    "digits-autoencoder": {"data": "digits", "model": "autoencoder", "task": "reconstruction"},
+    "digits-gan": {"data": "digits", "model": "gan", "task": "generation"},
 }
 DEPTHS, SEEDS = (1, 2), (0, 1)
 
@@ -48,11 +53,12 @@ def add_run(here: Project, name: str, depth: int, seed: int, state: str = "finis
 
 @pytest.fixture(scope="module")
 def trained(project, tmp_path_factory) -> Project:
-    """A study of three entries; the first seed of the deeper rnn diverged. There are no test examples."""
+    """A study of six entries; the first seed of the deeper rnn diverged. There are no test examples."""
     here = Project(tmp_path_factory.mktemp("trained"))
     shutil.copytree(project.conf, here.conf)
     study = yaml.safe_load(project.params.read_text())
-    study |= {"data": ["digits", "digit_sequences", "sunspots"], "depths": list(DEPTHS), "seeds": list(SEEDS)}
+    data_sets = ["digits", "digit_sequences", "sunspots", "torch_docs"]
+    study |= {"data": data_sets, "depths": list(DEPTHS), "seeds": list(SEEDS)}
     point = {
         **ENTRIES["digits-cnn"],
         "overrides": {"train_examples": 20},
@@ -87,12 +93,51 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_every_layer_of_the_first_seed_that_finished_is_probed_before_and_after_training(table):
     found = table("representations")
     layers = found.groupby(["entry", "depth"])["layer"].apply(list).to_dict()
-    assert layers == {(name, depth): list(range(depth + 1)) for name in ENTRIES for depth in DEPTHS}
+    assert layers == {
+        (name, depth): list(range(2 * depth + 2 if "autoencoder" in name else depth + 1))
+        for name in ENTRIES
+        for depth in DEPTHS
+    }
     assert (found["probe"] <= 1).all()
     inputs = found[found["layer"] == 0]
     pd.testing.assert_series_equal(inputs["probe"], inputs["untrained"], check_names=False)
-    hidden = found[found["layer"] > 0]
-    assert (hidden["probe"] != hidden["untrained"]).all()
+    assert (found.loc[found["layer"] == 0, "part"] == "input").all()
+    assert found.query("part == 'code'")[["entry", "layer"]].to_numpy().tolist() == [
+        ["digits-autoencoder", 2],
+        ["digits-autoencoder", 3],
+    ]
+    last = found[found["layer"] == found.groupby(["entry", "depth"])["layer"].transform("max")]
+    assert (last["probe"] != last["untrained"]).all()
+
+
+def test_of_a_gan_the_discriminator_is_looked_into_and_asked_for_the_digit(trained, table):
+    folder = trained.runs / "digits-gan" / Cell("digits", "gan", 2).run_name(0)
+    cfg = records.config_of(records.read(folder))
+    layers = trained_task(cfg, folder).eval().get_submodule("net.discriminator.layers").children()
+    (x, y), (x_held, y_held), _ = load_split(cfg, trained)
+    h, h_held = x.flatten(1), x_held.flatten(1)
+    with torch.no_grad():
+        for layer in layers:
+            h, h_held = layer(h), layer(h_held)
+    scale = StandardScaler().fit(h)
+    oracle = LogisticRegression(C=0.1, max_iter=1000).fit(scale.transform(h), y)
+    found = (
+        table("representations").query("entry == 'digits-gan' and depth == 2 and layer == 2")["probe"].item()
+    )
+    assert found == pytest.approx(oracle.score(scale.transform(h_held), y_held), abs=0.006)
+    assert len(table("similarity").query("entry == 'digits-gan'")) == 3 + 6 + 6
+
+
+def test_language_models_are_asked_for_the_next_character(trained, table):
+    found = table("representations").query("entry == 'torch_docs-lstm'")
+    cfg = compose_train(trained.conf, ["data=torch_docs", "model=lstm"])
+    (_, y), (_, y_held), _ = load_split(cfg, trained)
+    commonest = y[:, -8:].flatten().mode().values
+    guess = float((y_held[: 1000 // 8, -8:] == commonest).double().mean())
+    assert (
+        guess < found.query("layer == 0")["probe"].iloc[0] < 0.5
+    )  # one character tells something, and not all
+    assert found["probe"].between(0, 1).all()
 
 
 def test_the_probe_of_the_input_is_logistic_regression_on_its_pixels(trained, table):

@@ -27,6 +27,7 @@ from howdeep.training.seeding import seed_everything
 
 MOST = {  # examples
     "probe": 2000,  # that a probe learns from, and that it is scored on
+    "successors": 1000,  # the same of characters: their many classes make probes slow
     "cka": 256,  # whose kernels are compared
     "attention": 64,  # whose matrices are averaged
     "attribution": 32,  # whose rank agreement is averaged
@@ -131,9 +132,12 @@ class Look:
     def representations(self) -> Iterator[Row]:
         (x, y), (x_held, y_held) = self.split.train, self.split.validation
         steps = STEPS if self.name == "language_modelling" else 1
-        n = MOST["probe"] // steps
+        n = MOST["successors"] // steps if steps > 1 else MOST["probe"]
         train, held_out = (x[:n], y[:n]), (x_held[:n], y_held[:n])
-        trained, before = (probes.scores(net, train, held_out, steps) for net in (self.net, self.untrained))
+        first = probes.input_score(train, held_out, steps)
+        trained, before = (
+            [first, *probes.scores(net, train, held_out, steps)] for net in (self.net, self.untrained)
+        )
         for layer, (probe, untrained) in enumerate(zip(trained, before, strict=True)):
             yield {"layer": layer, "part": self._part(layer), "probe": probe, "untrained": untrained}
 

@@ -76,10 +76,65 @@ def test_features_that_are_constant_or_many_do_no_harm_and_infinite_ones_have_no
     assert math.isnan(probes.score((h, y), (h, y)))
 
 
-def test_a_net_has_a_score_for_its_input_and_for_each_hidden_layer(compose):
-    net = build(compose("model=cnn", "model.depth=2").model)
-    y = torch.arange(40) % 10
-    assert len(probes.scores(net, (draw(40, 1, 8, 8), y), (draw(40, 1, 8, 8, seed=1), y))) == 3
+def test_a_net_has_a_score_for_each_hidden_layer_and_one_that_passes_its_input_on_has_that_of_the_input():
+    class Passing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Identity(), nn.Identity()])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layers[1](self.layers[0](x))
+
+    train, held = ((draw(60, 6, seed=seed), torch.arange(60) % 3) for seed in (0, 1))
+    assert probes.scores(Passing(), train, held) == [probes.input_score(train, held)] * 2
+
+
+def test_the_code_of_an_autoencoder_is_a_layer_between_encoder_and_decoder(compose):
+    net = build(compose("model=autoencoder", "model.depth=2", "model.width=9", "model.bottleneck=3").model)
+    assert probes.hidden(net) == [*net.layers[:2], net.code, *net.layers[2:]]
+    x = draw(4, 1, 8, 8)
+    found = probes.states(net, x)
+    assert [tuple(h.shape) for h in found[1:]] == [(4, 9), (4, 9), (4, 3), (4, 9), (4, 9)]
+    torch.testing.assert_close(found[3], net.encode(x))
+
+
+def test_the_last_steps_of_a_window_are_examples_of_their_own():
+    h = draw(3, 5, 2)
+    torch.testing.assert_close(
+        probes.readable(h, 2), torch.stack([h[0, 3], h[0, 4], h[1, 3], h[1, 4], h[2, 3], h[2, 4]])
+    )
+
+
+def text(n: int, time: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Windows of a chain: each character is followed by the next of five in 8 of 10 cases, else by any."""
+    generator = torch.Generator().manual_seed(seed)
+    windows = torch.randint(5, (n, time + 1), generator=generator)
+    regular = torch.rand(n, time, generator=generator) < 0.8
+    for at in range(time):
+        windows[:, at + 1] = torch.where(regular[:, at], (windows[:, at] + 1) % 5, windows[:, at + 1])
+    return windows[:, :-1], windows[:, 1:]
+
+
+def test_of_one_character_a_probe_knows_what_a_table_of_pairs_knows():
+    (x, y), (x_held, y_held) = train, held = text(150, 12, 0), text(150, 12, 1)
+    pairs = torch.zeros(5, 5).index_put_(
+        (x[:, -4:].flatten(), y[:, -4:].flatten()), torch.tensor(1.0), accumulate=True
+    )
+    right = pairs.argmax(1)[x_held[:, -4:]] == y_held[:, -4:]
+    assert probes.input_score(train, held, steps=4) == float(right.double().mean())
+    assert probes.input_score(train, held, steps=4) == pytest.approx(0.8 + 0.2 / 5, abs=0.05)
+
+
+def test_the_next_character_is_read_from_the_last_steps_of_each_layer(compose):
+    cfg = compose("data=torch_docs", "model=rnn", "model.depth=2", "model.width=8")
+    train, held = text(80, 12, 0), text(80, 12, 1)
+    net = build(cfg.model)
+    found = probes.scores(net, train, held, steps=4)
+    states = [probes.states(net, x)[2][:, -4:].reshape(-1, 8) for x, _ in (train, held)]
+    assert len(found) == 2
+    assert found[1] == probes.score(
+        (states[0], train[1][:, -4:].flatten()), (states[1], held[1][:, -4:].flatten())
+    )
 
 
 def test_an_untrained_net_normalises_by_the_examples_it_is_given():

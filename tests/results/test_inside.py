@@ -28,9 +28,9 @@ def make_inspection() -> Inspection:
     """Two depths of one entry: probes, similarities, heads and attributions with numbers that are known."""
     cells = [{"entry": "digits-mlp", "matching": "width", "depth": depth} for depth in (1, 2)]
     probed = [
-        cell | {"layer": layer, "probe": 0.9 + 0.03 * layer, "untrained": 0.9 - 0.1 * layer}
+        cell | {"layer": layer, "part": part, "probe": 0.9 + 0.03 * layer, "untrained": 0.9 - 0.1 * layer}
         for cell in cells
-        for layer in range(cell["depth"] + 1)
+        for layer, part in enumerate(["input", "hidden", "code"][: cell["depth"] + 1])
     ]
     alike = [
         cell | {"with": "itself", "other_layer": i, "layer": j, "cka": 1 - 0.2 * (j - i)}

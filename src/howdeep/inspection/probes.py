@@ -11,22 +11,32 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import update_bn
 
+from howdeep.nets.autoencoder import Autoencoder
+
 STRENGTH = 0.1  # of logistic regression: 1 / C is the penalty of its squared weights
 PENALTIES = np.logspace(-2, 4, 7)  # of ridge regression, chosen by leaving one training example out
 QUARTERS = 2  # an image is read as the channels' means over each of 2 x 2 parts
 
 
+def hidden(net: nn.Module) -> list[nn.Module]:
+    """The hidden layers of a net in the order in which they run; of an autoencoder the code as well."""
+    layers = list(net.get_submodule("layers").children())
+    if isinstance(net, Autoencoder):
+        return [*layers[: net.depth], net.code, *layers[net.depth :]]
+    return layers
+
+
 @torch.no_grad()
 def states(net: nn.Module, x: Tensor) -> list[Tensor]:
-    """The input and the output of each of `net.layers`, in evaluation mode: depth + 1 tensors (n, ...), or more of
-    networks that have more hidden layers than their depth.
+    """The input and the output of each of the `hidden` layers, in evaluation mode: depth + 1 tensors (n, ...), or
+    more of networks that have more hidden layers than their depth.
     """
     found: list[Tensor] = [x]
 
     def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
         found.append(output)
 
-    handles = [layer.register_forward_hook(keep) for layer in net.get_submodule("layers").children()]
+    handles = [layer.register_forward_hook(keep) for layer in hidden(net)]
     try:
         net.eval()(x)
     finally:
@@ -35,15 +45,15 @@ def states(net: nn.Module, x: Tensor) -> list[Tensor]:
     return found
 
 
-def readable(h: Tensor) -> Tensor:
-    """What a probe reads of a layer: (n, features).
+def readable(h: Tensor, steps: int = 1) -> Tensor:
+    """What a probe reads of a layer: (n * steps, features).
 
-    Of a sequence (n, time, width) its last step, which is what the output layer reads; of an image (n, channels,
-    height, width) the mean of each channel over the quarters of the image, lest a probe have more weights than
-    examples; anything else as it is.
+    Of a sequence (n, time, width) its last steps, each an example; of an image (n, channels, height, width) the mean
+    of each channel over the quarters of the image, lest a probe have more weights than examples; anything else as it
+    is.
     """
     if h.ndim == 3:
-        return h[:, -1]
+        return h[:, -steps:].flatten(0, 1)
     if h.ndim == 4:
         return functional.adaptive_avg_pool2d(h, QUARTERS).flatten(1)
     return h.flatten(1)
@@ -73,17 +83,39 @@ def score(train: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor]) -> floa
     return float(make_pipeline(StandardScaler(), kind).fit(h, y).score(h_held, y_held))
 
 
-def scores(net: nn.Module, train: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor]) -> Sequence[float]:
-    """The `score` of the input, all its numbers, and of what is `readable` of each hidden layer; targets as there."""
-    (x, y), (x_held, y_held) = train, held_out
-    (first, *layers), (first_held, *layers_held) = states(net, x), states(net, x_held)
+def scores(
+    net: nn.Module, train: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], steps: int = 1
+) -> Sequence[float]:
+    """The `score` of what is `readable` of each hidden layer.
+
+    Args:
+        net: whose layers.
+        train, held_out: inputs (n, ...) and targets as in `score`; of characters (n, time) they are (n, time) as well.
+        steps: last characters of a window that are examples of their own.
+    """
+    layers, layers_held = (states(net, x)[1:] for x, _ in (train, held_out))
+    y, y_held = (_targets(*of, steps) for of in (train, held_out))
     return [
-        score((first.flatten(1), y), (first_held.flatten(1), y_held)),
-        *(
-            score((readable(h), y), (readable(h_held), y_held))
-            for h, h_held in zip(layers, layers_held, strict=True)
-        ),
+        score((readable(h, steps), y), (readable(h_held, steps), y_held))
+        for h, h_held in zip(layers, layers_held, strict=True)
     ]
+
+
+def input_score(train: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], steps: int = 1) -> float:
+    """The `score` of all numbers of the input, or of one character at a time; arguments as of `scores`.
+
+    Of characters it is what a table of pairs of them knows: nothing that hidden layers carry from step to step.
+    """
+    (x, _), (x_held, _) = train, held_out
+    if not x.is_floating_point():
+        characters = 1 + int(torch.cat([x.flatten(), x_held.flatten()]).max())
+        x, x_held = (functional.one_hot(of[:, -steps:].flatten(), characters) for of in (x, x_held))
+    y, y_held = (_targets(*of, steps) for of in (train, held_out))
+    return score((x.flatten(1), y), (x_held.flatten(1), y_held))
+
+
+def _targets(x: Tensor, y: Tensor, steps: int) -> Tensor:
+    return y if x.is_floating_point() else y[:, -steps:].flatten()
 
 
 def settle(net: nn.Module, x: Tensor) -> nn.Module:

@@ -204,10 +204,11 @@ def _ends(heads: pd.DataFrame) -> list[pd.DataFrame]:
 
 @styled
 def probes(title: str, table: pd.DataFrame) -> str:
-    """What a linear probe reads from each layer, a line a depth; dotted, from the same networks untrained."""
+    """What a linear probe reads from each layer, a line a depth; dotted, from the same untrained; rings: codes."""
     depths = spread(sorted(set(table["depth"])), MOST["rows"])
     colours = depth_colours(depths)
-    figure, [axis] = panels([title], "dotted: the same network untrained; layer 0: the input", legend_rows=1)
+    ringed = "; ring: the code" if "code" in set(table["part"]) else ""
+    figure, [axis] = panels([title], f"dotted: the same untrained; layer 0: the input{ringed}", legend_rows=1)
     low, told = 1.0, []
     for rank, depth in enumerate(depths):
         own = select(table, depth=depth).sort_values("layer")
@@ -216,9 +217,15 @@ def probes(title: str, table: pd.DataFrame) -> str:
         axis.plot(
             own["layer"], own["untrained"], ":", color=colour, marker=marker, markersize=2, linewidth=1.2
         )
+        code = select(own, part="code")
+        ring = {"markersize": 10, "markerfacecolor": "none", "markeredgewidth": 1.1}
+        axis.plot(code["layer"], code["probe"], "o", color=colour, **ring)
         low = min(low, *own["probe"].dropna(), *own["untrained"].dropna(), 1.0)
         last = rows_of(own)[-1]
         told.append(f"depth {depth} {number(last['probe'])}, untrained {number(last['untrained'])}")
+        told += [
+            f"its code {number(row['probe'])}, untrained {number(row['untrained'])}" for row in rows_of(code)
+        ]
     axis.set(xlabel="layer", ylabel="score of the probe", ylim=(max(low, -0.5) - 0.03, 1.02))
     axis.xaxis.set_major_locator(MaxNLocator(9, integer=True))
     legend(axis, len(depths))
@@ -242,8 +249,7 @@ def similarity(title: str, table: pd.DataFrame) -> str:
         axis.set_title(f"depth {depth}", fontsize=8.5)
         ends = sorted({0, layers - 1})
         first = min(own["layer"].tolist())
-        axis.set_xticks([])
-        axis.set_yticks(ends if rank == 0 else [], [str(first + end) for end in ends] if rank == 0 else [])
+        axis.set(xticks=[], yticks=[])  # symmetric: what stands below holds upwards as well
         shallow = _last(select(own, **{"with": "shallowest"}))
         if len(shallow):
             strip = board.axes(left, 0.5, side - 0.08, 0.16)
