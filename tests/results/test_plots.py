@@ -257,10 +257,95 @@ def test_the_front_holds_what_no_cheaper_cell_equals():
     assert [cell["training_flops"] for cell in errors] == [10]
 
 
-def test_the_overview_has_a_panel_a_task_with_every_line(study):
-    classification, forecasting = study.overview
-    assert {"Classification", "digits, mlp", "breast_cancer, mlp"} <= set(texts(classification))
-    assert {"Forecasting", "sunspots, lstm"} <= set(texts(forecasting))
+def test_the_overview_has_a_panel_a_task_and_data_set_with_every_line(study):
+    heads = ["Classification: breast_cancer", "Classification: digits", "Forecasting: sunspots"]
+    for head, name, drawn in zip(heads, ["mlp", "mlp", "lstm"], study.overview, strict=True):
+        assert {head, name} <= set(texts(drawn))
+
+
+# --- axes that are cut ----------------------------------------------------------------------------------------
+
+
+def test_values_that_are_far_out_are_told_by_tukeys_fences():
+    near = np.linspace(0.93, 0.97, 14)  # quartiles 0.94 and 0.96: fences at 0.88 and 1.02
+    assert plots.bulk(np.append(near, [0.1, 0.6])) == pytest.approx((0.93, 0.97))
+    assert plots.bulk(np.append(near, 1.5)) == pytest.approx((0.93, 0.97))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.1, 0.95, 0.95, 0.96],  # too few to say which is odd
+        np.linspace(0.1, 0.97, 12),  # spread evenly
+        np.logspace(-3, 0, 12),  # spread evenly on another scale
+        [*np.linspace(0.90, 0.97, 12), 0.80],  # not far enough to matter
+        [0.9] * 12,
+    ],
+    ids=["few", "even", "logarithmic", "near", "same"],
+)
+def test_an_axis_is_not_cut_where_no_few_values_flatten_the_others(values):
+    assert plots.bulk(np.array(values)) is None
+
+
+@pytest.fixture(scope="module")
+def collapsed(make_record):
+    """Three networks on digits about as good at every depth, and a fourth that fails when it is deep."""
+    levels = {"cnn": 0.97, "mlp": 0.96, "gru": 0.95, "rnn": 0.94}
+    records = []
+    for model, level in levels.items():
+        for depth in (1, 2, 4, 8):
+            for seed in (0, 1, 2):
+                accuracy = 0.125 if (model, depth) == ("rnn", 8) else level + 0.001 * depth
+                record = make_record("digits", "mlp", depth, seed)
+                record |= {"model": model, "entry": f"digits-{model}", "key": f"{model}-{depth}-{seed}"}
+                record["cost"] = record["cost"] | {"training_flops": 1000 * depth * (1 + len(model))}
+                for row in record["epochs"]:
+                    row["val/accuracy"] = accuracy + 0.001 * seed
+                records.append(record)
+    test = {
+        record["key"]: {"loss": 0.1, "accuracy": record["epochs"][-1]["val/accuracy"]} for record in records
+    }
+    return analyse(records, {"runs": test, "baselines": {}}, margins={"accuracy": 0.01})
+
+
+@pytest.mark.parametrize("name", ["score", "pareto", "overview"])
+def test_one_collapse_is_an_arrow_with_its_value_and_leaves_the_axis_to_the_others(collapsed, name):
+    [drawn] = collapsed.overview if name == "overview" else collapsed.pictures["classification"][name]
+    said = texts(drawn)
+    assert plots.OFF in said
+    assert said.count("0.126") == 1
+    ticks = [float(text) for text in said if re.fullmatch(r"0\.9\d*|0\.[0-8]\d?|1\.\d+", text)]
+    assert len(ticks) >= 3
+    assert min(ticks) > 0.9
+
+
+def test_those_who_cannot_see_a_cut_axis_are_told_all_values(collapsed):
+    alt = ElementTree.fromstring(collapsed.overview[0]).get("aria-label", "")
+    assert "rnn: depth 1: 0.942" in alt
+    assert "depth 8: 0.126" in alt
+
+
+def test_a_collapse_leaves_the_differences_of_the_others_their_room(collapsed):
+    [drawn] = collapsed.pictures["classification"]["forest"]
+    said = texts(drawn)
+    assert plots.OFF in said
+    assert signed(0.126 - 0.942) in said
+    ticks = [
+        float(text.replace("\N{MINUS SIGN}", "-")) for text in said if re.fullmatch(r".?0\.\d{1,3}", text)
+    ]
+    assert max(ticks) < 0.1
+
+
+@pytest.mark.parametrize("high", [2, 90, 4000, 3e7])
+def test_ticks_of_a_logarithmic_axis_are_some_and_have_room(high):
+    _, [axis] = figure.panels(["loss"], "")
+    axis.plot([1, 2], [1, high])
+    figure.log_values(axis, [1, high])
+    low, top = axis.get_ylim()
+    ticks = [tick for tick in axis.get_yticks() if low <= tick <= top]
+    assert len(ticks) >= 2
+    apart = np.diff(np.log(ticks)) / np.log(top / low)
+    assert apart.min() > 0.04  # of the height of a panel, which a number takes
 
 
 def test_a_grid_of_pictures_is_one_picture_with_all_their_texts_and_colours(study):

@@ -35,8 +35,7 @@ from howdeep.results.scores import baselines_of, cells_of, judged, known, rows_o
 from howdeep.results.wording import brackets, estimate, number
 
 DASHED = (0, (3, 1.5))
-MOST_LINES = 14  # in the overview's panel of a task
-WIDEST_LEGEND = 50  # characters beside each other in it
+MOST_LINES = 14  # in a panel of the overview
 MOST_DOTS = 30  # runs of a cell
 # Colours that the colour-blind can tell apart, and markers for those who see none.
 VERDICT_LOOKS = {
@@ -47,6 +46,14 @@ VERDICT_LOOKS = {
     "failed": ("#d55e00", "X"),
 }
 WIDE = 20  # a score's largest value over its smallest, from which a linear axis hides the small ones
+FEWEST = 8  # values among which some can be called far out
+FAR_OUT = 3  # interquartile ranges beyond the quartiles (Tukey, "Exploratory data analysis", 1977)
+WORTH = 4  # an axis is cut only where that leaves so many times as much room for the rest
+LABEL = 0.25  # of the width of a panel, that a number takes
+OFF = "arrow: off the axis, with its value"
+
+
+Points = tuple[Look, np.ndarray, np.ndarray]  # of a line: how it looks, and where its points are
 
 
 class Line(NamedTuple):
@@ -65,10 +72,15 @@ def score(cells: pd.DataFrame, runs: pd.DataFrame, baselines: Mapping[str, Any])
     figure, axes = _panels(data, "mean with 95 % interval, dots: single runs")
     for axis, (data_name, lines) in zip(axes, data.items(), strict=True):
         _score_lines(axis, lines, runs)
-        _widen(axis, np.concatenate([known(cells_of(runs, line.rows), column) for line in lines]))
+        cut = _cut(
+            axis, [_points(look, line) for look, line in zip(_looks(lines), lines, strict=True)], lines
+        )
+        if not cut:
+            _widen(axis, np.concatenate([known(cells_of(runs, line.rows), column) for line in lines]))
         methods = baselines_of(baselines, data_name, name)
         place = 0 if column == "val_score" else 1
-        _baselines(axis, _title(data_name, lines), {method: both[place] for method, both in methods.items()})
+        values = {method: both[place] for method, both in methods.items()}
+        _baselines(axis, _title(data_name, lines), values, cut=cut)
         axis.set_ylabel(_score_label(cells))
         _finish(axis, lines)
     return svg(figure, _alt(f"Mean {_score_name(cells)}", data))
@@ -76,23 +88,24 @@ def score(cells: pd.DataFrame, runs: pd.DataFrame, baselines: Mapping[str, Any])
 
 @styled
 def overview(cells: pd.DataFrame) -> str:
-    """Test score against depth of every line of a task in one panel: means with 95 % intervals."""
+    """Test score against depth of every line of a task on one data set: means with 95 % intervals."""
     column = judged(cells)
-    lines = [Line(f"{data}, {name}", rows, column) for data, name, rows in wording.series(cells)][:MOST_LINES]
-    title = wording.spoken(cells["task"].iloc[0]).capitalize()
-    half = math.ceil(len(lines) / 2)
-    across = sum(max((len(line.name) for line in part), default=0) for part in (lines[:half], lines[half:]))
-    columns = 2 if across <= WIDEST_LEGEND else 1
-    figure, [axis] = panels([title], "mean with 95 % interval over seeds", math.ceil(len(lines) / columns))
+    lines = [Line(name, rows, column) for _, name, rows in wording.series(cells)][:MOST_LINES]
+    title = f"{wording.spoken(cells['task'].iloc[0]).capitalize()}: {cells['data'].iloc[0]}"
+    rows = math.ceil(len(lines) / _columns(lines))
+    figure, [axis] = panels([title], "mean with 95 % interval over seeds", rows)
     for look, line in zip(_looks(lines), lines, strict=True):
         _intervals(axis, look, line)
         axis.plot(
             look.x(line.rows["depth"]), line.rows[column], color=look.colour, label=line.name, **look.style
         )
-    _widen(axis, np.concatenate([known(line.rows, column) for line in lines]))
+    if _cut(axis, [_points(look, line) for look, line in zip(_looks(lines), lines, strict=True)], lines):
+        head(axis, title, [OFF])
+    else:
+        _widen(axis, np.concatenate([known(line.rows, column) for line in lines]))
     axis.set_ylabel(_score_label(cells))
     depth_axis(axis, sorted({int(depth) for line in lines for depth in line.rows["depth"]}))
-    legend(axis, columns=columns)
+    legend(axis, columns=_columns(lines))
     return svg(figure, _alt(f"Mean {_score_name(cells)}", {title: lines}))
 
 
@@ -112,7 +125,8 @@ def forest(cells: pd.DataFrame, verdicts: pd.DataFrame) -> str:
     count = sum(len(rows) + 1 for _, rows in lines)
     figure, [axis] = panels([cells["data"].iloc[0]], "deep minus shallow, simultaneous 95 % intervals")
     figure.set_size_inches(PANEL[0], 1.35 + 0.19 * count)
-    margin = float(verdicts["margin"].iloc[0])
+    margin, reach = float(verdicts["margin"].iloc[0]), _reach(verdicts)
+    axis.set_xlim((-reach, reach) if higher else (reach, -reach))
     axis.axvspan(-margin, margin, color=FAINT, alpha=0.18, linewidth=0)
     axis.axvline(0, color=FAINT, linewidth=0.8)
     place, ticks = 0, []
@@ -124,13 +138,13 @@ def forest(cells: pd.DataFrame, verdicts: pd.DataFrame) -> str:
         for row in rows_of(rows):
             place += 1
             ticks.append((place, f"depth {row['depth']}"))
-            _difference(axis, place, row)
+            _difference(axis, place, row, reach)
         place += 1
     axis.set_yticks([at for at, _ in ticks], [label for _, label in ticks], fontsize=8)
     axis.set_ylim(place - 0.3, -0.7)
-    _fit_differences(axis, verdicts)
-    if not higher:
-        axis.invert_xaxis()
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", wording.MINUS)))
+    if len(known(verdicts, "difference")) and np.abs(known(verdicts, "difference")).max() > reach:
+        head(axis, cells["data"].iloc[0], [OFF])
     directions = "\N{LEFTWARDS ARROW} deeper is worse | deeper is better \N{RIGHTWARDS ARROW}"
     axis.set_xlabel(f"difference in {_part(verdicts)} {wording.spoken(score)}\n{directions}")
     told = ". ".join(
@@ -139,8 +153,8 @@ def forest(cells: pd.DataFrame, verdicts: pd.DataFrame) -> str:
     return svg(figure, f"Deep minus shallow on {cells['data'].iloc[0]}. {told}.")
 
 
-def _difference(axis: Axes, place: int, row: Mapping[str, Any]) -> None:
-    """One interval; a cross at the edge where there is none."""
+def _difference(axis: Axes, place: int, row: Mapping[str, Any], reach: float) -> None:
+    """One interval; the verdict alone where there is none, and an arrow where it lies beyond the reach of the axis."""
     colour, marker = VERDICT_LOOKS[row["verdict"]]
     if math.isnan(row["difference"]):
         axis.annotate(
@@ -148,20 +162,32 @@ def _difference(axis: Axes, place: int, row: Mapping[str, Any]) -> None:
         )  # fmt: skip
         return
     axis.hlines(place, row["low"], row["high"], color=colour, linewidth=1.6)
+    if abs(row["difference"]) > reach:
+        right = (row["difference"] > 0) == (axis.get_xlim()[1] > 0)
+        place_of = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+        axis.plot(
+            0.985 if right else 0.015, place, ">" if right else "<", color=colour, markersize=5.5,
+            transform=axis.get_yaxis_transform(),
+        )  # fmt: skip
+        axis.annotate(
+            wording.signed(row["difference"]), (0.985 if right else 0.015, place), xytext=(-6 if right else 6, 0),
+            ha="right" if right else "left", fontsize=8, color=colour, **place_of,
+        )  # fmt: skip
+        return
     fill = "none" if row["verdict"] == "inconclusive" else colour
     axis.plot(row["difference"], place, marker, color=colour, markersize=5.5, markerfacecolor=fill)
 
 
-def _fit_differences(axis: Axes, verdicts: pd.DataFrame) -> None:
-    """An axis that holds all intervals; one collapse must not press the others onto the zero line."""
-    ends = np.abs(np.concatenate([known(verdicts, name) for name in ("low", "high", "difference")]))
-    ends = ends[ends > 0]
-    if ends.size and ends.max() > WIDE * np.median(ends):
-        axis.set_xscale("symlog", linthresh=2 * float(np.median(ends)))
-    if ends.size:
-        reach = 1.1 * max(float(ends.max()), 1.2 * float(verdicts["margin"].iloc[0]))
-        axis.set_xlim(-reach, reach)
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", wording.MINUS)))
+def _reach(verdicts: pd.DataFrame) -> float:
+    """How far an axis of differences reaches to either side: one collapse must not press the others onto zero."""
+    ends = [np.abs(verdicts[name].to_numpy(dtype=np.float64)) for name in ("low", "high", "difference")]
+    farthest = np.fmax.reduce(ends)  # of each row
+    farthest = farthest[np.isfinite(farthest)]
+    reach = 1.2 * float(verdicts["margin"].iloc[0])
+    if farthest.size:
+        most, usual = float(farthest.max()), FAR_OUT * float(np.quantile(farthest, 0.75))
+        reach = max(reach, 1.1 * (usual if most > 2 * usual > 0 else most))
+    return reach or 1.0
 
 
 @styled
@@ -185,13 +211,26 @@ def pareto(cells: pd.DataFrame) -> str:
     axis.plot(
         [cell["training_flops"] for cell in front], [cell[column] for cell in front], "o", color=INK, **ring
     )
-    _widen(axis, known(cells, column))
+    at = [Line(line.name, line.rows, "training_flops") for line in lines]
+    points = [
+        (look, _values(cost), _values(line))
+        for look, cost, line in zip(_looks(lines), at, lines, strict=True)
+    ]
+    if _cut(axis, points):
+        head(axis, cells["data"].iloc[0], [OFF])
+    else:
+        axis.margins(y=0.12)  # for the numbers above the highest
+        _widen(axis, known(cells, column))
     axis.set_xscale("log")
     axis.set_xlabel("training FLOPs of an example")
     axis.set_ylabel(_score_label(cells))
-    axis.xaxis.set_major_locator(LogLocator(numticks=6))
+    cost = known(cells, "training_flops")
+    steps = (1.0,) if cost.max() > 30 * cost.min() else (1.0, 2.0, 5.0)
+    axis.xaxis.set_major_locator(LogLocator(subs=steps, numticks=6))
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.amount(value)))
+    axis.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: wording.amount(value).replace(".00 ", " ").replace(".0 ", " "))
+    )
     legend(axis, columns=_columns(lines))
     told = "; ".join(
         f"{row['name']} at depth {row['depth']}: {number(row[column])} for {wording.amount(row['training_flops'])}"
@@ -344,6 +383,72 @@ def _draw(axis: Axes, look: Look, line: Line, runs: pd.DataFrame) -> None:
     axis.plot(x, line.rows[line.column], color=look.colour, label=line.name, **look.style)
 
 
+def bulk(values: np.ndarray) -> tuple[float, float] | None:
+    """Where most values lie, lowest and highest, if some few are so far out that an axis of all would flatten them.
+
+    Far out: more than three interquartile ranges beyond the quartiles. None where no value is, where the axis would
+    not gain four times the room, and where values are too few to say.
+    """
+    if values.size < FEWEST:
+        return None
+    lower, upper = np.quantile(values, [0.25, 0.75])
+    fence = FAR_OUT * (upper - lower)
+    kept = values[(values >= lower - fence) & (values <= upper + fence)]
+    low, high = float(kept.min()), float(kept.max())
+    return (low, high) if 0 < WORTH * (high - low) < values.max() - values.min() else None
+
+
+def _points(look: Look, line: Line) -> Points:
+    return look, look.x(line.rows["depth"].to_numpy()), _values(line)
+
+
+def _values(line: Line) -> np.ndarray:
+    return line.rows[line.column].to_numpy(dtype=np.float64)
+
+
+def _cut(axis: Axes, points: Sequence[Points], lines: Sequence[Line] = ()) -> bool:
+    """Cuts an axis down to where most points lie, with an arrow and its value for each of the others; whether it did.
+
+    Intervals of `lines` get room as far as they reach no further than half the height of the points.
+    """
+    values = np.concatenate([y for _, _, y in points])
+    found = bulk(values[~np.isnan(values)])
+    if found is None:
+        return False
+    low, high = found
+    room = (high - low) / 2
+    ends = [known(line.rows, f"{line.column}_{end}") for line in lines for end in ("low", "high")]
+    near = np.clip(np.concatenate([[low, high], *ends]), low - room, high + room)
+    low, high = float(near.min()) - 0.2 * room, float(near.max()) + 0.2 * room
+    axis.set_ylim(low, high)
+    off = sorted(
+        (float(at), float(value), look)
+        for look, x, y in points
+        for at, value in zip(x, y, strict=True)
+        if value < low or value > high
+    )
+    beside = LABEL * np.ptp(np.log(np.concatenate([x for _, x, _ in points])))
+    for rank, (at, value, look) in enumerate(off):
+        crowd = [
+            x for x, other, _ in off[:rank] if (other > high) == (value > high) and math.log(at / x) < beside
+        ]
+        _off(axis, look, at, value, above=value > high, rank=len(crowd))
+    return True
+
+
+def _off(axis: Axes, look: Look, x: float, value: float, *, above: bool, rank: int) -> None:
+    """An arrow at the edge of the panel with the value that it leads to; one beside another moves inwards."""
+    inwards = 0.03 + 0.08 * rank
+    place = (x, 1 - inwards if above else inwards)
+    axis.plot(
+        *place, "^" if above else "v", color=look.colour, markersize=6, transform=axis.get_xaxis_transform()
+    )
+    axis.annotate(
+        number(value), place, xycoords=axis.get_xaxis_transform(), xytext=(-6, 0), textcoords="offset points",
+        ha="right", va="center", fontsize=8, color=look.colour,
+    )  # fmt: skip
+
+
 def _widen(axis: Axes, values: np.ndarray) -> None:
     """A logarithmic axis where one collapse would press everything else onto the floor of a linear one."""
     if values.size and values.min() > 0 and values.max() > WIDE * values.min():
@@ -353,20 +458,21 @@ def _widen(axis: Axes, values: np.ndarray) -> None:
         log_values(axis, values)
 
 
-def _baselines(axis: Axes, title: str, methods: Mapping[str, float]) -> None:
+def _baselines(axis: Axes, title: str, methods: Mapping[str, float], *, cut: bool) -> None:
     """A dotted line a method; one that is far from all scores would flatten them, so it is only named.
 
     The names stand below the title, where no line can cross them.
     """
     low, high = axis.get_ylim()
-    margin = 0 if axis.get_yscale() == "log" else 0.6 * (high - low)
+    margin = 0 if cut or axis.get_yscale() == "log" else 0.6 * (high - low)
     places: dict[str, list[str]] = {}
     for method, value in methods.items():
         place = "below" if value < low - margin else "above" if value > high + margin else "dotted"
         places.setdefault(place, []).append(f"{method} {number(value)}")
         if place == "dotted":
             axis.axhline(value, color=FAINT, linewidth=1.2, linestyle=(0, (1, 1.5)))
-    head(axis, title, [f"{place}: {', '.join(places[place])}" for place in sorted(places, reverse=True)])
+    told = [f"{place}: {', '.join(places[place])}" for place in sorted(places, reverse=True)]
+    head(axis, title, [*told, *([OFF] if cut else [])])
 
 
 def _finish(axis: Axes, lines: Sequence[Line]) -> None:
