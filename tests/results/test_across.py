@@ -1,6 +1,7 @@
 """Depth across data sets, against studies in which the best depth is known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from howdeep.results.across import across, skill, why_no_ranks
@@ -56,6 +57,13 @@ def test_one_data_set_is_no_comparison_across_data_sets(make_record):
     found = across(*table(make_record, 1))
     assert found.empty
     assert "no architecture has more than 1" in why_no_ranks(found)
+
+
+def test_a_data_set_with_more_seeds_counts_for_no_more(make_record):
+    runs, baselines = table(make_record, 2)
+    more = runs.loc[runs["data"] == "set0"].assign(test_score=lambda of: of["test_score"] - 0.2)
+    more = more.assign(seed=more["seed"] + 10, key=more["key"] + "-more")
+    assert across(pd.concat([runs, more]), baselines).equals(across(runs, baselines))
 
 
 def test_a_failed_run_has_no_skill(make_record):

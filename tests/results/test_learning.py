@@ -1,6 +1,7 @@
 """Learning curves: which entries are points, what they show, and that they count nowhere else."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -141,14 +142,18 @@ def test_a_matching_that_one_point_alone_has_is_no_curve(points, tested, analysi
 
 def test_the_sentence_says_what_was_tested_and_no_more(points, tested, analysis):
     (told,) = analysis.learning.findings
-    assert told.startswith("digits, mlp: from 100 to 1,078 examples depth 8 (by +0.1")
-    assert "test accuracy against depth 1: with 100 examples depth 2 " in told
-    assert "depth 8 worse (\N{MINUS SIGN}0.1" in told
-    assert "with 1,078 examples" in told
-    assert "depth 8 better (+0.0" in told
+    assert told.startswith("digits, mlp: with 1,078 examples instead of 100 depth 8 (by +0.1")
+    assert "test accuracy against depth 1: with 100 examples worse at depth 8" in told
+    assert "(\N{MINUS SIGN}0.1" in told
+    assert re.search(
+        r"; with 1,078 examples better at depth 8[^ ]* \(\+0\.0\d+ \[\+0\.\d+, \+0\.\d+\]\)", told
+    )
     flat = tested | {"runs": {key: {"loss": 0.1, "accuracy": 0.9} for key in tested["runs"]}}
     (told,) = analyse(points, flat, learning_curves=CURVES).learning.findings
-    assert "from 100 to 1,078 examples no depth was shown to gain or lose more than depth 1." in told
+    assert (
+        "no deeper network was shown to gain more or less than depth 1 with 1,078 examples instead of 100."
+        in told
+    )
 
 
 def test_pictures_hold_every_mean_and_the_page_shows_them(analysis, cards):
@@ -158,7 +163,7 @@ def test_pictures_hold_every_mean_and_the_page_shows_them(analysis, cards):
     assert "overfitting gap" in gap
     html = page(analysis, study="default", cards=cards, provenance={})
     assert html.count('id="learning"') == html.count('href="#learning"') == 1
-    assert "In 1 of 1 pairs of architecture and data some deeper network beat depth 1" in html
+    assert "In 1 of 1 entry some deeper network beat depth 1" in html
     assert "45 runs of mlp on digits" in html
 
 

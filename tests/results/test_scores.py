@@ -101,8 +101,8 @@ def test_two_entries_of_one_architecture_are_never_mixed(make_record):
 
 
 def test_a_line_is_named_by_its_architecture_and_by_what_is_matched(make_record):
-    records = [make_record("digits", "mlp", 1, 0, matching=matching) for matching in ("width", "parameters")]
-    named = [["mlp, equal parameters"], ["mlp, equal parameters", "mlp, equal width"], ["mlp"]]
+    records = [make_record("digits", "mlp", 1, 0, matching=matching) for matching in ("width", "flops")]
+    named = [["mlp, equal training FLOPs"], ["mlp, equal training FLOPs", "mlp, equal width"], ["mlp"]]
     for chosen, names in zip((records[1:], records, records[:1]), named, strict=True):
         assert summary(scores(chosen, {"runs": {}}))["name"].tolist() == names
 
@@ -168,6 +168,18 @@ def test_metrics_hold_the_means_by_entry_and_depth_and_leave_out_what_is_missing
     assert metrics(judge(summary(table), verdicts(table, {}))) == {
         "digits-mlp": {"matching=flops-depth=1": {"diverged": 1}}
     }
+
+
+def test_with_answers_the_test_samples_own_error_is_that_of_the_mean_over_the_runs(make_record):
+    """Two runs that are right on the same 15 of 20 examples, but for one that the second misses."""
+    records = [make_record("digits", "mlp", 1, seed) for seed in (0, 1)]
+    answers = {"digits-mlp/label": np.zeros(20, dtype=np.int16)}
+    for record in records:
+        wrong = 5 + record["seed"]
+        answers[f"{record['key']}/predicted"] = (np.arange(20) < wrong).astype(np.int16)
+    cell = summary(scores(records, {"runs": {}}), {"digits-mlp": 20}, answers).iloc[0]
+    right = np.array([0.0] * 5 + [0.5] + [1.0] * 14)
+    assert cell["test_sample"] == pytest.approx(1.96 * right.std(ddof=1) / np.sqrt(20))
 
 
 def test_the_test_samples_own_error_is_told_of_accuracies_where_their_number_is_known(runs):

@@ -1,15 +1,19 @@
 """What the report says, sentence by sentence."""
 
+import importlib
 import math
+import pkgutil
 
 import pandas as pd
 import pytest
 
+from howdeep import tasks
 from howdeep.results import tables
 from howdeep.results.protocol import settings
 from howdeep.results.scores import judge, scores, select, summary
 from howdeep.results.verdict import verdicts
 from howdeep.results.wording import (
+    SCORES,
     amount,
     answer,
     architectures,
@@ -17,9 +21,13 @@ from howdeep.results.wording import (
     finding,
     number,
     other_examples,
+    scored,
+    seed_counts,
+    seeds,
     shallow_won,
     signed,
 )
+from howdeep.tasks.task import Task
 
 
 def judged(*rows, model="mlp", data="digits", name="mlp", matching="width"):
@@ -40,6 +48,9 @@ def judged(*rows, model="mlp", data="digits", name="mlp", matching="width"):
             "on": "test",
             "margin": 0.01,
             "verdict": verdict,
+            "beyond": "",
+            "sample_from": "",
+            "higher_is_better": True,
         }
         | {"difference": mean, "low": mean - half, "high": mean + half, "seeds_needed": needed}
         for depth, verdict, mean, half, needed in rows
@@ -65,7 +76,7 @@ def test_a_verdict_is_told_with_its_matching_its_difference_and_its_interval():
     assert told(BETTER) == (
         "On digits, mlp at equal width: better than depth 1 at depth 4 (test accuracy +0.031 [+0.016, +0.046])."
     )
-    assert "at equal flops" in told(BETTER, matching="flops")
+    assert "at equal training FLOPs" in told(BETTER, matching="flops")
 
 
 def test_of_several_depths_the_largest_difference_is_told():
@@ -73,6 +84,24 @@ def test_of_several_depths_the_largest_difference_is_told():
         "On digits, mlp at equal width: better than depth 1 at depths 2 and 4, most at depth 4 "
         "(test accuracy +0.031 [+0.016, +0.046])."
     )
+
+
+def test_a_difference_that_was_found_and_is_smaller_than_the_margin_is_told_as_such():
+    assert told((4, "better", 0.006, 0.005, None)).endswith(
+        "(test accuracy +0.006 [+0.001, +0.011], below the margin of 0.01)."
+    )
+
+
+def test_findings_that_do_not_stand_with_the_test_samples_error_are_marked():
+    cells, verdicts = judged((2, "better", 0.02, 0.005, None), BETTER, (8, "no difference", 0.0, 0.005, None))
+    verdicts["beyond"] = ["no", "yes", "no"]
+    assert finding("digits", "mlp", cells, verdicts) == (
+        "On digits, mlp at equal width: better than depth 1 at depths 2\N{DAGGER} and 4, most at depth 4 "
+        "(test accuracy +0.031 [+0.016, +0.046]); no difference beyond 0.01 at depth 8\N{DAGGER}."
+    )
+    [(_, said)] = architectures(cells, verdicts)
+    assert "at depths 2\N{DAGGER} and 4 (" in said
+    assert said.endswith("no difference beyond the margin in 1 of 3 comparisons (1\N{DAGGER}).")
 
 
 def test_every_kind_of_verdict_is_told_and_equal_is_never_said_of_the_undecided():
@@ -106,7 +135,7 @@ def test_an_architecture_has_one_sentence_over_all_its_data_sets():
             "mlp",
             "better than depth 1 on digits at depth 4 (accuracy +0.031 [+0.016, +0.046]); worse than depth 1 on "
             "digits (mlp-plain) at depth 8 (accuracy \N{MINUS SIGN}0.020 [\N{MINUS SIGN}0.030, \N{MINUS SIGN}0.010]); "
-            "no difference beyond the margin in 1 of 4 comparisons; undecided in 1 of 4.",
+            "no difference beyond the margin in 1 of 4 comparisons; undecided in 1 of 4 comparisons.",
         )
     ]
 
@@ -116,41 +145,77 @@ def test_the_answer_counts_lines_and_claims_no_more():
         judged(*rows, name=f"mlp-{rank}")[1]
         for rank, rows in enumerate([(BETTER, OPEN), (WORSE,), (SAME,), (OPEN,), (BETTER, WORSE)])
     ]
-    said = answer(pd.concat(tables), seeds=5, tuned=False)
+    said = answer(pd.concat(tables), seeds=[5, 5, 5], tuned=False)
     assert said == (
-        "In 1 of 5 pairs of architecture and data some deeper network beat depth 1 and none lost to it, in 1 some lost "
+        "In 1 of 5 entries some deeper network beat depth 1 and none lost to it, in 1 some lost "
         "to depth 1 and none beat it, in 1 some beat depth 1 and some lost to it, in 1 none differed from depth 1 by "
-        "more than the margin, in 1 it stayed open (at equal width, with 5 seeds and the same untuned settings at "
-        "every depth)."
+        "more than the margin, in 1 it stayed open (at equal width, on the same test examples, with 5 seeds and the "
+        "same untuned settings at every depth)."
     )
-    assert "untuned" not in answer(tables[0], seeds=5, tuned=True)
-    assert answer(tables[3], seeds=5, tuned=True).startswith(
-        "In 1 of 1 pairs of architecture and data it stayed open"
-    )
+    assert "untuned" not in answer(tables[0], seeds=[5], tuned=True)
+    assert "with 3 to 10 seeds" in answer(tables[0], seeds=[10, 3, 5], tuned=True)
+    assert answer(tables[3], seeds=[5], tuned=True).startswith("In 1 of 1 entry it stayed open")
 
 
 def test_with_several_matchings_the_answer_counts_each_on_its_own():
     alike, wide = (judged(rows, matching=name)[1] for rows, name in ((SAME, "parameters"), (BETTER, "width")))
-    assert answer(pd.concat([alike, wide]), seeds=5, tuned=True) == (
-        "At equal width in 1 of 1 pairs of architecture and data some deeper network beat depth 1 and none lost to it; "
-        "at equal parameters in 1 of 1 pairs of architecture and data none differed from depth 1 by more than the "
-        "margin (with 5 seeds and each depth tuned on its own)."
+    assert answer(pd.concat([alike, wide]), seeds=[5], tuned=True) == (
+        "At equal width in 1 of 1 entry some deeper network beat depth 1 and none lost to it; at equal parameters in 1 "
+        "of 1 entry none differed from depth 1 by more than the margin (on the same test examples, with 5 seeds and "
+        "each depth tuned on its own)."
     )
 
 
 def test_a_name_that_tells_its_matching_is_not_told_it_twice():
-    cells, verdicts = judged(BETTER, name="mlp, equal flops", matching="flops")
-    assert finding("digits", "mlp, equal flops", cells, verdicts).startswith("On digits, mlp at equal flops:")
+    cells, verdicts = judged(BETTER, name="mlp, equal training FLOPs", matching="flops")
+    assert finding("digits", "mlp, equal training FLOPs", cells, verdicts).startswith(
+        "On digits, mlp at equal training FLOPs:"
+    )
 
 
 def test_findings_that_stand_with_the_test_samples_error_are_counted_apart_from_what_nobody_knows():
-    _, verdicts = judged(BETTER, WORSE, OPEN, (16, "worse", -0.1, 0.01, None))
-    assert other_examples(verdicts.assign(beyond=["yes", "no", "", ""])) == (
-        "Of the 3 findings of better or worse, 1 of 2 stand when the largest error through the choice of test examples "
-        "is added; of 1 that error is not known."
+    _, verdicts = judged(BETTER, WORSE, OPEN, (16, "worse", -0.1, 0.01, None), SAME)
+    verdicts["beyond"], verdicts["sample_from"] = ["yes", "no", "", "", "no"], "answers"
+    assert other_examples(verdicts) == (
+        "With the test sample's own error added, 1 of 2 findings of better or worse and 0 of 1 of no difference "
+        "stand; \N{DAGGER} marks those that do not. It is not known for 1 finding of better or worse (accuracy)."
     )
-    assert other_examples(verdicts.assign(beyond="")).endswith("worse, of 3 that error is not known.")
-    assert other_examples(judged(OPEN)[1].assign(beyond="")) == ""
+    assert "added (for some its upper bound" in other_examples(verdicts.assign(sample_from="bound"))
+    assert other_examples(verdicts.assign(beyond="")) == (
+        "The test sample's own error is not known for 3 findings of better or worse and 1 of no difference "
+        "(accuracy)."
+    )
+    assert other_examples(judged(OPEN)[1]) == ""
+
+
+def test_scores_are_told_with_their_unit_and_their_direction():
+    cells = pd.DataFrame(
+        {"score": ["mae", "accuracy", "mae", "loss"], "higher_is_better": [False, True, False, False]}
+    )
+    assert scored(cells) == [
+        "accuracy (share of right answers; higher is better)",
+        "loss (lower is better)",
+        "mae (mean absolute error in standard deviations of the training data; lower is better)",
+    ]
+
+
+def test_every_score_of_a_task_is_explained():
+    packages = {module.name for module in pkgutil.iter_modules(tasks.__path__)} - {"task"}
+    for name in packages:
+        importlib.import_module(f"howdeep.tasks.{name}")
+    assert {
+        task.score_name for task in Task.__subclasses__() if task.__module__.startswith("howdeep.")
+    } == set(SCORES)
+
+
+def test_seeds_are_told_entry_by_entry_where_they_differ():
+    runs = pd.DataFrame(
+        [(entry, seed) for entry, of in {"a": 2, "b": 2, "c": 3}.items() for seed in range(of)],
+        columns=["entry", "seed"],
+    )
+    assert seeds(runs) == "0, 1 and 2 of c; 0 and 1 elsewhere"
+    assert seeds(runs.loc[runs["entry"] != "c"]) == "0 and 1"
+    assert seed_counts(runs) == [2, 2, 3]
 
 
 def test_shallow_won_where_depth_did_harm_and_where_it_bought_nothing():
@@ -233,7 +298,8 @@ def test_what_a_verdict_rests_on_stands_beside_it(records, test_scores):
     assert deep["depth"] == "4"
     assert deep["p (signed rank)"].endswith("(least 0.062)")
     row = found.iloc[1]
-    assert deep["with the test sample's error"] == f"[{signed(row['low_all'])}, {signed(row['high_all'])}]"
+    interval = f"[{signed(row['low_all'])}, {signed(row['high_all'])}]"
+    assert deep["with the test sample's error"] == f"{interval}, {row['verdict_all']}, upper bound"
     assert deep["pairs"] == "5"
     lost = select(verdicts(runs, {}), entry="sunspots-lstm", depth=8)
     [row] = tables.verdicts_table(lost, {("sunspots-lstm", "width"): "lstm"}).rows

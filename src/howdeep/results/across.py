@@ -29,7 +29,8 @@ def skill(score: float | np.ndarray, chance: float, *, higher_is_better: bool) -
 def across(scores: pd.DataFrame, baselines: Mapping[str, Any]) -> pd.DataFrame:
     """A row for each depth of each variant (an entry's name without its data set) that has at least two data sets.
 
-    `iqm` is the interquartile mean of the skill over all runs with its stratified bootstrap interval. From six data
+    `iqm` is the interquartile mean of the skill over the runs, as many of each data set (those of the lowest seeds,
+    where some have more), with its stratified bootstrap interval. From six data
     sets on, `rank` is the mean rank of the depth, `friedman_p` says whether ranks differ at all, `nemenyi_p` whether
     this depth's differs from the shallowest; before that they are missing values.
     """
@@ -78,6 +79,8 @@ def _skills(scores: pd.DataFrame, baselines: Mapping[str, Any]) -> pd.DataFrame:
 def _variant(runs: pd.DataFrame) -> list[dict[str, Any]]:
     if len(set(runs["data"])) < 2:
         return []
+    of_cell = runs.sort_values("seed").groupby(["data", "depth"])
+    runs = of_cell.head(min(of_cell.size().tolist()))  # or a data set with more seeds would count for more
     means = runs.pivot_table(index="data", columns="depth", values="skill").dropna()
     ranking = friedman(means.to_numpy())
     rows = []

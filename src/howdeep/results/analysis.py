@@ -133,7 +133,7 @@ def analyse(
     runs = every_run.loc[is_shown].reset_index(drop=True)
     shown = [record for record in records if record["entry"] not in points]
     baselines = test["baselines"]
-    cells = summary(runs, test.get("examples", {}))
+    cells = summary(runs, test.get("examples", {}), answers)
     drawn = pictures.most(cells)
     return Analysis(
         records=records,

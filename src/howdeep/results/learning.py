@@ -15,11 +15,11 @@ import pandas as pd
 from howdeep.results import wording
 from howdeep.results.answers import NO_ANSWERS, Answers
 from howdeep.results.figure import FAINT, Axes, count_axis, depth_colours, legend, panels, styled, svg
-from howdeep.results.scores import CELL, judge, judged, known, rows_of, select, summary
+from howdeep.results.scores import CELL, held, judge, judged, known, rows_of, select, summary
 from howdeep.results.statistics import LEVEL, against_shallow, mean_interval
-from howdeep.results.tables import Table, Text, probability
+from howdeep.results.tables import SAMPLED, Table, Text, is_sampled, probability, told
 from howdeep.results.verdict import ends, score_by_depth, verdicts
-from howdeep.results.wording import MISSING, brackets, change, estimate, listing, number, signed
+from howdeep.results.wording import brackets, change, estimate, listing, number
 
 # Of each curve the entry with most examples, which the rest of the report shows, then its other points.
 Curves = Mapping[str, Sequence[str]]
@@ -92,7 +92,7 @@ def learning(
         return Learning(*(pd.DataFrame(columns=list(names)) for names in (CURVE, CURVE, CURVE, GROWTH)))
     examples = test.get("examples", {})
     compared = verdicts(runs, margins, examples, answers)
-    cells = judge(summary(runs, examples), compared)
+    cells = judge(summary(runs, examples, answers), compared)
     gaps = [_gap(select(runs, **{name: cell[name] for name in CELL})) for cell in rows_of(cells)]
     cells = cells.assign(gap_loss_low=[low for low, _ in gaps], gap_loss_high=[high for _, high in gaps])
     for table in (runs, cells, compared):
@@ -168,35 +168,31 @@ def finding(cells: pd.DataFrame, compared: pd.DataFrame, grown: pd.DataFrame) ->
     title = ", ".join(_named(rows_of(cells)[0]))
     if compared.empty:
         return f"{title}: one depth only, nothing to compare."
-    told = [
-        f"with {size:,} examples {listing([_told(row) for row in rows_of(of)])}"
+    found = [
+        f"with {size:,} examples {', '.join(wording.outcomes(rows_of(of)))}"
         for size, of in compared.groupby("train_examples")
     ]
     on = {"val": "validation"}.get(compared["on"].iloc[0], "test")
     score = f"{on} {wording.spoken(compared['score'].iloc[0])}"
     against = compared["against"].iloc[0]
-    return f"{title}: {_needs_more(rows_of(grown))} Size by size, {score} against depth {against}: {'; '.join(told)}."
-
-
-def _told(row: wording.Row) -> str:
-    """'depth 4 better (+0.031)': the table has the intervals."""
-    return f"depth {row['depth']} {row['verdict']} ({signed(row['difference'])})"
+    return f"{title}: {_needs_more(rows_of(grown))} Size by size, {score} against depth {against}: {'; '.join(found)}."
 
 
 def _needs_more(rows: Sequence[wording.Row]) -> str:
     """Whether deeper networks need more data, as far as the tests tell."""
     fewest, most = rows[0]["fewest"], rows[0]["most"]
-    span = f"from {fewest:,} to {most:,} examples"
+    against = rows[0]["against"]
+    span = f"with {most:,} examples instead of {fewest:,}"
     shown = [row for row in rows if row["p_holm"] <= 1 - LEVEL]
     if not shown:
-        return f"{span} no depth was shown to gain or lose more than depth {rows[0]['against']}."
+        return f"no deeper network was shown to gain more or less than depth {against} {span}."
     parts = []
     for word, of in (
-        ("gained more", [row for row in shown if row["growth"] > 0]),
-        ("gained less", [row for row in shown if row["growth"] < 0]),
+        ("more", [row for row in shown if row["growth"] > 0]),
+        ("less", [row for row in shown if row["growth"] < 0]),
     ):
-        told = [f"depth {row['depth']} (by {_grown(row)})" for row in of]
-        parts += [f"{listing(told)} {word} than depth {rows[0]['against']}"] if told else []
+        gained = [f"depth {row['depth']} (by {_grown(row)})" for row in of]
+        parts += [f"{listing(gained)} gained {word} than depth {against}"] if gained else []
     return f"{span} {', '.join(parts)}."
 
 
@@ -207,7 +203,7 @@ def _grown(row: wording.Row) -> str:
 def _named(row: wording.Row) -> tuple[str, str]:
     """The data set and what to call the curve within it: ('digits', 'mlp')."""
     name = row["curve"].removeprefix(f"{row['data']}-")
-    return row["data"], name if row["matching"] == "width" else f"{name}, equal {row['matching']}"
+    return row["data"], name if row["matching"] == "width" else f"{name}, equal {held(row['matching'])}"
 
 
 @styled
@@ -238,7 +234,7 @@ def _panel(cells: pd.DataFrame, column: str, label: str, what: str, *, zero: boo
     axis.set_xlabel("training examples")
     axis.set_ylabel(label)
     legend(axis, columns=8)
-    told = [
+    said = [
         f"{size:,} examples: "
         + "; ".join(
             f"depth {cell['depth']}: {number(cell[column])} {brackets(estimate(cell, column))}"
@@ -246,7 +242,7 @@ def _panel(cells: pd.DataFrame, column: str, label: str, what: str, *, zero: boo
         )
         for size, of in cells.groupby("train_examples")
     ]
-    return svg(figure, f"{what} against training examples, {title}. {'. '.join(told)}.")
+    return svg(figure, f"{what} against training examples, {title}. {'. '.join(said)}.")
 
 
 def _line(axis: Axes, rows: pd.DataFrame, column: str, colour: str, rank: float) -> None:
@@ -259,13 +255,14 @@ def _line(axis: Axes, rows: pd.DataFrame, column: str, colour: str, rank: float)
 
 def table(cells: pd.DataFrame) -> Table:
     """A row a depth of a point."""
+    sampled = is_sampled(cells)
     headings = ["data", "architecture", "examples", "depth", "verdict", "difference"]
-    headings += ["test score", "validation score", "overfitting gap", "runs"]
-    return Table(headings, 2, [_row(cell) for cell in rows_of(cells)])
+    headings += [*([SAMPLED] if sampled else []), "test score", "validation score", "overfitting gap", "runs"]
+    return Table(headings, 2, [_row(cell, sampled=sampled) for cell in rows_of(cells)])
 
 
-def _row(cell: wording.Cell) -> list[Text]:
-    verdict = cell["verdict"] if isinstance(cell["verdict"], str) else MISSING
+def _row(cell: wording.Cell, *, sampled: bool) -> list[Text]:
+    verdict, with_sample = (told(cell[name]) for name in ("verdict", "verdict_all"))
     ends_ = {name: cell[f"difference_{name}"] for name in ("low", "high")}
     finished = cell["runs"] - cell["diverged"]
     return [
@@ -274,6 +271,7 @@ def _row(cell: wording.Cell) -> list[Text]:
         Text(str(cell["depth"]), cell["depth"]),
         Text(verdict, verdict),
         Text(change({"difference": cell["difference"], **ends_}), cell["difference"]),
+        *([Text(with_sample, with_sample)] if sampled else []),
         *(
             Text(f"{number(cell[column])} {brackets(estimate(cell, column))}".rstrip(), cell[column])
             for column in ("test_score", "val_score", "gap_loss")

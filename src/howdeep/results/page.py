@@ -27,7 +27,6 @@ def page(
     """The whole page as text; see `build_report`."""
     runs, cells = analysis.runs, judge(analysis.cells, analysis.verdicts)
     seconds, told = _seconds(runs, provenance), settings(analysis.records)
-    seeds = len(set(runs["seed"]))
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -37,9 +36,10 @@ def page(
         study=study,
         paper=PAPER,
         facts=_facts(analysis),
-        answer=wording.answer(analysis.verdicts, seeds=seeds, tuned=analysis.tuned),
+        answer=wording.answer(analysis.verdicts, seeds=wording.seed_counts(runs), tuned=analysis.tuned),
         architectures=wording.architectures(cells, analysis.verdicts),
         other_examples=wording.other_examples(analysis.verdicts),
+        scored=wording.scored(cells),
         overview=[Markup(picture) for picture in analysis.overview],
         tasks=[_task(analysis, task, select(cells, task=task), told, seconds) for task in analysis.tasks],
         learning=_learning(analysis),
@@ -53,7 +53,7 @@ def page(
         across=tables.across_table(analysis.across),
         why_no_ranks=why_no_ranks(analysis.across),
         shallow_won=wording.shallow_won(cells, analysis.verdicts),
-        limits=protocol.limits(analysis, seeds=seeds),
+        limits=protocol.limits(analysis),
         failures=_failures(analysis.records),
         cards=[card_facts(name, cards.get(name)) for name in sorted(set(cells["data"]))],
         settings=told,
@@ -62,7 +62,7 @@ def page(
         importances=tuning.importance_table(analysis.trials),
         tuning=[Markup(picture) for picture in analysis.tuning],
         best_so_far=[Markup(picture) for picture in analysis.best_so_far],
-        seeds=listing(sorted(set(runs["seed"]))),
+        seeds=wording.seeds(runs),
         margins=protocol.margins(analysis.verdicts),
         versions=_versions(runs, provenance),
         explore=explore.points(analysis, seconds_of_runs(runs, provenance)),
@@ -97,7 +97,8 @@ def _task(
             for data, name, line in wording.series(cells)
         ],
         "score": wording.spoken(score),
-        "better": "higher" if cells["higher_is_better"].iloc[0] else "lower",
+        "scored": listing(wording.scored(cells)),
+        "known": {of for of in verdicts["sample_from"] if of},
         "pictures": drawn,
         "left_out": len(wording.series(cells)) - analysis.drawn[task],
         "cells": tables.cells_table(cells, seconds),

@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 
 from howdeep.results.analysis import Analysis
-from howdeep.results.scores import SERIES, judged, known, select
+from howdeep.results.scores import SERIES, held, judged
 from howdeep.results.statistics import least_wilcoxon
-from howdeep.results.wording import listing, spoken
+from howdeep.results.wording import listing, seed_counts, spoken
 
 # Of no interest where settings are compared: what varies by design, and what the data cards tell.
 _LEFT_OUT = (
@@ -17,6 +17,7 @@ _LEFT_OUT = (
     *("data.out_features", "data.examples.in_shape", "data.vocabulary", "data.every_step"),
     *("model.vocabulary", "model.every_step"),
 )
+FEW = 10  # seeds, below which the report warns
 
 
 def card_facts(name: str, card: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -70,7 +71,10 @@ def chosen(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         for record in records
     }
     return [
-        [entry, matching, str(depth), str(found.get("_target_", "")).split(".")[-1], f"{found.get('lr', '')}"]
+        [
+            *(entry, held(matching), str(depth)),
+            *(str(found.get("_target_", "")).split(".")[-1], f"{found.get('lr', '')}"),
+        ]
         for (entry, matching, depth), found in sorted(rows.items(), key=lambda row: row[0])
     ]
 
@@ -84,7 +88,7 @@ def _size(runs: pd.DataFrame) -> str:
     if matchings == {"width"}:
         return f"All comparisons are at equal width: {larger} is not separated."
     both = sorted(str(entry) for entry, of in lines.items() if len(of) > 1)
-    others = listing(sorted(matchings - {"width"}))
+    others = listing([held(matching) for matching in sorted(matchings - {"width"})])
     if not both:
         return f"At equal width {larger} is not separated there."
     return (
@@ -107,31 +111,26 @@ def margins(verdicts: pd.DataFrame) -> list[tuple[str, str]]:
     return sorted((spoken(score), f"{margin:g}") for score, margin in pairs)
 
 
-def limits(analysis: Analysis, *, seeds: int) -> list[str]:
+def limits(analysis: Analysis) -> list[str]:
     """What a sceptical reader should hold against the verdicts, as far as the results themselves tell."""
     verdicts, runs = analysis.verdicts, analysis.runs
-    said = []
-    if seeds < 10:
-        said.append(
-            f"{seeds} seeds are few, fewer than ten: intervals are wide, and many comparisons stay open. "
-            f"The signed-rank test, a check of the t-tests, cannot go below p = {least_wilcoxon(seeds):.3g} "
-            f"with {seeds} pairs{', and so never below .05' if least_wilcoxon(seeds) > 0.05 else ''}."
-        )
+    said = [*_few(seed_counts(runs))]
     said.append(
         "Each depth got the optimizer and learning rate that did best on validation examples, in as many "
-        "trials for every depth; width, batch size and epochs were not tuned, and trials have one seed."
+        "trials for every depth; width, batch size and epochs were not tuned. Trials have one seed, and their winner "
+        "serves all runs of a depth: how lucky its tuning was is in no interval."
         if analysis.tuned
         else "Learning rate and optimizer were not tuned for each depth: a depth that lost may have lost to its "
         "settings."
     )
     if said_of_size := _size(runs):
         said.append(said_of_size)
-    families = verdicts[SERIES].drop_duplicates()
-    if len(families) > 1:
+    families = len(verdicts[SERIES].drop_duplicates())
+    if families > 1:
         said.append(
-            f"The error rate of 5 % holds for the depths of one architecture on one data set. There are "
-            f"{len(families)} such families: if depth made no difference anywhere, about "
-            f"{0.05 * len(families):.1f} of them would show one by chance."
+            "The error rate of 5 % holds for one family: the depths of one entry (an architecture with its settings on "
+            f"one data set) under one matching. There are {families} families: if depth made no difference anywhere, "
+            f"up to {0.05 * families:.1f} of them on average would show one by chance."
         )
     said.append(
         "Seeds vary the initial weights, the order of the examples and which of them validate; the test examples are "
@@ -140,16 +139,53 @@ def limits(analysis: Analysis, *, seeds: int) -> list[str]:
         else "Seeds vary the initial weights and the order of the examples. The split is the same for all runs, so "
         "that intervals over seeds tell nothing of other data."
     )
-    unknown = sorted(
-        score for score in set(verdicts["score"]) if not known(select(verdicts, score=score), "low_all").size
-    )
     if judged(runs) == "test_score":
         said.append(
-            "For accuracies the table adds the largest error that the choice of test examples can make to a "
-            "difference; the true one is smaller where networks err on the same examples, which the bound leaves out."
-            + (f" For {listing([spoken(s) for s in unknown])} it is not known at all." if unknown else "")
+            f"{_test_sample(verdicts)} Other training examples would add an error that nothing here knows."
         )
     said.append(
         "Student's intervals take the differences over seeds for normal, which a handful cannot show."
     )
     return said
+
+
+def _few(counts: Sequence[int]) -> list[str]:
+    """What to hold against fewer than ten seeds, given how many each entry has."""
+    few = [count for count in counts if count < FEW]
+    if not few:
+        return []
+    least = least_wilcoxon(min(few))
+    whose = "" if len(few) == len(counts) else f" of {len(few)} of {len(counts)} entries"
+    pairs = listing(sorted(set(few)))
+    return [
+        f"{pairs} seeds{whose} are few, fewer than ten: intervals are wide, and many comparisons stay open. "
+        f"The signed-rank test, a check of the t-tests, cannot go below p = {least:.3g} "
+        f"with {min(few)} pairs{', and so never below .05' if least > 0.05 else ''}."
+    ]
+
+
+def _test_sample(verdicts: pd.DataFrame) -> str:
+    """How far other test examples are accounted for."""
+    origins = set(verdicts["sample_from"])
+    said = ["Verdicts hold for these test examples."]
+    if "answers" in origins:
+        said.append(
+            "For classifiers a second verdict beside each adds the error of the test sample, paired on the examples, "
+            "which are taken for independent; where a handful of examples makes a difference, it is a rough guess."
+        )
+    if "bound" in origins:
+        said.append(
+            "Where answers to single examples were not kept, it is the largest error that two accuracies allow: the "
+            "true one is smaller where networks err on the same examples."
+        )
+    unknown = sorted({spoken(of) for of in verdicts["score"]} - _known_scores(verdicts))
+    if unknown:
+        said.append(
+            f"For {listing(unknown)} that error is not known: errors of single examples were not kept."
+        )
+    return " ".join(said)
+
+
+def _known_scores(verdicts: pd.DataFrame) -> set[str]:
+    known = verdicts["sample_from"] != ""
+    return {spoken(score) for score in verdicts.loc[known, "score"]}

@@ -9,7 +9,8 @@ import pandas as pd
 from howdeep.errors import UserError
 from howdeep.records import cell_name
 from howdeep.results import gaps
-from howdeep.results.statistics import accuracy_error, geometric_mean, mean_interval
+from howdeep.results.answers import NO_ANSWERS, Answers, right
+from howdeep.results.statistics import accuracy_error, crossed, geometric_mean, mean_interval
 
 # The entry belongs to a cell's name: a study may hold an mlp on digits twice, with different overrides. It comes
 # after the architecture, so that the two stand side by side, `digits-mlp` before `digits-mlp-plain`.
@@ -160,7 +161,9 @@ def judged(table: pd.DataFrame) -> str:
     return "test_score" if known(table, "test_score").size else "val_score"
 
 
-def summary(scores: pd.DataFrame, examples: Mapping[str, int] | None = None) -> pd.DataFrame:
+def summary(
+    scores: pd.DataFrame, examples: Mapping[str, int] | None = None, answers: Answers = NO_ANSWERS
+) -> pd.DataFrame:
     """A row a cell: how many runs, how many diverged, and the estimates from those that finished.
 
     Scores come as mean, `_low` and `_high` (95 % interval over seeds), gaps as mean, the gradient ratio as geometric
@@ -170,25 +173,35 @@ def summary(scores: pd.DataFrame, examples: Mapping[str, int] | None = None) -> 
     Args:
         scores: a row a run.
         examples: the number of test examples of each entry.
+        answers: what `evaluate` kept of classifiers; without them `test_sample` is that of one run, the binomial's.
     """
-    rows = [_cell(runs, (examples or {}).get(runs["entry"].iloc[0])) for _, runs in scores.groupby(CELL)]
+    rows = [
+        _cell(runs, (examples or {}).get(runs["entry"].iloc[0]), answers) for _, runs in scores.groupby(CELL)
+    ]
     return pd.DataFrame(rows).assign(name=_names)
 
 
-def _cell(runs: pd.DataFrame, examples: int | None) -> dict[str, Any]:
+def _cell(runs: pd.DataFrame, examples: int | None, answers: Answers) -> dict[str, Any]:
     finished = select(runs, state="finished")
     row: dict[str, Any] = {name: runs[name].iloc[0] for name in (*CELL, "score", "higher_is_better")}
     row |= {"runs": len(runs), "diverged": len(runs) - len(finished)}
     for name in ("val_score", "test_score"):
         estimate = mean_interval(known(finished, name))
         row |= {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    of_sample = (
-        accuracy_error(row["test_score"], examples) if examples and row["score"] == "accuracy" else np.nan
-    )
-    half = 1.96 * of_sample
-    row |= {"test_sample": half} | {name: finished[name].mean() for name in GAPS}
+    row |= {"test_sample": 1.96 * _sample_error(finished, row["test_score"], examples, answers)}
+    row |= {name: finished[name].mean() for name in GAPS}
     row |= {name: geometric_mean(known(finished, name)) for name in ratios(runs)}
     return row | {name: runs[name].iloc[0] for name in ("parameters", "training_flops")}
+
+
+def _sample_error(finished: pd.DataFrame, mean: float, examples: int | None, answers: Answers) -> float:
+    """Standard error of a cell's mean accuracy through the choice of the test examples; NaN of other scores."""
+    if finished.empty or finished["score"].iloc[0] != "accuracy":
+        return np.nan
+    entry = finished["entry"].iloc[0]
+    if f"{entry}/label" in answers:
+        return crossed(right(answers, entry, finished["key"].tolist())).examples
+    return accuracy_error(mean, examples) if examples else np.nan
 
 
 def _names(cells: pd.DataFrame) -> list[str]:
@@ -214,12 +227,17 @@ def _names(cells: pd.DataFrame) -> list[str]:
 
 def _name(cell: Mapping[str, Any], *, several: bool, told: bool) -> str:
     name: str = cell["entry"].removeprefix(f"{cell['data']}-") if several else cell["model"]
-    return f"{name}, equal {cell['matching']}" if told else name
+    return f"{name}, equal {held(cell['matching'])}" if told else name
+
+
+def held(matching: str) -> str:
+    """What is held equal across depths, as words: 'width', 'parameters', 'training FLOPs'."""
+    return "training FLOPs" if matching == "flops" else matching
 
 
 def judge(summary: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The same with the columns `difference`, `_low`, `_high`, `p_holm` and `verdict` of the deeper cells."""
-    kept = verdicts[[*CELL, "difference", "p_holm", "verdict"]]
+    """The same with the columns `difference`, `_low`, `_high`, `p_holm`, `verdict` and `_all` of the deeper cells."""
+    kept = verdicts[[*CELL, "difference", "p_holm", "verdict", "verdict_all"]]
     kept = kept.assign(difference_low=verdicts["low"], difference_high=verdicts["high"])
     return summary.merge(kept, how="left", on=CELL)
 

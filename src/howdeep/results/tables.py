@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from howdeep.results import wording
-from howdeep.results.scores import GAPS, rows_of
+from howdeep.results.scores import GAPS, held, rows_of
 from howdeep.results.wording import MISSING, amount, brackets, change, estimate, number
 
 Seconds = Mapping[tuple[str, int, str], float]
+SAMPLED = "with the test sample's error"
 
 
 class Text(NamedTuple):
@@ -43,22 +44,24 @@ def cells_table(cells: pd.DataFrame, seconds: Seconds | None = None) -> Table:
     """
     score = wording.spoken(cells["score"].iloc[0])
     parts = wording.parts(cells)
+    sampled = is_sampled(cells)
     headings = [
-        *("data", "architecture", "depth", "verdict", "difference", f"test {score}", f"validation {score}"),
+        *("data", "architecture", "depth", "verdict", "difference", *([SAMPLED] if sampled else [])),
+        *(f"test {score}", f"validation {score}"),
         *("overfitting gap", *(wording.joined("gradient ratio", part) for part in parts)),
         *("parameters", "training FLOPs", *(["seconds"] if seconds else []), "runs"),
     ]
     rows = [
-        _cell(cell, list(parts.values()), seconds)
+        _cell(cell, list(parts.values()), seconds, sampled=sampled)
         for _, _, line in wording.series(cells)
         for cell in rows_of(line)
     ]
     return Table(headings, 2, rows)
 
 
-def _cell(cell: wording.Cell, ratios: Sequence[str], seconds: Seconds | None) -> list[Text]:
+def _cell(cell: wording.Cell, ratios: Sequence[str], seconds: Seconds | None, *, sampled: bool) -> list[Text]:
     finished = cell["runs"] - cell["diverged"]
-    verdict = cell["verdict"] if isinstance(cell["verdict"], str) else MISSING
+    verdict, with_sample = (told(cell[name]) for name in ("verdict", "verdict_all"))
     change_ = {
         "difference": cell["difference"],
         "low": cell["difference_low"],
@@ -71,6 +74,7 @@ def _cell(cell: wording.Cell, ratios: Sequence[str], seconds: Seconds | None) ->
         Text(str(cell["depth"]), cell["depth"]),
         Text(verdict, verdict),
         Text(change(change_), cell["difference"]),
+        *([Text(with_sample, with_sample)] if sampled else []),
         Text(_scored(cell, "test_score") + sample, cell["test_score"]),
         Text(_scored(cell, "val_score"), cell["val_score"]),
         *(Text(number(cell[name]), cell[name]) for name in ("gap_loss", *ratios)),
@@ -84,6 +88,16 @@ def _cell(cell: wording.Cell, ratios: Sequence[str], seconds: Seconds | None) ->
     return [*texts, Text(runs, finished, anchor(cell["entry"], cell["matching"], cell["depth"]))]
 
 
+def is_sampled(cells: pd.DataFrame) -> bool:
+    """Whether the test sample's own error is known of any difference to the shallowest network."""
+    return len(cells) > 0 and bool(set(cells["verdict_all"].dropna()) - {""})
+
+
+def told(verdict: Any) -> str:
+    """A verdict, or a dash where there is none: of the shallowest depth, or of what is not known."""
+    return verdict if isinstance(verdict, str) and verdict else MISSING
+
+
 def _scored(cell: wording.Cell, name: str) -> str:
     return f"{number(cell[name])} {brackets(estimate(cell, name))}".rstrip()
 
@@ -95,7 +109,7 @@ def verdicts_table(verdicts: pd.DataFrame, names: Mapping[tuple[str, str], str])
         names: what to call a line, by (entry, matching).
     """
     headings = [
-        *("data", "architecture", "depth", "verdict", "difference", "with the test sample's error", "pairs"),
+        *("data", "architecture", "depth", "verdict", "difference", SAMPLED, "pairs"),
         *("p (Holm)", "p (signed rank)", "effect size", "probability of improvement", "seeds to decide"),
     ]
     rows = [_comparison(row, names[row["entry"], row["matching"]]) for row in rows_of(verdicts)]
@@ -103,8 +117,10 @@ def verdicts_table(verdicts: pd.DataFrame, names: Mapping[tuple[str, str], str])
 
 
 def _comparison(row: wording.Row, name: str) -> list[Text]:
-    everything = brackets_signed(row["low_all"], row["high_all"])
-    beyond = {"yes": ", still holds", "no": ", no longer shown"}.get(row["beyond"], "")
+    everything = [brackets_signed(row["low_all"], row["high_all"])] + (
+        [row["verdict_all"]] if row["verdict_all"] else []
+    )
+    bound = ["upper bound"] if row["sample_from"] == "bound" else []
     reach = "" if row["wilcoxon_least_p"] <= 0.05 else f" (least {probability(row['wilcoxon_least_p'])})"
     test = ", sign test" if row["test"] == "sign" else ""
     needed = row["seeds_needed"]
@@ -115,7 +131,7 @@ def _comparison(row: wording.Row, name: str) -> list[Text]:
         Text(str(row["depth"]), row["depth"]),
         Text(row["verdict"], row["verdict"]),
         Text(change(row), row["difference"]),
-        Text(everything + beyond, row["low_all"]),
+        Text(", ".join([*everything, *bound]), row["low_all"]),
         Text(f"{row['pairs']}{f', {failed} failed' if failed else ''}", row["pairs"]),
         Text(probability(row["p_holm"]) + test, row["p_holm"]),
         Text(probability(row["wilcoxon_p"]) + reach, row["wilcoxon_p"]),
@@ -156,10 +172,11 @@ def gaps_table(cells: pd.DataFrame) -> Table:
 
 def across_table(across: pd.DataFrame) -> Table:
     """Depth across data sets: a row a depth of a variant."""
-    headings = ["architecture", "matching", "depth", "data sets", "skill, interquartile mean", "mean rank"]
+    headings = ["architecture", "held equal", "depth", "data sets", "skill, interquartile mean", "mean rank"]
     rows = [
         [
-            *(Text(row[name], row[name]) for name in ("variant", "matching")),
+            Text(row["variant"], row["variant"]),
+            Text(held(row["matching"]), row["matching"]),
             *(Text(str(row[name]), row[name]) for name in ("depth", "data_sets")),
             Text(f"{number(row['iqm'])} [{number(row['low'])}, {number(row['high'])}]", row["iqm"]),
             Text(_rank(row), row["rank"]),
