@@ -39,7 +39,10 @@ DARK = {INK: "#e6edf3", FAINT: "#7d8590", **SERIES, **DEPTH}
 PAPER = {"light": "#ffffff", "dark": "#0d1117"}
 PANEL = (3.9, 3.0)  # inches; one of them fills a phone
 LEGEND_ROW = 0.17
+LONG = 32  # characters of a title that would be wider than its panel
 NOTE = 0.25
+AROUND = 0.75, 0.5, 0.1, 0.35  # inches left of, below, right of and above a panel, for its labels, about
+PAD = 0.08
 STYLE = {
     "svg.fonttype": "none",  # text stays text: searched, read aloud, and half the size
     "svg.hashsalt": "howdeep",  # else the ids are random
@@ -67,7 +70,7 @@ def panels(titles: Sequence[str], note: str, legend_rows: int = 0) -> tuple[Figu
     columns = min(3, len(titles))
     rows = math.ceil(len(titles) / columns)
     size = (PANEL[0] * columns, (PANEL[1] + LEGEND_ROW * legend_rows) * rows)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size)
     FigureCanvasSVG(figure)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis, title in zip(axes, titles, strict=False):
@@ -75,9 +78,42 @@ def panels(titles: Sequence[str], note: str, legend_rows: int = 0) -> tuple[Figu
         axis.tick_params(length=3, color=FAINT)
     for axis in axes[len(titles) :]:
         axis.remove()
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # type: ignore[union-attr]
-    figure.supxlabel(note, fontsize=8, color=INK)
+    figure.text(0.5, 0, note, ha="center", fontsize=8).set_transform(
+        figure.transFigure + ScaledTranslation(0, 0.08, figure.dpi_scale_trans)
+    )
     return figure, axes[: len(titles)]
+
+
+def _fit(figure: Figure, axes: Sequence[Axes]) -> None:
+    """Gives each panel the same room, as large as the labels around all of them let it be.
+
+    Matplotlib's constrained layout looks at the labels twice, since they vary a little with the size of a panel. They
+    are measured here at about the final size, once: labels take more time than anything that is drawn.
+    """
+    across, up = figure.get_size_inches()
+    places = [(spec.rowspan.start, spec.colspan.start) for axis in axes if (spec := axis.get_subplotspec())]
+    rows, columns = (1 + max(counts) for counts in zip(*places, strict=True))
+    width, height = across / columns, (up - NOTE) / rows  # inches of a panel with its labels
+
+    def place(left: float, bottom: float, right: float, top: float) -> None:
+        size = (width - left - right) / across, (height - bottom - top) / up
+        for axis, (row, column) in zip(axes, places, strict=True):
+            corner = (column * width + left) / across, (up - (row + 1) * height + bottom) / up
+            axis.set_position((*corner, *size))
+
+    place(*AROUND)
+    left, bottom, right, top = np.max([_around(axis) for axis in axes], axis=0) + PAD
+    place(left, bottom, right, top)
+
+
+def _around(axis: Axes) -> list[float]:
+    """How far labels, ticks, title and legend reach beyond a panel: left, bottom, right, top, in inches."""
+    legends = [found] if (found := axis.get_legend()) else []
+    outer = axis.get_tightbbox(for_layout_only=True, bbox_extra_artists=[*axis.texts, *legends])
+    inner, dots = axis.bbox, axis.figure.dpi
+    assert outer is not None
+    reach = [inner.x0 - outer.x0, inner.y0 - outer.y0, outer.x1 - inner.x1, outer.y1 - inner.y1]
+    return [max(0.0, pixels) / dots for pixels in reach]
 
 
 class Board(NamedTuple):
@@ -128,7 +164,8 @@ def spread(values: Sequence[T], most: int) -> list[T]:
 def head(axis: Axes, title: str, below: Sequence[str] = ()) -> None:
     """A bold title over a panel, and small lines between the two."""
     # With y given, matplotlib need not look at each draw whether ticks are in the way: none are above a panel.
-    axis.set_title(title, loc="left", y=1, fontsize=10.5, fontweight="bold", pad=6 + 10.5 * len(below))
+    size = 10.5 if len(title) < LONG else 9
+    axis.set_title(title, loc="left", y=1, fontsize=size, fontweight="bold", pad=6 + 10.5 * len(below))
     axis.annotate(
         "\n".join(below), (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", fontsize=8,
         color=INK,
@@ -150,15 +187,14 @@ def svg(figure: Figure, alt: str) -> str:
     A plain picture in the light colours on a clear ground, plus a style for readers who prefer the dark.
     """
     buffer = io.StringIO()
-    if engine := figure.get_layout_engine():
-        engine.execute(figure)  # once: savefig would lay out and draw everything twice
-        figure.set_layout_engine(None)
+    if found := [axis for axis in figure.axes if axis.get_subplotspec()]:
+        _fit(figure, found)
     nothing = {"Creator": None, "Date": None, "Format": None, "Type": None}
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)  # type: ignore[arg-type]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
     text = text[text.index("<svg") :].replace("'DejaVu Sans'", FONTS)
     opening = f'<svg class="howdeep-figure" role="img" aria-label="{escape(alt)}"'
-    return re.sub(r"(<svg[^>]*>)", lambda tag: f"{tag[1]}\n {_style(text)}", opening + text[4:], count=1)
+    return re.sub(r"(<svg[^>]*>)", lambda tag: f"{tag[1]}\n {style_of(text)}", opening + text[4:], count=1)
 
 
 def grid(drawn: Sequence[str]) -> str:
@@ -185,7 +221,7 @@ def grid(drawn: Sequence[str]) -> str:
     return (
         f'<svg class="howdeep-figure" role="img" aria-label="{" ".join(told)}" {size} version="1.1" '
         'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">\n'
-        f" {_style(text)}{text}</svg>\n"
+        f" {style_of(text)}{text}</svg>\n"
     )
 
 
@@ -196,7 +232,8 @@ def _size(picture: str) -> tuple[float, float]:
     return float(box[1]), float(box[2])
 
 
-def _style(text: str) -> str:
+def style_of(text: str) -> str:
+    """The style element of one or more pictures: what becomes of their colours in the dark."""
     rules = "".join(
         f'[style*="{part}: {light}"]{{{part}:{dark}!important}}'  # no ancestor: markers are drawn outside the tree
         for light, dark in DARK.items()
@@ -281,7 +318,7 @@ def log_values(axis: Axes, values: Iterable[float]) -> None:
         return
     axis.set_yscale("log")
     low, high = axis.get_ylim()
-    steps = (1, 2, 5) if high > 8 * low else (1, 1.5, 2, 3, 4, 5, 7)
+    steps = (1,) if high > 1000 * low else (1, 2, 5) if high > 8 * low else (1, 1.5, 2, 3, 4, 5, 7)
     axis.yaxis.set_major_locator(LogLocator(subs=steps, numticks=8))
     axis.yaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
