@@ -12,6 +12,7 @@ from howdeep.results.learning import growth
 from howdeep.results.page import page
 from howdeep.results.report import comparison
 from howdeep.results.scores import scores, select
+from howdeep.results.statistics import Interval, crossed, widened
 
 SIZES = {"digits-mlp-100": 100, "digits-mlp-300": 300, "digits-mlp": 1078}
 CURVES = {"digits-mlp": ["digits-mlp-300", "digits-mlp-100"]}
@@ -106,6 +107,35 @@ def _grown(accuracy: dict[str, float], depth: int) -> list[float]:
         return accuracy[f"{name}-{depth}-{seed}"] - accuracy[f"{name}-1-{seed}"]
 
     return [gain("digits-mlp", seed) - gain("digits-mlp-100", seed) for seed in SEEDS]
+
+
+def test_with_answers_growth_is_told_with_the_test_samples_own_error(points, tested):
+    """Examples are drawn alike for all networks: some decide between depths at one size, others at the other."""
+    random, n = np.random.RandomState(2), 359
+    hard = random.uniform(size=n)
+    answers: dict[str, np.ndarray] = {f"{name}/label": np.zeros(n, dtype=np.int16) for name in SIZES}
+    right = {}
+    for record in points:
+        chance = level(SIZES[record["entry"]], record["depth"]) + random.normal(0, 0.01)
+        right[record["key"]] = (0.7 * hard + 0.3 * random.uniform(size=n)) < chance
+        answers[f"{record['key']}/predicted"] = (~right[record["key"]]).astype(np.int16)
+        answers[f"{record['key']}/confidence"] = np.ones(n, dtype=np.float32)
+    of_run = {key: {"loss": 0.1, "accuracy": float(values.mean())} for key, values in right.items()}
+    known = tested | {"runs": of_run, "classes": {name: ["yes", "no"] for name in SIZES}}
+    found = analyse(points, known, learning_curves=CURVES, answers=answers).learning
+    two, eight = found.growth.to_dict("records")
+
+    def by_seed(name: str, depth: int) -> np.ndarray:
+        return np.array([right[f"{name}-{depth}-{seed}"] for seed in SEEDS], dtype=float)
+
+    grown = by_seed("digits-mlp", 8) - by_seed("digits-mlp", 1)
+    grown = grown - by_seed("digits-mlp-100", 8) + by_seed("digits-mlp-100", 1)
+    wide = widened(Interval(eight["growth"], eight["low"], eight["high"]), crossed(grown).added, family=2)
+    assert eight["growth"] == pytest.approx(grown.mean())
+    assert (eight["low_all"], eight["high_all"]) == pytest.approx((wide.low, wide.high))
+    assert eight["p_holm"] < eight["p_all"] < 0.05 < two["p_all"]
+    unknown = analyse(points, known, learning_curves=CURVES).learning.growth
+    assert unknown[["low_all", "high_all", "p_all"]].isna().to_numpy().all()
 
 
 def test_where_lower_is_better_growth_still_favours_the_deeper(points, tested):

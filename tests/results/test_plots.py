@@ -221,6 +221,19 @@ def test_a_forest_tells_its_verdicts_to_those_who_cannot_see_it(study):
     assert f"depth 4 {row['verdict']}, {signed(row['difference'])} {ends}" in alt
 
 
+def test_a_forest_shows_and_tells_the_interval_with_the_test_samples_error_where_it_is_known(
+    records, test_scores
+):
+    known = analyse(records, test_scores | {"examples": {"digits-mlp": 359}})
+    breast_cancer, digits = known.pictures["classification"]["forest"]
+    row = select(known.verdicts, data="digits", depth=4).iloc[0]
+    wide = f"error {row['verdict_all']}, [{signed(row['low_all'])}, {signed(row['high_all'])}]"
+    assert wide in ElementTree.fromstring(digits).get("aria-label", "")
+    note = "thin: with the test sample's error"
+    assert [any(note in text for text in texts(drawn)) for drawn in (breast_cancer, digits)] == [False, True]
+    assert [drawn.count("stroke-width: 0.9") for drawn in (breast_cancer, digits)] == [0, 3]
+
+
 def test_a_depth_without_an_interval_is_named_in_the_forest(make_record):
     lost = [
         make_record("digits", "mlp", depth, seed, diverged=depth == 2)

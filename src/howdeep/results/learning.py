@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from howdeep.results import wording
-from howdeep.results.answers import NO_ANSWERS, Answers
+from howdeep.results.answers import NO_ANSWERS, Answers, right
 from howdeep.results.figure import FAINT, Axes, count_axis, depth_colours, legend, panels, styled, svg
 from howdeep.results.scores import CELL, held, judge, judged, known, rows_of, select, summary
-from howdeep.results.statistics import LEVEL, against_shallow, mean_interval
-from howdeep.results.tables import SAMPLED, Table, Text, is_sampled, probability, told
+from howdeep.results.statistics import LEVEL, against_shallow, crossed, mean_interval, with_sample_error
+from howdeep.results.tables import SAMPLED, Table, Text, brackets_signed, is_sampled, probability, told
 from howdeep.results.verdict import ends, score_by_depth, verdicts
 from howdeep.results.wording import brackets, change, estimate, listing, number
 
@@ -27,7 +27,7 @@ NO_CURVES: Curves = {}
 CURVE = ["data", "curve", "matching"]
 GROWTH = (
     *(*CURVE, "depth", "against", "fewest", "most", "score"),
-    *("pairs", "growth", "low", "high", "p_holm"),
+    *("pairs", "growth", "low", "high", "p_holm", "low_all", "high_all", "p_all"),
 )
 
 
@@ -103,7 +103,7 @@ def learning(
         runs.sort_values([*order, "seed"], ignore_index=True),
         cells.sort_values(order, ignore_index=True),
         compared.sort_values(order, ignore_index=True),
-        growth(runs),
+        growth(runs, answers),
     )
 
 
@@ -124,43 +124,72 @@ def _gap(runs: pd.DataFrame) -> tuple[float, float]:
     return interval.low, interval.high
 
 
-def growth(runs: pd.DataFrame) -> pd.DataFrame:
+def growth(runs: pd.DataFrame, answers: Answers = NO_ANSWERS) -> pd.DataFrame:
     """How much more depth gained with most examples than with fewest: a row a deeper depth of a curve.
 
     `growth` is (deep - shallow with most examples) - (deep - shallow with fewest), paired by seed, above 0 where more
     examples favoured the deeper network whichever direction of the score is good; `low` and `high` are the ends of its
     interval, simultaneous for the depths of the curve, and `p_holm` is Holm's p of the paired t-test. A depth of which
-    any run failed, deep or shallow, has none of them: no difference would hold its worst outcome.
+    any run failed, deep or shallow, has none of them: no difference would hold its worst outcome. `low_all`, `high_all`
+    and `p_all` hold the test sample's own error too, where answers tell it; see `verdict.verdicts`.
 
     Args:
         runs: of all points, with the columns `curve` and `train_examples`.
+        answers: the content of results/answers.safetensors.
     """
-    rows = [row for _, of_curve in runs.groupby(CURVE) for row in _growth(of_curve)]
+    rows = [row for _, of_curve in runs.groupby(CURVE) for row in _growth(of_curve, answers)]
     return pd.DataFrame(rows, columns=list(GROWTH))
 
 
-def _growth(runs: pd.DataFrame) -> list[dict[str, object]]:
+def _growth(runs: pd.DataFrame, answers: Answers) -> list[dict[str, object]]:
     column, sign = judged(runs), 1 if runs["higher_is_better"].iloc[0] else -1
     fewest, most = runs["train_examples"].min(), runs["train_examples"].max()
-    few, many = (score_by_depth(select(runs, train_examples=size), column) for size in (fewest, most))
+    ends_of_curve = [select(runs, train_examples=size) for size in (fewest, most)]
+    few, many = (score_by_depth(of_size, column) for of_size in ends_of_curve)
     seeds = few.columns.intersection(many.columns)
     few, many = few[seeds], many[seeds]
     gains = [sign * (table.iloc[1:].to_numpy() - table.iloc[0].to_numpy()) for table in (few, many)]
     grown = gains[1] - gains[0]  # (depths, seeds)
     whole = ~np.isnan(grown).any(axis=1)
-    found = iter(against_shallow(np.zeros(grown.shape[1]), grown[whole]) if whole.any() else [])
+    pairs = against_shallow(np.zeros(grown.shape[1]), grown[whole]) if whole.any() else []
+    errors = _sample_errors(ends_of_curve, few.index[1:][whole].tolist(), seeds.tolist(), answers)
+    found = iter(zip(pairs, with_sample_error(pairs, errors), strict=True))
     rows = []
     for depth, is_whole in zip(few.index[1:], whole, strict=True):
         row = {name: runs[name].iloc[0] for name in (*CURVE, "score")}
         row |= {"depth": depth, "against": few.index[0], "fewest": fewest, "most": most, "pairs": 0}
-        row |= dict.fromkeys(("growth", "low", "high", "p_holm"), np.nan)
+        row |= dict.fromkeys(("growth", "low", "high", "p_holm", "low_all", "high_all", "p_all"), np.nan)
         if is_whole:
-            pair = next(found)
-            low, high = ends(pair.difference, 1)
-            row |= {"pairs": pair.pairs, "growth": pair.difference.mean, "low": low, "high": high}
-            row["p_holm"] = pair.adjusted
+            pair, with_sample = next(found)
+            row |= {"pairs": pair.pairs, "growth": pair.difference.mean, "p_holm": pair.adjusted}
+            row["low"], row["high"] = ends(pair.difference, 1)
+            row["low_all"], row["high_all"] = ends(with_sample.difference, 1)
+            row["p_all"] = with_sample.adjusted
         rows.append(row)
     return rows
+
+
+def _sample_errors(
+    ends_of_curve: Sequence[pd.DataFrame], depths: Sequence[int], seeds: Sequence[int], answers: Answers
+) -> list[float]:
+    """What the test examples add to the error of each depth's growth; NaN where nobody knows what was answered.
+
+    Args:
+        ends_of_curve: the runs with fewest and with most examples.
+    """
+    entries = [runs["entry"].iloc[0] for runs in ends_of_curve]
+    if not seeds or any(f"{entry}/label" not in answers for entry in entries):
+        return [np.nan] * len(depths)
+    keys = [score_by_depth(runs, "key")[seeds] for runs in ends_of_curve]
+
+    def gain(depth: int, place: int) -> np.ndarray:
+        deep, shallow = (
+            right(answers, entries[place], row.tolist()).astype(np.float64)
+            for row in (keys[place].loc[depth], keys[place].iloc[0])
+        )
+        return deep - shallow
+
+    return [crossed(gain(depth, 1) - gain(depth, 0)).added for depth in depths]
 
 
 def finding(cells: pd.DataFrame, compared: pd.DataFrame, grown: pd.DataFrame) -> str:
@@ -191,9 +220,14 @@ def _needs_more(rows: Sequence[wording.Row]) -> str:
         ("more", [row for row in shown if row["growth"] > 0]),
         ("less", [row for row in shown if row["growth"] < 0]),
     ):
-        gained = [f"depth {row['depth']} (by {_grown(row)})" for row in of]
+        gained = [f"depth {row['depth']}{_falls(row)} (by {_grown(row)})" for row in of]
         parts += [f"{listing(gained)} gained {word} than depth {against}"] if gained else []
     return f"{span} {', '.join(parts)}."
+
+
+def _falls(row: wording.Row) -> str:
+    """The mark of a growth that is not shown with the test sample's own error."""
+    return wording.FALLS if row["p_all"] > 1 - LEVEL else ""
 
 
 def _grown(row: wording.Row) -> str:
@@ -289,6 +323,7 @@ def growth_table(growth: pd.DataFrame) -> Table:
         "from",
         "to",
         "growth of the difference",
+        SAMPLED,
         "pairs",
         "p (Holm)",
     ]
@@ -298,6 +333,7 @@ def growth_table(growth: pd.DataFrame) -> Table:
             Text(str(row["depth"]), row["depth"]),
             *(Text(f"{row[name]:,}", row[name]) for name in ("fewest", "most")),
             Text(_grown(row), row["growth"]),
+            Text(brackets_signed(row["low_all"], row["high_all"]), row["low_all"]),
             Text(str(row["pairs"]), row["pairs"]),
             Text(probability(row["p_holm"]), row["p_holm"]),
         ]

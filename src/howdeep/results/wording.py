@@ -88,8 +88,14 @@ def signed(value: float) -> str:
 
 
 def difference(row: Row) -> str:
-    """A row of `verdicts` in a few words: 'depth 4 better, +0.031 [+0.015, +0.046]'."""
-    return f"depth {row['depth']} {row['verdict']}, {change(row)}"
+    """A row of `verdicts` in a few words: 'depth 4 better, +0.031 [+0.015, +0.046]', and the second if known."""
+    if math.isnan(row["low_all"]):
+        return f"depth {row['depth']} {row['verdict']}, {change(row)}"
+    everything = f"[{signed(row['low_all'])}, {signed(row['high_all'])}]"
+    return (
+        f"depth {row['depth']} {row['verdict']}, {change(row)}, "
+        f"with the test sample's error {row['verdict_all']}, {everything}"
+    )
 
 
 def change(row: Row) -> str:
