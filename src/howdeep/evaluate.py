@@ -1,8 +1,10 @@
 """The `evaluate` stage: the only reader of the test examples, once, after everything is chosen."""
 
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from hydra.utils import get_class
 from omegaconf import DictConfig
@@ -16,6 +18,7 @@ from howdeep.project import Project
 from howdeep.tasks.classification import Classification
 from howdeep.tasks.task import Task
 from howdeep.training.run import EVALUATION_BATCH, build
+from howdeep.workers import cores, run_all
 
 
 def evaluate(project: Project) -> dict:
@@ -28,48 +31,69 @@ def evaluate(project: Project) -> dict:
     answers, `<entry>/label`.
     """
     plan = study.read(project.params)
-    runs: dict[str, dict[str, float]] = {}
+    compared = {(entry.data, entry.task): entry.name for entry in reversed(plan.entries.values())}
+
+    def score(entry: study.Entry) -> Scored:
+        return _score(plan, entry, project, baselines=entry.name in compared.values())
+
+    found = {entry.name: scored for entry, scored in run_all(score, plan.entries.values(), cores())}
     baselines: dict[str, dict[str, dict]] = {}
-    examples: dict[str, int] = {}
-    train_examples: dict[str, int] = {}
-    classes: dict[str, list[str]] = {}
-    answered: dict[str, Tensor] = {}
-    compared: set[tuple[str, str]] = set()  # (data, task)
-    for entry in plan.entries.values():
-        for cell, seed in plan.runs(entry):
-            folder = project.runs / entry.name / cell.run_name(seed)
-            record = records.read(folder)
-            cfg = records.config_of(record)
-            split = load_split(cfg, project, test=True)
-            assert split.test is not None
-            examples[entry.name] = len(split.test[0])
-            train_examples[entry.name] = cfg.train_examples or len(split.train[0])
-            if record["state"] == "finished":
-                task = trained_task(cfg, folder)
-                task.prepare(split)
-                runs[record["key"]] = task.measure(Batches(split.test, batch_size=EVALUATION_BATCH))
-                if isinstance(task, Classification):
-                    classes[entry.name] = prepared_card(cfg, project)["classes"]
-                    answered[f"{entry.name}/label"] = split.test[1].short()
-                    found = answers(task, split.test)
-                    answered |= {f"{record['key']}/{name}": values for name, values in found.items()}
-            if (entry.data, entry.task) not in compared:
-                compared.add((entry.data, entry.task))
-                of, model = get_class(cfg.task._target_).baselines, record["config"]["model"]
-                val, test = (of(split.train, held_out, model) for held_out in (split.validation, split.test))
-                baselines.setdefault(entry.data, {}).update(
-                    {name: {"val": val[name], "test": test[name]} for name in val}
-                )
+    for name, entry in plan.entries.items():
+        baselines.setdefault(entry.data, {}).update(found[name].baselines)
     content = {
-        "runs": dict(sorted(runs.items())),
+        "runs": dict(sorted(run for scored in found.values() for run in scored.runs.items())),
         "baselines": dict(sorted(baselines.items())),
-        "examples": dict(sorted(examples.items())),
-        "train_examples": dict(sorted(train_examples.items())),
-        "classes": dict(sorted(classes.items())),
+        "examples": {name: found[name].examples for name in sorted(found)},
+        "train_examples": {name: found[name].train_examples for name in sorted(found)},
+        "classes": {name: found[name].classes for name in sorted(found) if found[name].classes},
     }
-    _write(project.results / "answers.safetensors", answered)
+    _write(
+        project.results / "answers.safetensors",
+        dict(sorted(answer for scored in found.values() for answer in scored.answers.items())),
+    )
     records.write_json(project.results / "test.json", content)
     return content
+
+
+@dataclass
+class Scored:
+    """What `evaluate` finds of one entry, see there."""
+
+    examples: int
+    train_examples: int
+    runs: dict[str, dict[str, float]] = field(default_factory=dict)
+    baselines: dict[str, dict] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
+    answers: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def _score(plan: study.Study, entry: study.Entry, project: Project, *, baselines: bool) -> Scored:
+    torch.set_num_threads(1)  # the rounding depends on it
+    scored = None
+    for cell, seed in plan.runs(entry):
+        folder = project.runs / entry.name / cell.run_name(seed)
+        record = records.read(folder)
+        cfg = records.config_of(record)
+        split = load_split(cfg, project, test=True)
+        assert split.test is not None
+        if scored is None:
+            scored = Scored(len(split.test[0]), cfg.train_examples or len(split.train[0]))
+            if baselines:
+                of, model = get_class(cfg.task._target_).baselines, record["config"]["model"]
+                val, test = (of(split.train, held_out, model) for held_out in (split.validation, split.test))
+                scored.baselines = {name: {"val": val[name], "test": test[name]} for name in val}
+        if record["state"] != "finished":
+            continue
+        task = trained_task(cfg, folder)
+        task.prepare(split)
+        scored.runs[record["key"]] = task.measure(Batches(split.test, batch_size=EVALUATION_BATCH))
+        if isinstance(task, Classification):
+            scored.classes = prepared_card(cfg, project)["classes"]
+            scored.answers[f"{entry.name}/label"] = split.test[1].short().numpy()
+            for name, values in answers(task, split.test).items():
+                scored.answers[f"{record['key']}/{name}"] = values.numpy()
+    assert scored is not None  # an entry has runs
+    return scored
 
 
 @torch.no_grad()
@@ -83,14 +107,14 @@ def answers(task: Task, examples: Examples) -> dict[str, Tensor]:
     return {"predicted": predicted.short(), "confidence": confidence}
 
 
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Writes tensors aside and renames the file."""
-    from safetensors.torch import save_file
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes arrays aside and renames the file."""
+    from safetensors.numpy import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(dict(sorted(tensors.items())), aside)
+        save_file(arrays, aside)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """From a composed config to examples in memory: the pull and prepare stages, and what training reads of them."""
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def _plain(data: DictConfig) -> dict[str, Any]:
     return {str(name): value for name, value in plain.items()}
 
 
-@cache
+@lru_cache(maxsize=2)  # where each seed draws a split of its own, all of them would fill the memory
 def _load(options: str, train_file: Path, test_file: Path | None) -> Split:
     load = instantiate(json.loads(options)["examples"])
     return load(train_file, test_file)

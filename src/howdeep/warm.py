@@ -24,10 +24,12 @@ import psutil
 from howdeep import processes, project
 from howdeep.errors import Stopped, UserError
 
-# What stages import, and what they import only when they first use it.
+# What stages import, and what they import only when they first use it; MLflow uses some only where they are installed.
 IMPORTS = (
-    "howdeep.train_entry", "howdeep.tune_trials", "howdeep.evaluate", "howdeep.results.report", "mlflow.pyfunc",
-    "mlflow.pytorch", "mlflow.store.tracking.sqlalchemy_store", "optuna", "sklearn.datasets", "git",
+    "howdeep.train_entry", "howdeep.tune_trials", "howdeep.evaluate", "howdeep.inspect_runs", "howdeep.results.report",
+    "mlflow.pyfunc", "mlflow.pytorch", "mlflow.store.tracking.sqlalchemy_store", "mlflow.tracing.processor.base_mlflow",
+    "optuna", "sklearn.datasets", "git", "IPython", "tabulate", "safetensors.torch", "sqlalchemy.dialects.sqlite",
+    "importlib_metadata._adapters",
 )  # fmt: skip
 
 
@@ -121,7 +123,8 @@ def serve(place: Path, dvc: psutil.Process, listener: socket.socket) -> None:
     from hydra.core.plugins import Plugins
 
     for name in IMPORTS:
-        importlib.import_module(name)
+        with suppress(ModuleNotFoundError):
+            importlib.import_module(name)
     Plugins.instance()  # Hydra looks for its plugins
     gc.freeze()
     code = _code()
