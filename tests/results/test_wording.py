@@ -160,8 +160,8 @@ def test_the_answer_counts_lines_and_claims_no_more():
 def test_with_several_matchings_the_answer_counts_each_on_its_own():
     alike, wide = (judged(rows, matching=name)[1] for rows, name in ((SAME, "parameters"), (BETTER, "width")))
     assert answer(pd.concat([alike, wide]), seeds=[5], tuned=True) == (
-        "At equal width in 1 of 1 entry some deeper network beat depth 1 and none lost to it; at equal parameters in 1 "
-        "of 1 entry none differed from depth 1 by more than the margin (on the same test examples, with 5 seeds and "
+        "At equal width, in 1 of 1 entry some deeper network beat depth 1 and none lost to it; at equal parameters, in "
+        "1 of 1 entry none differed from depth 1 by more than the margin (on the same test examples, with 5 seeds and "
         "each depth tuned on its own)."
     )
 
@@ -230,7 +230,13 @@ def test_shallow_won_where_depth_did_harm_and_where_it_bought_nothing():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0312, "+0.031"), (-0.00043, "\N{MINUS SIGN}0.0004"), (0.0, "+0.000"), (math.nan, "\N{EN DASH}")],
+    [
+        (0.0312, "+0.031"),
+        (-0.00043, "\N{MINUS SIGN}0.0004"),
+        (0.0, "+0.000"),
+        (-4e-9, "+0.000"),
+        (math.nan, "\N{EN DASH}"),
+    ],
 )
 def test_a_difference_has_its_sign(value, text):
     assert signed(value) == text

@@ -135,7 +135,7 @@ def _comparison(row: wording.Row, name: str) -> list[Text]:
         Text(f"{row['pairs']}{f', {failed} failed' if failed else ''}", row["pairs"]),
         Text(probability(row["p_holm"]) + test, row["p_holm"]),
         Text(probability(row["wilcoxon_p"]) + reach, row["wilcoxon_p"]),
-        Text(number(row["effect"]), row["effect"]),
+        Text(wording.signed(row["effect"]), row["effect"]),
         Text(number(row["improvement"]), row["improvement"]),
         Text(MISSING if pd.isna(needed) else str(needed), math.nan if pd.isna(needed) else float(needed)),
     ]

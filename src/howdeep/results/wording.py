@@ -83,8 +83,10 @@ def signed(value: float) -> str:
     """A difference: +0.031, -0.015."""
     if math.isnan(value):
         return MISSING
-    size = f"{abs(value):.4f}" if 0 < abs(value) < 0.0005 else number(abs(value))
-    return f"{'+' if value >= 0 else MINUS}{size}"
+    if abs(value) < 0.00005:  # nothing but rounding, of scores that were kept in single precision
+        return "+0.000"
+    size = f"{abs(value):.4f}" if abs(value) < 0.0005 else number(abs(value))
+    return f"{'+' if value > 0 else MINUS}{size}"
 
 
 def difference(row: Row) -> str:
@@ -241,7 +243,7 @@ def answer(verdicts: pd.DataFrame, *, seeds: Sequence[int], tuned: bool) -> str:
         told = _counted(verdicts)
         return f"{told[0].upper()}{told[1:]} (at equal {held(matchings[0])}, {how})."
     told = "; ".join(
-        f"at equal {held(name)} {_counted(select(verdicts, matching=name))}" for name in matchings
+        f"at equal {held(name)}, {_counted(select(verdicts, matching=name))}" for name in matchings
     )
     return f"{told[0].upper()}{told[1:]} ({how})."
 
