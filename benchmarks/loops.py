@@ -4,7 +4,8 @@ CPU seconds of one thread, taken in turns (raw, ours, usual, raw, ...), for one 
 with its settings and as many epochs, but fewer where networks are deep. A training is building the net, all epochs with
 their validation, and whatever follows the last one. Ours has its default diagnostics, resume points and MLflow on, its
 epochs written to the store; what opening and closing a run costs is told by `pipeline`. The judge of a gan is trained
-beforehand, and scores every epoch of all three.
+beforehand, and scores every epoch of all three. The table is written after each case, all architectures at depth 1
+first; started again with --continue, what it has is kept.
 
 The floor is what the products of matrices alone would take at the speed of a large one: the FLOPs of training and
 validation over the FLOPs that one thread does in a second in a product of 1024 x 1024 matrices.
@@ -47,6 +48,7 @@ ENTRIES = {
 }
 DEPTHS = (1, 4, 16)
 MOST_EPOCHS = {1: 100, 4: 40, 16: 20}  # where the study's own would take minutes
+HIDDEN = ("raw spread %", "ours spread %", "usual ms", "usual spread %")  # columns for the CSV alone
 AIM_RATIO, AIM_MS = 1.05, 3.0  # ours takes at most 1.05 x raw + 3 ms an epoch
 
 
@@ -140,11 +142,11 @@ def row(of: Case, model: str, depth: int, repeats: int, throughput: float) -> Ro
         "depth": depth,
         "epochs": of.epochs,
         "raw ms": mid["raw"][0],
-        "_raw spread %": mid["raw"][1],
+        "raw spread %": mid["raw"][1],
         "ours ms": mid["ours"][0],
-        "_ours spread %": mid["ours"][1],
-        "_usual ms": mid["usual"][0],
-        "_usual spread %": mid["usual"][1],
+        "ours spread %": mid["ours"][1],
+        "usual ms": mid["usual"][0],
+        "usual spread %": mid["usual"][1],
         "ours / raw": median(ours / by_hand for by_hand, ours, _ in pairs),
         "spread %": max(mid["raw"][1], mid["ours"][1]),
         "ours - 1.05 raw, ms": median(ours - AIM_RATIO * by_hand for by_hand, ours, _ in pairs),
@@ -187,24 +189,50 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser.add_argument("--only", nargs="+", choices=ENTRIES, default=list(ENTRIES), metavar="ARCHITECTURE")
     parser.add_argument("--depths", nargs="+", type=int, default=list(DEPTHS))
     parser.add_argument("--epochs", type=int, help="instead of the study's")
+    parser.add_argument(
+        "--continue",
+        action="store_true",
+        dest="go_on",
+        help="keep the rows that an earlier start has measured",
+    )
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    above, throughput, rows = measure.begin(), matmul_flops(), []
-    with measure.project(["digits", "digit_sequences"]) as here:
-        for model in options.only:
-            for depth in options.depths:
-                of = case(model, depth, here, options.epochs)
-                rows.append(row(of, model, depth, options.repeats, throughput))
-                print(f"{model} {depth}: {rows[-1]['ours / raw']:.3f}", file=sys.stderr)
+    above, throughput = measure.begin(), matmul_flops()
+    cases = [(model, depth) for depth in options.depths for model in options.only]
+    rows = measure.written("loops", options.results) if options.go_on else []
+    kept = [_case(row) for row in rows]
     notes = [
         f"CPU milliseconds an epoch, medians of {options.repeats} turns; the spread is half the range. Aim: ours - "
         f"{AIM_RATIO} raw at most {AIM_MS:g} ms. Looks: the part of ours that is overfitting gap and gradient flow.",
         f"Floor: FLOPs of the products of matrices at {throughput / 1e9:.0f} GFLOP/s, one thread's in a large product.",
-        f"Afterwards: load {measure.load()}.",
+        *(
+            [f"Of an earlier start: {', '.join(f'{model} {depth}' for model, depth in kept)}."]
+            if kept
+            else []
+        ),
     ]
-    measure.publish("loops", rows, options.results, above=above, notes=notes)
-    plot(rows, options.results / "loops.svg")
+    with measure.project(["digits", "digit_sequences"]) as here:
+        for rank, (model, depth) in enumerate(cases, start=1):
+            print(f"{rank} of {len(cases)}: {model}, depth {depth}: ", end="", file=sys.stderr, flush=True)
+            if (model, depth) in kept:
+                print("kept", file=sys.stderr)
+                continue
+            clock = time.perf_counter()
+            of = case(model, depth, here, options.epochs)
+            found = row(of, model, depth, options.repeats, throughput)
+            print(f"{found['ours / raw']:.3f} x raw, {time.perf_counter() - clock:.0f} s", file=sys.stderr)
+            rows = sorted(
+                [*rows, found], key=lambda row: (list(ENTRIES).index(row["architecture"]), row["depth"])
+            )
+            told = [*notes, f"Afterwards: load {measure.load()}."]
+            measure.write("loops", rows, options.results, above=above, notes=told, hidden=HIDDEN)
+            plot(rows, options.results / "loops.svg")
+    print((options.results / "loops.md").read_text(encoding="utf-8"))
     return rows
+
+
+def _case(row: Row) -> tuple[str, int]:
+    return row["architecture"], row["depth"]
 
 
 if __name__ == "__main__":

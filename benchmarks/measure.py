@@ -1,16 +1,18 @@
 """Taking times in turns, and telling on which machine they were taken."""
 
 import argparse
+import contextlib
 import csv
 import functools
 import gc
+import io
 import os
 import platform
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -131,19 +133,58 @@ def options(description: str | None, repeats: int) -> argparse.ArgumentParser:
 
 
 def publish(name: str, rows: Sequence[Row], folder: Path, *, above: str, notes: Sequence[str] = ()) -> None:
-    """Writes <name>.md and <name>.csv into a folder, and prints the former. Columns that begin with _ are CSV only."""
+    """Writes <name>.md and <name>.csv into a folder, and prints the former."""
+    print(write(name, rows, folder, above=above, notes=notes))
+
+
+def write(
+    name: str,
+    rows: Sequence[Row],
+    folder: Path,
+    *,
+    above: str,
+    notes: Sequence[str] = (),
+    hidden: Collection[str] = (),
+) -> str:
+    """Writes <name>.md and <name>.csv into a folder, each aside and renamed, so that a benchmark may do it row by row.
+
+    Args:
+        hidden: columns that only the CSV has.
+
+    Returns:
+        The text below the heading of <name>.md.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([title.removeprefix("_") for title in rows[0]])
-        writer.writerows(row.values() for row in rows)
-    titles = [title for title in rows[0] if not title.startswith("_")]
+    content = io.StringIO(newline="")
+    writer = csv.writer(content)
+    writer.writerow(rows[0])
+    writer.writerows(row.values() for row in rows)
+    titles = [title for title in rows[0] if title not in hidden]
     rules = ["---" if isinstance(rows[0][title], str) else "---:" for title in titles]
     lines = [titles, rules, *[[_text(row[title]) for title in titles] for row in rows]]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     text = f"{above}\n\n{table}" + "".join(f"\n{note}\n" for note in notes)
-    (folder / f"{name}.md").write_text(f"# {name}\n\n{text}", encoding="utf-8")
-    print(text)
+    for path, of in ((f"{name}.csv", content.getvalue()), (f"{name}.md", f"# {name}\n\n{text}")):
+        aside = folder / f".{path}.{os.getpid()}.tmp"
+        aside.write_text(of, encoding="utf-8", newline="")
+        aside.replace(folder / path)
+    return text
+
+
+def written(name: str, folder: Path) -> list[Row]:
+    """The rows of <name>.csv as they were written, none without the file; numbers are numbers again."""
+    path = folder / f"{name}.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{title: _value(text) for title, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _text(value: Any) -> str:

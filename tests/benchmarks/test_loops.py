@@ -1,12 +1,10 @@
 """The yardsticks of benchmarks.loops: the raw loop is the same training, and the table has its rows."""
 
-import csv
-
 import pytest
 import torch
 from pytorch_lightning import Callback
 
-from benchmarks import loops, raw
+from benchmarks import loops, measure, raw
 from howdeep.prepare import load_split
 from howdeep.training.run import train
 
@@ -35,13 +33,38 @@ def test_the_raw_loop_ends_with_the_same_losses_and_parameters_bit_for_bit(model
 
 
 @pytest.mark.slow
-def test_the_table_has_a_row_a_case_and_the_plot_a_panel_an_architecture(tmp_path, capsys):
-    short = ["--only", "mlp", "--depths", "1", "2", "--epochs", "2", "--repeats", "1"]
-    loops.main([*short, "--results", str(tmp_path)])
-    rows = list(csv.DictReader((tmp_path / "loops.csv").read_text().splitlines()))
-    told = [(row["architecture"], row["depth"], row["epochs"]) for row in rows]
-    assert told == [("mlp", "1", "2"), ("mlp", "2", "2")]
-    assert all(float(row["ours / floor"]) > 1 for row in rows)
+def test_a_stopped_benchmark_keeps_its_rows_and_goes_on_with_the_others(tmp_path, capsys, monkeypatch):
+    short = ["--only", "mlp", "--depths", "2", "1", "--epochs", "2", "--repeats", "1"]
+    own, asked = loops.row, []
+
+    def stopped_at_the_second(of, model, depth, *rest):
+        asked.append(depth)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return own(of, model, depth, *rest)
+
+    monkeypatch.setattr(loops, "row", stopped_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        loops.main([*short, "--results", str(tmp_path)])
+    (first,) = measure.written("loops", tmp_path)
+    rows = loops.main([*short, "--results", str(tmp_path), "--continue"])
+    assert (asked, rows[1], measure.written("loops", tmp_path)) == ([2, 1, 1], first, rows)
+    assert [(row["architecture"], row["depth"], row["epochs"]) for row in rows] == [
+        ("mlp", 1, 2),
+        ("mlp", 2, 2),
+    ]
+    assert all(row["ours / floor"] > 1 for row in rows)
     assert (tmp_path / "loops.md").read_text().count("\n| mlp | ") == 2
-    assert "cores" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert ("cores" in said, "Of an earlier start: mlp 2." in said) == (True, True)
     assert "<!-- mlp -->" in (tmp_path / "loops.svg").read_text()
+
+
+def test_rows_are_read_as_they_were_written_and_hidden_columns_are_in_the_csv_alone(tmp_path):
+    rows = [{"what": "a, b", "n": 3, "seconds": 0.1 + 0.2, "spread": 1e-17}]
+    text = measure.write("told", rows, tmp_path, above="a machine", hidden=["spread"])
+    assert measure.written("told", tmp_path) == rows
+    assert (tmp_path / "told.md").read_text() == f"# told\n\n{text}"
+    assert ("spread" in text, "| a, b | 3 | 0.30 |" in text) == (False, True)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["told.csv", "told.md"]
+    assert measure.written("never", tmp_path) == []
