@@ -1,5 +1,6 @@
 """What a run left to show, read from its folder."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -16,16 +17,20 @@ def read(folder: Path) -> dict[str, np.ndarray | str]:
     Raises:
         UserError: the file of arrays cannot be read.
     """
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return {}
     arrays, path = {}, folder / "artifacts.safetensors"
-    if path.exists():
+    if path.name in names:
         try:
             arrays = load_file(path)
         except SafetensorError as error:
             raise UserError(
                 f"{path} is not readable ({error}): delete its folder, then `dvc repro`"
             ) from None
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt"))}
-    return {**arrays, **texts}
+    texts = [folder / name for name in names if name.endswith(".txt")]
+    return {**arrays, **{path.stem: path.read_text(encoding="utf-8") for path in texts}}
 
 
 class Folders(Mapping[str, Mapping[str, np.ndarray | str]]):

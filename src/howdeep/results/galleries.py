@@ -43,12 +43,9 @@ def shown(cells: pd.DataFrame, runs: pd.DataFrame, artifacts: Artifacts) -> list
 
 
 def _by_depth(runs: pd.DataFrame, artifacts: Artifacts) -> dict[int, Mapping[str, Any]]:
-    finished = select(runs, state="finished").sort_values(["depth", "seed"])
-    by_depth: dict[int, Mapping[str, Any]] = {}
-    for run in rows_of(finished):
-        if run["depth"] not in by_depth and artifacts.get(run["key"]):
-            by_depth[run["depth"]] = artifacts[run["key"]]
-    return by_depth
+    finished = select(runs, state="finished").sort_values(["depth", "seed"]).drop_duplicates("depth")
+    made = {run["depth"]: artifacts.get(run["key"]) for run in rows_of(finished)}
+    return {depth: found for depth, found in made.items() if found}
 
 
 def having(lines: Sequence[Shown], name: str, axes: int) -> list[Shown]:

@@ -39,9 +39,13 @@ def card_facts(name: str, card: Mapping[str, Any] | None) -> dict[str, Any]:
 def settings(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The settings of each entry; one that differs between its runs shows all its values."""
     entries: dict[str, dict[str, list[str]]] = {}
+    told: dict[str, dict[str, Any]] = {}
     for record in sorted(records, key=lambda record: (record["entry"], record["depth"], record["seed"])):
-        seen = entries.setdefault(record["entry"], {})
-        for name, value in flat(record["config"]):
+        seen, config = entries.setdefault(record["entry"], {}), {**record["config"], "seed": None}
+        if config == told.get(record["entry"]):
+            continue  # a run beside one that differs from it in its seed alone
+        told[record["entry"]] = config
+        for name, value in flat(config):
             if not name.startswith(_LEFT_OUT) and not name.endswith("._partial_"):
                 values = seen.setdefault(name, [])
                 if value not in values:

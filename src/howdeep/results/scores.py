@@ -1,6 +1,7 @@
 """The tables of a study: a row a run, a row a cell. Pure functions of records."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -46,9 +47,8 @@ def scores(records: Sequence[Mapping[str, Any]], test: Mapping[str, Any]) -> pd.
         raise UserError(
             "expected the record of at least one run in runs/, found none: train with `dvc repro`"
         )
-    parts = sorted(
-        {name for record in records for row in record["epochs"] for name in row if _is_ratio(name)}
-    )
+    measured = set(chain.from_iterable(row for record in records for row in record["epochs"]))
+    parts = sorted(name for name in measured if _is_ratio(name))
     parts = ["gradient/ratio", *(name for name in parts if name != "gradient/ratio")]
     baselines, equal = test.get("baselines", {}), _at_equal_loss(records)
     frame = pd.DataFrame(
@@ -152,8 +152,8 @@ def _best(record: Mapping[str, Any]) -> Mapping[str, float]:
 
 
 def _last(record: Mapping[str, Any], name: str) -> float | None:
-    measured = [row[name] for row in record["epochs"] if row.get(name) is not None]
-    return measured[-1] if measured else None
+    newest_first = (row.get(name) for row in reversed(record["epochs"]))
+    return next((value for value in newest_first if value is not None), None)
 
 
 def judged(table: pd.DataFrame) -> str:

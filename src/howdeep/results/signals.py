@@ -37,14 +37,15 @@ def ends(records: Sequence[Record], part: str, measure: str) -> Ends:
 
 
 def _of_run(record: Record, part: str, measure: str) -> tuple[float, float] | None:
-    rows = [
-        row for row in record["gradient_flow"] if row.get("part", "") == part and _is_number(row.get(measure))
-    ]
-    if not rows:
-        return None
-    newest = max(row["epoch"] for row in rows)
-    by_layer = {row["layer"]: float(row[measure]) for row in rows if row["epoch"] == newest}
-    return by_layer[min(by_layer)], by_layer[max(by_layer)]
+    by_layer: dict[int, float] = {}
+    newest = None
+    for row in reversed(record["gradient_flow"]):  # they come in the order of training, and are many
+        if newest is not None and row["epoch"] != newest:
+            break
+        if row.get("part", "") == part and _is_number(row.get(measure)):
+            newest = row["epoch"]
+            by_layer[row["layer"]] = float(row[measure])
+    return (by_layer[min(by_layer)], by_layer[max(by_layer)]) if by_layer else None
 
 
 def _is_number(value: float | None) -> bool:
