@@ -127,6 +127,41 @@ def test_the_page_fits_its_window_every_picture_is_drawn_and_a_screenshot_is_kep
     assert kept.stat().st_size > 10_000
 
 
+def test_pictures_share_one_style_that_turns_all_their_ink_in_the_dark(chromium, report):
+    page = opened(chromium, report, scheme="dark")
+    styles = (
+        "[...document.querySelectorAll('style')].filter((s) => s.textContent.includes('.howdeep-figure'))"
+    )
+    assert ask(page, f"{styles}.length") == 1
+    inked = "[...document.querySelectorAll('figure svg [style*=\"fill: #24292f\"]')]"
+    assert ask(page, f"{inked}.length") > 100
+    assert ask(page, f"{inked}.filter((e) => getComputedStyle(e).fill !== 'rgb(230, 237, 243)').length") == 0
+
+
+def test_a_phone_shows_the_verdicts_without_scrolling_the_table(chromium, report):
+    page = opened(chromium, report, PHONE)
+    script = "document.querySelector('#classification table.sortable').tHead.rows[0].cells"
+    headings = ask(
+        page, f"[...{script}].map((cell) => [cell.textContent, cell.getBoundingClientRect().right])"
+    )
+    assert dict(headings)["verdict"] <= PHONE[0]
+
+
+def test_pictures_far_below_are_laid_out_only_when_they_come_into_sight(chromium, report):
+    page = opened(chromium, report)
+    seen = "(figure) => figure.firstElementChild.checkVisibility({ contentVisibilityAuto: true })"
+    assert ask(page, f"({seen})(document.querySelector('main figure'))")
+    far = "document.querySelector('#reconstruction figure')"
+    assert not ask(page, f"({seen})({far})")
+    page.execute_script(f"{far}.scrollIntoView()")
+    WebDriverWait(page, 5).until(lambda _: ask(page, f"({seen})({far})"))
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    hidden = f"[...document.querySelectorAll('figure')].filter((figure) => !({seen})(figure)).length"
+    closed = "[...document.querySelectorAll('details:not([open]) figure')].length"
+    assert ask(page, hidden) == ask(page, closed)
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def column(page: Chrome, heading: str) -> list[str]:
     """What the main table of classification shows under a heading, from top to bottom."""
     script = """

@@ -1,5 +1,6 @@
 """The report as HTML: gathers what the template shows, in the order in which it shows it."""
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -12,12 +13,13 @@ from markupsafe import Markup
 from howdeep.results import explore, galleries, learning, mistakes, protocol, signals, tables, tuning, wording
 from howdeep.results.across import why_no_ranks
 from howdeep.results.analysis import Analysis
-from howdeep.results.figure import PAPER
+from howdeep.results.figure import PAPER, style_of
 from howdeep.results.protocol import card_facts, settings
 from howdeep.results.scores import baselines_of, cells_of, judge, rows_of, select
 from howdeep.results.wording import listing, number
 
 Content = Mapping[str, Any]
+STYLE = re.compile(r"\s*<style>\.howdeep-figure.*?</style>")  # of a picture
 MOST_RUNS = 1000  # in the list of runs of a task; results/scores.csv has them all
 
 
@@ -32,7 +34,7 @@ def page(
     )
     folder = files("howdeep.results")
     template = environment.from_string(folder.joinpath("template.html").read_text(encoding="utf-8"))
-    return template.render(
+    html = template.render(
         study=study,
         paper=PAPER,
         facts=_facts(analysis),
@@ -69,6 +71,13 @@ def page(
         library=explore.library(),
         script=Markup(folder.joinpath("report.js").read_text(encoding="utf-8")),
     )
+    return _styled_once(html)
+
+
+def _styled_once(html: str) -> str:
+    """The page with one style element for all its pictures: a browser asks the rules of each of them of every line."""
+    bare = STYLE.sub("", html)
+    return bare.replace("</head>", f"{style_of(html)}\n</head>", 1)
 
 
 def _facts(analysis: Analysis) -> dict[str, Any]:
