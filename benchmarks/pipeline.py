@@ -31,7 +31,7 @@ from typing import Any
 from benchmarks import measure
 from benchmarks.measure import ROOT, Row, clocked, in_turns, middle
 from howdeep import records, runs, study, tracking
-from howdeep.composition import compose_train
+from howdeep.composition import Compositions
 from howdeep.project import Project
 from howdeep.records import Cell
 from howdeep.tracking import Store
@@ -63,13 +63,13 @@ class Bench:
 
     def jobs(self) -> list[runs.Job]:
         """Runs that differ in their seed, in cells of as many as the study has, each composed once as a stage does."""
-        plan = study.read(self.project.params)
+        plan, compositions = study.read(self.project.params), Compositions(self.project.conf)
         found: list[runs.Job] = []
         for seed in range(self.n_runs):
             entry = plan.entry(ENTRY)
             if seed % len(entry.seeds) == 0:
                 cell = Cell(entry.data, entry.model, depth=1)
-                cfg = compose_train(self.project.conf, plan.overrides(entry, cell))
+                cfg = compositions.of(plan.overrides(entry, cell))
             own = cfg.copy()
             own.seed = seed
             folder = self.project.runs / ENTRY / f"depth=1-seed={seed}"

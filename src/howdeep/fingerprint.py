@@ -51,14 +51,20 @@ def sources(cfg: DictConfig) -> list[Path]:
     Read from the import statements, so that it can be compared with what dvc.yaml declares. Without the
     `__init__.py` of packages, which hold a docstring only.
     """
+    targets = {module for module in _targets(settings(cfg)) if module.startswith("howdeep.")}
+    return list(_sources(frozenset(targets)))
+
+
+@cache  # the runs of a stage have a few sets of targets
+def _sources(targets: frozenset[str]) -> tuple[Path, ...]:
     found: dict[str, Path] = {}
-    waiting = [ENTRY_MODULE, *(module for module in _targets(settings(cfg)) if module.startswith("howdeep."))]
+    waiting = [ENTRY_MODULE, *targets]
     while waiting:
         module = waiting.pop()
         if module not in found and (path := _path(module)):
             found[module] = path
             waiting += _imports(path)
-    return sorted(path for path in found.values() if path.name != "__init__.py")
+    return tuple(sorted(path for path in found.values() if path.name != "__init__.py"))
 
 
 def _targets(node: object) -> Iterable[str]:

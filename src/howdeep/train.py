@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,11 +77,18 @@ def train_one(cfg: DictConfig) -> float:
 
 def store_of(cfg: DictConfig, here: project.Project) -> "Store | None":
     """The MLflow store of a config, None if it is not tracked."""
-    from howdeep.tracking import Store, locate
+    from howdeep.tracking import locate
 
     if not cfg.tracking.uri:
         return None
-    return Store(locate(cfg.tracking.uri, here.root), cfg.tracking.experiment, here.root)
+    return _store(locate(cfg.tracking.uri, here.root), cfg.tracking.experiment, here.root)
+
+
+@cache  # the jobs of a multirun share it: to open it takes as long as a small training
+def _store(uri: str, experiment: str, root: Path) -> "Store":
+    from howdeep.tracking import Store
+
+    return Store(uri, experiment, root)
 
 
 def main(overrides: list[str]) -> int:
