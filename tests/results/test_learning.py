@@ -158,6 +158,18 @@ def test_a_depth_of_which_a_run_failed_has_no_growth_and_the_others_keep_theirs(
     assert sum(found.cells["diverged"].tolist()) == 1
 
 
+def test_points_with_other_seeds_are_paired_by_those_that_they_share(points, tested, analysis):
+    fewer = [r for r in points if r["entry"] != "digits-mlp-100" or r["seed"] in (1, 2, 4)]
+    two, _ = analyse(fewer, tested, learning_curves=CURVES).learning.growth.to_dict("records")
+    assert two["pairs"] == 3
+    assert analysis.learning.growth["pairs"].tolist() == [5, 5]
+    none = [r | {"seed": r["seed"] + 10 * (r["entry"] == "digits-mlp-100")} for r in points]
+    found = analyse(none, tested, learning_curves=CURVES).learning
+    assert found.growth["pairs"].tolist() == [0, 0]
+    assert np.isnan(found.growth["p_holm"]).tolist() == [True, True]
+    assert "no deeper network was shown to gain more or less" in found.findings[0]
+
+
 def test_a_matching_that_one_point_alone_has_is_no_curve(points, tested, analysis):
     more = [
         record | {"matching": "parameters", "key": f"{record['key']}-p"}

@@ -267,6 +267,22 @@ def test_galleries_are_files_of_the_comparison(gallery, artifacts):
     }
 
 
+def test_entries_with_different_seeds_are_told_as_such(make_record):
+    records = [
+        make_record("digits", model, depth, seed)
+        for model, seeds in (("mlp", range(3)), ("cnn", range(7, 19)))
+        for depth in (1, 2)
+        for seed in seeds
+    ]
+    records.append(make_record("digits", "gan", 1, 0))
+    html = page(analyse(records, EMPTY), study="s", cards={}, provenance={})
+    assert "with 1 to 12 seeds" in html
+    assert "seeds (digits-gan: 0; digits-mlp: 0 to 2; elsewhere: 7 to 18)" in html
+    assert "1 and 3 seeds of 2 of 3 entries are few, fewer than ten" in html
+    ten = [make_record("digits", "mlp", depth, seed) for depth in (1, 2) for seed in range(10)]
+    assert "fewer than ten" not in page(analyse(ten, EMPTY), study="s", cards={}, provenance={})
+
+
 def test_the_limits_say_for_which_entry_depth_is_told_apart_from_size_and_whether_the_split_varies(
     make_record,
 ):

@@ -213,7 +213,8 @@ def test_seeds_are_told_entry_by_entry_where_they_differ():
         [(entry, seed) for entry, of in {"a": 2, "b": 2, "c": 3}.items() for seed in range(of)],
         columns=["entry", "seed"],
     )
-    assert seeds(runs) == "0, 1 and 2 of c; 0 and 1 elsewhere"
+    assert seeds(runs) == "c: 0 to 2; elsewhere: 0 and 1"
+    assert seeds(runs.assign(seed=runs["seed"] * 2)) == "c: 0, 2 and 4; elsewhere: 0 and 2"
     assert seeds(runs.loc[runs["entry"] != "c"]) == "0 and 1"
     assert seed_counts(runs) == [2, 2, 3]
 

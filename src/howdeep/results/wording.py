@@ -338,13 +338,20 @@ def scored(cells: pd.DataFrame) -> list[str]:
 
 
 def seeds(runs: pd.DataFrame) -> str:
-    """The seeds of the study: '0, 1 and 2', or where entries differ '0 and 1 of digits-mlp; 0, 1 and 2 elsewhere'."""
+    """The seeds of the study: '0 to 4', or where entries differ 'digits-mlp: 0 and 1; elsewhere: 0 to 4'."""
     of_seeds: dict[tuple[int, ...], list[str]] = {}
     for entry, own in runs.groupby("entry")["seed"]:
         of_seeds.setdefault(tuple(sorted(set(own.tolist()))), []).append(str(entry))
     *others, (most, _) = sorted(of_seeds.items(), key=lambda item: (len(item[1]), item[0]))
-    told = [f"{listing(of)} of {listing(entries)}" for of, entries in others]
-    return "; ".join([*told, f"{listing(most)}{' elsewhere' if others else ''}"])
+    told = [f"{listing(entries)}: {_span(of)}" for of, entries in others]
+    return "; ".join([*told, f"{'elsewhere: ' if others else ''}{_span(most)}"])
+
+
+def _span(numbers: Sequence[int]) -> str:
+    """'0 to 4', or '0, 2 and 5'."""
+    first, last = numbers[0], numbers[-1]
+    together = last - first == len(numbers) - 1 > 1
+    return f"{first} to {last}" if together else listing(numbers)
 
 
 def seed_counts(runs: pd.DataFrame) -> list[int]:
