@@ -18,11 +18,11 @@ repro: install ## run the whole study of params.yaml and build the report
 	@echo "report:    $(CURDIR)/reports/index.html"
 	@echo "MLflow UI: make ui"
 
-test: install-test ## all tests
-	python -m pytest
+test: test-unit ## all tests
+	python -m pytest -m slow
 
-test-unit: install-test ## the fast tests only
-	python -m pytest -m 'not slow'
+test-unit: install-test ## the fast tests only, in two processes; those that start and kill processes run alone
+	python -m pytest -m 'not slow' -n 2 --dist loadfile
 
 lint: install-test ## ruff and pyright
 	ruff check .

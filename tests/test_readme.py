@@ -1,0 +1,86 @@
+"""The commands that README quotes are commands that there are, and mean something."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep
+
+from howdeep.cli import parser
+from howdeep.composition import compose_train
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^    (howdeep (?:\\\n|.)*)$", README, re.MULTILINE)
+QUOTED = BLOCKS + re.findall(r"`(howdeep [^`]*)`", README)
+COMMANDS = sorted({shlex.join(shlex.split(command.replace("\\\n", ""), comments=True)) for command in QUOTED})
+TRAIN = [command for command in COMMANDS if command.startswith("howdeep train") and "elman" not in command]
+OTHER = [command for command in COMMANDS if not command.startswith("howdeep train")]
+TARGETS = sorted(set(re.findall(r"(?:`|^    |=\S+ )make ([a-z-]+)", README, re.MULTILINE)))
+
+
+def first(override: str) -> str:
+    """An override, or the first that a sweep over it would try."""
+    (parsed,) = OverridesParser.create().parse_overrides([override])
+    if not parsed.is_sweep_override():
+        return override
+    value = parsed.value()
+    least = value.start if isinstance(value, IntervalSweep) else next(parsed.sweep_iterator())
+    return f"{parsed.get_key_element()}={least}"
+
+
+def test_commands_are_found():
+    assert {"howdeep train debug=smoke", "howdeep compare --against 'HEAD~1'", "howdeep ui"} <= set(COMMANDS)
+    assert any("hydra/sweeper=optuna" in command for command in TRAIN)
+    assert {"repro", "test", "bench"} <= set(TARGETS)
+
+
+SOLVED = "reference.width"  # finding the widths takes seconds
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(c, marks=pytest.mark.slow if SOLVED in c else ()) for c in TRAIN]
+)
+def test_what_readme_trains_composes(command):
+    typed = shlex.split(command)[2:]
+    options = {"-m", "--cfg", "job"}
+    overrides = [first(word) for word in typed if word not in options and not word.startswith("hydra")]
+    compose_train(ROOT / "conf", overrides)
+
+
+@pytest.mark.parametrize("command", OTHER)
+def test_readme_s_other_commands_are_understood(command):
+    parser().parse_args(shlex.split(command)[1:])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_readme_s_targets_are_in_the_makefile(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("debug", ["smoke", "overfit", "profile"])
+def test_every_debug_config_trains(project, tmp_path, debug):
+    shutil.copytree(project.root, tmp_path / "here")
+    command = [sys.executable, "-m", "howdeep", "train", f"debug={debug}", "hydra.run.dir=out"]
+    done = subprocess.run(
+        command, cwd=tmp_path / "here", check=False, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mlp depth 1 on digits, seed 0: val loss" in done.stdout
+    assert ("Profile" in done.stdout + done.stderr) is (debug == "profile")
+
+
+@pytest.mark.slow
+def test_cfg_job_shows_what_would_be_trained_and_trains_nothing(project, tmp_path):
+    shutil.copytree(project.conf, tmp_path / "conf")
+    command = [sys.executable, "-m", "howdeep", "train", "model=lstm", "data=sunspots", "--cfg", "job"]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "_target_: howdeep.nets.lstm.LSTM" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"conf"}
