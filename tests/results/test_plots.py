@@ -332,6 +332,24 @@ def test_one_collapse_is_an_arrow_with_its_value_and_leaves_the_axis_to_the_othe
     assert min(ticks) > 0.9
 
 
+def test_a_gap_that_is_far_out_leaves_the_axis_to_the_others(make_record):
+    records = [
+        make_record("digits", "mlp", depth, seed) | {"model": model, "entry": model}
+        for model in ("mlp", "cnn")
+        for depth in (1, 2, 4, 8)
+        for seed in (0, 1)
+    ]
+    for record in records:
+        if (record["model"], record["depth"]) == ("cnn", 8):
+            record["gap"] = {name: of | {"loss": -0.75} for name, of in record["gap"].items()}
+    table = scores(records, {"runs": {}})
+    said = texts(plots.gap(summary(table), table))
+    assert plots.OFF in said
+    assert [text for text in said if "0.75" in text] == ["\N{MINUS SIGN}0.750"]
+    shown = [float(text) for text in said if re.fullmatch(r"0\.\d{2,3}", text)]
+    assert 0.1 <= max(shown) < 0.3  # up to the gap at the last epoch
+
+
 def test_those_who_cannot_see_a_cut_axis_are_told_all_values(collapsed):
     alt = ElementTree.fromstring(collapsed.overview[0]).get("aria-label", "")
     assert "rnn: depth 1: 0.942" in alt

@@ -72,9 +72,7 @@ def score(cells: pd.DataFrame, runs: pd.DataFrame, baselines: Mapping[str, Any])
     figure, axes = _panels(data, "mean with 95 % interval, dots: single runs")
     for axis, (data_name, lines) in zip(axes, data.items(), strict=True):
         _score_lines(axis, lines, runs)
-        cut = _cut(
-            axis, [_points(look, line) for look, line in zip(_looks(lines), lines, strict=True)], lines
-        )
+        cut = _cut(axis, _points(lines), _ends(lines))
         if not cut:
             _widen(axis, np.concatenate([known(cells_of(runs, line.rows), column) for line in lines]))
         methods = baselines_of(baselines, data_name, name)
@@ -99,7 +97,7 @@ def overview(cells: pd.DataFrame) -> str:
         axis.plot(
             look.x(line.rows["depth"]), line.rows[column], color=look.colour, label=line.name, **look.style
         )
-    if _cut(axis, [_points(look, line) for look, line in zip(_looks(lines), lines, strict=True)], lines):
+    if _cut(axis, _points(lines), _ends(lines)):
         head(axis, title, [OFF])
     else:
         _widen(axis, np.concatenate([known(line.rows, column) for line in lines]))
@@ -299,13 +297,17 @@ def gap(cells: pd.DataFrame, runs: pd.DataFrame) -> str:
     """Validation minus training loss against depth, at the best epoch; a stem leads to the gap at the last one."""
     data = _by_data(cells, "gap_loss")
     figure, axes = _panels(data, "mean at the best epoch, dots: runs, stem: to the last epoch")
-    for axis, lines in zip(axes, data.values(), strict=True):
+    for axis, (name, lines) in zip(axes, data.items(), strict=True):
         axis.axhline(0, color=FAINT, linewidth=0.8)
         for look, line in zip(_looks(lines), lines, strict=True):
             _draw(axis, look, line, runs)
             x, last = look.x(line.rows["depth"]), line.rows["gap_loss_last"]
             axis.vlines(x, line.rows["gap_loss"], last, color=look.colour, linewidth=1.1)
             axis.plot(x, last, "_", color=look.colour, markersize=9)
+        last = np.concatenate([known(line.rows, "gap_loss_last") for line in lines])
+        low, high = bulk(last) or (-math.inf, math.inf)
+        if _cut(axis, _points(lines), [0.0, *last[(last >= low) & (last <= high)]], room=math.inf):
+            head(axis, _title(name, lines), [OFF])
         axis.set_ylabel("validation - training loss")
         _finish(axis, lines)
     return svg(figure, _alt("Mean overfitting gap in loss", data))
@@ -409,28 +411,39 @@ def bulk(values: np.ndarray) -> tuple[float, float] | None:
     return (low, high) if 0 < WORTH * (high - low) < values.max() - values.min() else None
 
 
-def _points(look: Look, line: Line) -> Points:
-    return look, look.x(line.rows["depth"].to_numpy()), _values(line)
+def _points(lines: Sequence[Line]) -> list[Points]:
+    """The points of each line, against depth."""
+    return [
+        (look, look.x(line.rows["depth"].to_numpy()), _values(line))
+        for look, line in zip(_looks(lines), lines, strict=True)
+    ]
 
 
 def _values(line: Line) -> np.ndarray:
     return line.rows[line.column].to_numpy(dtype=np.float64)
 
 
-def _cut(axis: Axes, points: Sequence[Points], lines: Sequence[Line] = ()) -> bool:
+def _ends(lines: Sequence[Line]) -> np.ndarray:
+    """The ends of all intervals."""
+    return np.concatenate(
+        [known(line.rows, f"{line.column}_{end}") for line in lines for end in ("low", "high")]
+    )
+
+
+def _cut(
+    axis: Axes, points: Sequence[Points], ends: Sequence[float] | np.ndarray = (), room: float = 0.5
+) -> bool:
     """Cuts an axis down to where most points lie, with an arrow and its value for each of the others; whether it did.
 
-    Intervals of `lines` get room as far as they reach no further than half the height of the points.
+    The ends of lines beside the points get room too, up to so many times the height of the points on either side.
     """
     values = np.concatenate([y for _, _, y in points])
     found = bulk(values[~np.isnan(values)])
     if found is None:
         return False
-    low, high = found
-    room = (high - low) / 2
-    ends = [known(line.rows, f"{line.column}_{end}") for line in lines for end in ("low", "high")]
-    near = np.clip(np.concatenate([[low, high], *ends]), low - room, high + room)
-    low, high = float(near.min()) - 0.2 * room, float(near.max()) + 0.2 * room
+    height = found[1] - found[0]
+    near = np.clip([*found, *ends], found[0] - room * height, found[1] + room * height)
+    low, high = float(near.min()) - 0.1 * height, float(near.max()) + 0.1 * height
     axis.set_ylim(low, high)
     off = sorted(
         (float(at), float(value), look)
@@ -455,7 +468,8 @@ def _off(axis: Axes, look: Look, x: float, value: float, *, above: bool, rank: i
         *place, "^" if above else "v", color=look.colour, markersize=6, transform=axis.get_xaxis_transform()
     )
     axis.annotate(
-        number(value), place, xycoords=axis.get_xaxis_transform(), xytext=(-6, 0), textcoords="offset points",
+        number(value).replace("-", wording.MINUS), place,
+        xycoords=axis.get_xaxis_transform(), xytext=(-6, 0), textcoords="offset points",
         ha="right", va="center", fontsize=8, color=look.colour,
     )  # fmt: skip
 
