@@ -203,9 +203,9 @@ def test_a_stopped_training_ends_killed_in_mlflow_and_goes_on_to_the_same_bits(c
     )
     while not (clone / "scratch").exists() or not list((clone / "scratch").glob("*.ckpt")):
         assert process.poll() is None
-        time.sleep(0.1)
+        time.sleep(0.01)
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == code
     assert err.count("\n") == 1, err
     assert "the same command goes on from here" in err
@@ -235,6 +235,14 @@ def test_ui_says_if_the_port_is_taken(clone):
     assert f"try `howdeep ui --port {port + 1}`" in done.stderr
 
 
+def imports_hydra(pid: int) -> bool:
+    """Whether a process has come so far: before that Python itself tells of Ctrl-C."""
+    try:
+        return "_yaml" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False
+
+
 @pytest.mark.parametrize("command", ["pull", "prepare"])
 def test_ctrl_c_while_data_is_fetched_or_prepared_is_one_line(clone, command):
     shutil.rmtree(clone / "data" / ("raw" if command == "pull" else "prepared"))
@@ -244,9 +252,11 @@ def test_ctrl_c_while_data_is_fetched_or_prepared_is_one_line(clone, command):
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(0.4)  # in the middle of its imports or of its work: either must end in one line
+    # In the middle of its imports or of its work: either must end in one line.
+    while process.poll() is None and not imports_hydra(process.pid):
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert (process.returncode, err.count("\n")) in ((130, 1), (0, 1)), err
     assert "Traceback" not in err
     assert not list(clone.glob("data/**/*.tmp"))

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
 SMALL = (
-    "trainer.max_epochs=30", "train_examples=150", "model.depth=2", "model.dropout=0.1", "diagnostics.every=4",
+    "trainer.max_epochs=60", "train_examples=150", "model.depth=2", "model.dropout=0.1", "diagnostics.every=4",
     "checkpoint_seconds=0",
 )  # fmt: skip
 RUNS = {

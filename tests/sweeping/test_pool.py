@@ -349,6 +349,7 @@ def test_three_processes_on_postgresql_reach_exactly_the_total(postgresql, kille
     if killed:
         with closing(Storage(where)) as storage:
             while counted(storage, 24).counts().done < 4:
+                assert processes[0].poll() is None
                 time.sleep(0.05)
         os.killpg(processes[0].pid, signal.SIGKILL)
     assert [process.wait() for process in processes] == [-signal.SIGKILL if killed else 0, 0, 0]
@@ -376,6 +377,7 @@ def test_a_stopped_sweep_gives_its_trials_back_and_says_so(journal):
     process = start(journal, 10, seconds=5)
     study = counted(Storage(journal), 10)
     while study.counts().running < 2:
+        assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     assert process.wait() != 0
