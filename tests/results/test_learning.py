@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from howdeep.results import protocol
 from howdeep.results.analysis import analyse
 from howdeep.results.learning import growth
 from howdeep.results.page import page
@@ -207,6 +208,10 @@ def test_pictures_hold_every_mean_and_the_page_shows_them(analysis, cards):
     assert html.count('id="learning"') == html.count('href="#learning"') == 1
     assert "In 1 of 1 entry some deeper network beat depth 1" in html
     assert "45 runs of mlp on digits" in html
+
+
+def test_points_are_families_of_their_own(analysis):
+    assert "There are 3 families" in " ".join(protocol.limits(analysis))
 
 
 def test_a_study_without_curves_has_no_such_section(records, test_scores, cards):

@@ -163,6 +163,7 @@ def test_the_page_says_what_may_be_held_against_it(html, records, test_scores, p
     assert "each depth tuned on its own" in tuned
     assert "All comparisons are at equal width" not in tuned
     assert "mlp at equal training FLOPs" in tuned
+    assert "Of 3 chosen learning rates 3 lie on the edge of what was tried" in tuned
 
 
 def test_where_depth_did_harm_is_told_apart(html):

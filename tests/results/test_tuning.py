@@ -31,6 +31,11 @@ def test_a_depth_of_which_all_diverged_is_told():
     assert row[4:] == ["0.1", "all diverged", "2", "on the edge of what was tried"]
 
 
+def test_winners_on_an_edge_are_counted_among_those_that_finished():
+    lost = [TrialRow(8, "sgd", 0.1, None), TrialRow(8, "sgd", 1.0, None)]
+    assert tuning.on_edges({"digits-mlp": OWN, "e": [*OWN, *lost]}) == (2, 4)
+
+
 def test_a_trial_is_ranked_among_the_finished_ones_of_its_depth():
     assert [tuning._rank(row, OWN) for row in OWN[:2]] == [0.0, 1.0]
     assert tuning._rank(OWN[3], OWN) == 2 / 3

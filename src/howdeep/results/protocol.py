@@ -8,6 +8,7 @@ import pandas as pd
 from howdeep.results.analysis import Analysis
 from howdeep.results.scores import SERIES, held, judged
 from howdeep.results.statistics import least_wilcoxon
+from howdeep.results.tuning import on_edges
 from howdeep.results.wording import listing, seed_counts, spoken
 
 # Of no interest where settings are compared: what varies by design, and what the data cards tell.
@@ -122,14 +123,15 @@ def limits(analysis: Analysis) -> list[str]:
     said.append(
         "Each depth got the optimizer and learning rate that did best on validation examples, in as many "
         "trials for every depth; width, batch size and epochs were not tuned. Trials have one seed, and their winner "
-        "serves all runs of a depth: how lucky its tuning was is in no interval."
+        f"serves all runs of a depth: how lucky its tuning was is in no interval.{_edges(analysis)}"
         if analysis.tuned
         else "Learning rate and optimizer were not tuned for each depth: a depth that lost may have lost to its "
         "settings."
     )
     if said_of_size := _size(runs):
         said.append(said_of_size)
-    families = len(verdicts[SERIES].drop_duplicates())
+    points = analysis.learning.verdicts.reindex(columns=SERIES).dropna()
+    families = len(pd.concat([verdicts[SERIES], points]).drop_duplicates())
     if families > 1:
         said.append(
             "The error rate of 5 % holds for one family: the depths of one entry (an architecture with its settings on "
@@ -151,6 +153,14 @@ def limits(analysis: Analysis) -> list[str]:
         "Student's intervals take the differences over seeds for normal, which a handful cannot show."
     )
     return said
+
+
+def _edges(analysis: Analysis) -> str:
+    """How many chosen settings may not be the best, since nothing was tried beyond them."""
+    edges, cells = on_edges(analysis.trials)
+    if not edges:
+        return ""
+    return f" Of {cells} chosen learning rates {edges} lie on the edge of what was tried: a better may lie beyond."
 
 
 def _few(counts: Sequence[int]) -> list[str]:

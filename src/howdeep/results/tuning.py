@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
 from howdeep.results.figure import DEPTH, INK, PAPER, boards, styled, svg
+from howdeep.results.scores import held
 from howdeep.results.tables import Table, Text
 from howdeep.results.wording import listing, number, spoken
 from howdeep.tuning import SECOND, TrialRow, by_cell, on_edge, winner
@@ -48,7 +49,7 @@ def panels(trials: Trials) -> dict[str, list[TrialRow]]:
     found: dict[str, list[TrialRow]] = {}
     for entry, own in trials.items():
         for row in own:
-            title = entry if row.matching == "width" else f"{entry}, equal {row.matching}"
+            title = entry if row.matching == "width" else f"{entry}, equal {held(row.matching)}"
             found.setdefault(title, []).append(row)
     return found
 
@@ -68,6 +69,13 @@ def frame(trials: Trials) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["entry", *TRIED, "rank", "chosen"])
 
 
+def on_edges(trials: Trials) -> tuple[int, int]:
+    """How many cells have a winner beyond whose learning rate nothing was tried, of how many that have a winner."""
+    tried = [tried for own in trials.values() for tried in judged(own)]
+    winners = [one for one in tried if one.won and one.trial.val_loss is not None]
+    return sum(one.edge for one in winners), len(winners)
+
+
 def table(trials: Trials) -> Table:
     """The winner of each cell of each entry, a row each."""
     second = [name for name in SECOND if any(name in row.point for own in trials.values() for row in own)]
@@ -82,7 +90,7 @@ def table(trials: Trials) -> Table:
                 loss = "all diverged" if row.val_loss is None else number(row.val_loss)
                 n = sum(other.cell == row.cell for other in own)
                 rows.append([
-                    Text(entry, entry), Text(row.matching, row.matching), Text(str(row.depth), row.depth),
+                    Text(entry, entry), Text(held(row.matching), row.matching), Text(str(row.depth), row.depth),
                     Text(row.optimizer, row.optimizer), Text(f"{row.lr:g}", row.lr),
                     *(_value(row.point.get(name)) for name in second),
                     Text(loss, math.inf if row.val_loss is None else row.val_loss),
