@@ -62,10 +62,11 @@ def report(project: Project) -> None:
 def _analysis(project: Project) -> "Analysis":
     from howdeep.results import inside
     from howdeep.results.analysis import analyse
+    from howdeep.workers import cores
 
     found = _records(project)
     plan = study.read(project.params)
-    return analyse(
+    analysis = analyse(
         found,
         _test(project),
         margins=plan.margins,
@@ -75,6 +76,9 @@ def _analysis(project: Project) -> "Analysis":
         inspection=inside.read(project.results / "inspection"),
         trials={name: trials_of(name, project) for name, entry in plan.entries.items() if entry.tuning},
     )
+    if (n_workers := cores()) > 1:
+        analysis.draw(n_workers)
+    return analysis
 
 
 def _report(project: Project, analysis: "Analysis") -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import pandas as pd
@@ -15,9 +15,11 @@ from howdeep.results.histories import curves, gradients
 from howdeep.results.inside import NOTHING, Inside, Inspection
 from howdeep.results.learning import NO_CURVES, Curves, Learning, learning
 from howdeep.results.mistakes import Mistakes, mistakes
+from howdeep.results.pictures import Part
 from howdeep.results.scores import scores, select, summary
 from howdeep.results.tuning import Trials
 from howdeep.results.verdict import verdicts
+from howdeep.workers import run_all
 
 Records = Sequence[Mapping[str, Any]]
 NO_MARGINS: Mapping[str, float] = {}
@@ -85,9 +87,13 @@ class Analysis:
 
     @cached_property
     def pictures(self) -> dict[str, dict[str, list[str]]]:
-        """SVG texts by task and kind, a panel each; drawing takes nine tenths of the time of a comparison."""
+        """SVG texts by task and kind, a panel each."""
+        return {task: pictures.together(part() for part in parts) for task, parts in self._parts.items()}
+
+    @cached_property
+    def _parts(self) -> dict[str, list[Part]]:
         return {
-            task: pictures.of_task(
+            task: pictures.parts(
                 select(self.cells, task=task), select(self.verdicts, task=task), self.runs,
                 self.epochs, self.flows, self.baselines, self.artifacts, most=self.drawn[task],
             )
@@ -99,6 +105,25 @@ class Analysis:
         """The one picture: score against depth, a panel a task and data set, since no two data sets share a scale."""
         of_tasks = [select(self.cells, task=task) for task in self.tasks]
         return [pictures.overview(rows) for cells in of_tasks for _, rows in cells.groupby("data")]
+
+    def draw(self, n_workers: int) -> None:
+        """Makes all pictures, side by side in forked workers: they take most of the time of a comparison.
+
+        Without it each is made when it is first asked for, and looks the same.
+        """
+        kept: list[tuple[Any, str]] = [
+            *((of, "pictures") for of in (self.mistakes, self.inside, self.learning)),
+            *((self, name) for name in ("overview", "tuning", "best_so_far")),
+        ]
+        of_tasks = [(task, part) for task, parts in self._parts.items() for part in parts]
+        makers = [*(partial(getattr, *place) for place in kept), *(part for _, part in of_tasks)]
+        found = dict(run_all(lambda job: makers[job](), range(len(makers)), n_workers))
+        for job, (holder, name) in enumerate(kept):
+            setattr(holder, name, found[job])
+        by_task: dict[str, list[dict[str, list[str]]]] = {task: [] for task in self.tasks}
+        for job, (task, _) in enumerate(of_tasks, start=len(kept)):
+            by_task[task].append(found[job])
+        self.pictures = {task: pictures.together(drawn) for task, drawn in by_task.items()}
 
 
 def analyse(

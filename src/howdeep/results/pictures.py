@@ -6,7 +6,7 @@ ones are drawn, and the tables hold all of them.
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,7 +16,7 @@ from howdeep.results.galleries import Artifacts
 from howdeep.results.plots import overview
 from howdeep.results.scores import SERIES, select
 
-__all__ = ["MOST", "most", "of_task", "overview"]
+__all__ = ["MOST", "most", "overview", "parts", "together"]
 MOST = 20  # lines (architecture on a data set) of a study
 
 
@@ -27,7 +27,10 @@ def most(cells: pd.DataFrame) -> dict[str, int]:
     return {task: math.ceil(share * count) for task, count in lines.items()}
 
 
-def of_task(
+Part = Callable[[], dict[str, list[str]]]  # draws some of the pictures of a task: SVG texts by kind
+
+
+def parts(
     cells: pd.DataFrame,
     verdicts: pd.DataFrame,
     runs: pd.DataFrame,
@@ -37,8 +40,10 @@ def of_task(
     artifacts: Artifacts,
     *,
     most: int,
-) -> dict[str, list[str]]:
-    """SVG texts by kind: score, forest, pareto, gap, gradient, curves, layers, and of what networks make.
+) -> list[Part]:
+    """What draws a task: score, forest, pareto, gap, gradient, curves, layers, and what networks make.
+
+    The parts need nothing of each other, so that they may be called side by side.
 
     Args:
         cells: the rows of `summary` that belong to the task.
@@ -66,20 +71,31 @@ def of_task(
         found = [of_flows[key] for key in dict.fromkeys(_keys(same)) if key in of_flows]
         return pd.concat(found) if found else flows.iloc[:0]
 
-    shown = [line for rows in lines for line in galleries.shown(rows, its_runs(rows), artifacts)]
-    found = {
-        "score": [plots.score(rows, its_runs(rows), baselines) for rows in data],
-        "forest": [plots.forest(rows, select(verdicts, data=rows["data"].iloc[0])) for rows in data],
-        "pareto": [plots.pareto(rows) for rows in data],
-        "gap": [plots.gap(rows, its_runs(rows)) for rows in data],
-        "gradient": [plots.gradient(rows, its_runs(rows)) for rows in data],
-        "curves": [plots.curves(rows, its_epochs(rows)) for rows in lines],
-        "layers": [heatmaps.layers(rows, its_flows(rows)) for rows in lines],
-    }
-    for line in shown:
-        for name, picture in galleries.drawn([line]).items():
-            found.setdefault(name, []).append(picture)
-    return {name: kept for name, drawn in found.items() if (kept := [svg for svg in drawn if svg])}
+    def made() -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for line in (line for rows in lines for line in galleries.shown(rows, its_runs(rows), artifacts)):
+            for name, picture in galleries.drawn([line]).items():
+                found.setdefault(name, []).append(picture)
+        return found
+
+    return [
+        lambda: {"score": [plots.score(rows, its_runs(rows), baselines) for rows in data]},
+        lambda: {
+            "forest": [plots.forest(rows, select(verdicts, data=rows["data"].iloc[0])) for rows in data]
+        },
+        lambda: {"pareto": [plots.pareto(rows) for rows in data]},
+        lambda: {"gap": [plots.gap(rows, its_runs(rows)) for rows in data]},
+        lambda: {"gradient": [plots.gradient(rows, its_runs(rows)) for rows in data]},
+        lambda: {"curves": [plots.curves(rows, its_epochs(rows)) for rows in lines]},
+        lambda: {"layers": [heatmaps.layers(rows, its_flows(rows)) for rows in lines]},
+        made,
+    ]
+
+
+def together(drawn: Iterable[Mapping[str, list[str]]]) -> dict[str, list[str]]:
+    """What the parts of a task drew, by kind, without those that had nothing to show."""
+    found = {name: [svg for svg in svgs if svg] for part in drawn for name, svgs in part.items()}
+    return {name: svgs for name, svgs in found.items() if svgs}
 
 
 def _by_line(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:
