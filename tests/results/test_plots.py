@@ -96,7 +96,7 @@ def test_depths_have_different_colours_in_their_order_in_the_light_and_in_the_da
 @pytest.mark.parametrize("pair", figure.DARK.items(), ids=str)
 def test_every_colour_stands_out_from_its_paper(pair):
     light, dark = pair
-    assert contrast(light, figure.PAPER["light"]) > 2
+    assert contrast(light, figure.PAPER["light"]) > 3
     assert contrast(dark, figure.PAPER["dark"]) > 3
 
 

@@ -33,7 +33,7 @@ DASHES = ["-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.5, 1, 1.5))]
 VIRIDIS = colormaps["viridis"]
 STEPS = 24
 # Depth is an order: the deeper, the stronger against the page, in the light and in the dark.
-_light, _dark = np.linspace(0.72, 0, STEPS + 1), np.linspace(0.36, 1, STEPS + 1)
+_light, _dark = np.linspace(0.59, 0, STEPS + 1), np.linspace(0.36, 1, STEPS + 1)
 DEPTH = {to_hex(light): to_hex(dark) for light, dark in zip(VIRIDIS(_light), VIRIDIS(_dark), strict=True)}
 DARK = {INK: "#e6edf3", FAINT: "#7d8590", **SERIES, **DEPTH}
 PAPER = {"light": "#ffffff", "dark": "#0d1117"}
