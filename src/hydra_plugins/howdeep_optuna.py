@@ -17,6 +17,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from hydra_plugins.howdeep_jobs import sharing
+
 if TYPE_CHECKING:
     from howdeep.sweeping.plan import Plan
     from howdeep.sweeping.space import Dimension, Space
@@ -64,7 +66,8 @@ class OptunaSweeper(Sweeper):
         }
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.context, self.task_function, self.job_config = hydra_context, task_function, config
+        self.task_function, self.job_config = task_function, config
+        self.context = sharing(hydra_context)
 
     def sweep(self, arguments: list[str]) -> None:
         """Fills the study; a person is told of its progress, and of its best trial at the end."""
@@ -186,11 +189,14 @@ class OptunaSweeper(Sweeper):
         from howdeep.project import find
 
         try:
-            config = self.context.config_loader.load_sweep_config(self.job_config, self._job(trial))
+            config = self.context.config_loader.load_sweep_config(
+                self.job_config, [*self.fixed, *trial.overrides]
+            )
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error, find().conf) from error
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = trial.number
+            config.hydra.sweep.dir, config.hydra.sweep.subdir = str(self.folder), str(trial.number)
         with trials.attached(trials.Running(trial, self.store, self.parent)):
             ended = run_job(
                 hydra_context=self.context,

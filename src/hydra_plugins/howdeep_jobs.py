@@ -1,0 +1,83 @@
+"""Jobs of a multirun that differ in numbers alone are composed once; each is what Hydra would compose for it.
+
+Hydra composes every job twice, to check it and to run it, and each time takes longer than the training of a small
+network. Hydra imports this module whenever it starts.
+"""
+
+from copy import deepcopy
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+MOST_KEPT = 100
+
+
+class SharingLoader(ConfigLoaderImpl):
+    """Hydra's loader, for the jobs of one sweep."""
+
+    def __init__(self, loader: ConfigLoaderImpl) -> None:
+        super().__init__(loader.get_search_path())
+        self._composed: dict[tuple, DictConfig] = {}
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_composed": {}}  # launchers carry it to other processes
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """The config of a job, which nobody else holds."""
+        overrides = OverridesParser.create().parse_overrides(sweep_overrides)
+        numbers = [override for override in overrides if _is_number(override, overrides, master_config)]
+        alike = tuple(
+            override.key_or_group if override in numbers else override.input_line for override in overrides
+        )
+        if alike not in self._composed:
+            if len(self._composed) == MOST_KEPT:
+                self._composed.clear()
+            self._composed[alike] = super().load_sweep_config(master_config, sweep_overrides)
+        config = deepcopy(self._composed[alike])
+        for override in numbers:
+            OmegaConf.update(config, override.key_or_group, override.value())
+        _tell_overrides(config, [override for override in overrides if not override.is_hydra_override()])
+        return config
+
+
+def _is_number(override: Override, overrides: list[Override], master: DictConfig) -> bool:
+    """Whether it puts a number in the place of another, so that all else stays as it is."""
+    key, value = override.key_or_group, override.value()
+    if override.type != OverrideType.CHANGE or override.package or key.startswith("hydra."):
+        return False
+    for other in overrides:  # `model={depth: 5}` after `model.depth=3` would win
+        name = other.key_or_group
+        inside = name == key or (key.startswith(f"{name}.") and isinstance(other.value(), dict))
+        if other is not override and inside:
+            return False
+    try:
+        return isinstance(value, int | float) and isinstance(OmegaConf.select(master, key), int | float)
+    except OmegaConfBaseException:
+        return False
+
+
+def _tell_overrides(config: DictConfig, overrides: list[Override]) -> None:
+    """What Hydra notes of a job's overrides."""
+    config.hydra.overrides.task = [override.input_line for override in overrides]
+    style = config.hydra.job.config.override_dirname
+    config.hydra.job.override_dirname = get_overrides_dirname(
+        overrides=overrides, kv_sep=style.kv_sep, item_sep=style.item_sep, exclude_keys=style.exclude_keys
+    )
+
+
+def sharing(context: HydraContext) -> HydraContext:
+    """The context of a sweep whose jobs share compositions."""
+    assert isinstance(context.config_loader, ConfigLoaderImpl)
+    return HydraContext(config_loader=SharingLoader(context.config_loader), callbacks=context.callbacks)
+
+
+class GridSweeper(BasicSweeper):
+    """Hydra's own sweeper, every value with every other one."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        super().setup(hydra_context=sharing(hydra_context), task_function=task_function, config=config)
