@@ -180,8 +180,12 @@ def test_the_intervals_agree_with_holms_tests_in_every_family():
 
 @pytest.mark.parametrize(
     ("truth", "holds"),
-    [((0, 0, 0), 0.95), ((9, 9, 9), 0.95), ((0, 9, 9), 0.9), ((0, 0, 0.8), 0.9)],
-    ids=["no depth differs", "all differ", "two of three differ", "one differs a little"],
+    [
+        pytest.param((0, 0, 0), 0.95, id="no depth differs"),
+        pytest.param((9, 9, 9), 0.95, id="all differ", marks=pytest.mark.slow),
+        pytest.param((0, 9, 9), 0.9, id="two of three differ", marks=pytest.mark.slow),
+        pytest.param((0, 0, 0.8), 0.9, id="one differs a little"),
+    ],
 )
 def test_intervals_cover_and_false_findings_stay_rare_whatever_is_true(truth, holds):
     """Seeds are shared: the differences of one family are correlated, as they are in a study."""
