@@ -150,7 +150,7 @@ def test_a_phone_shows_the_verdicts_without_scrolling_the_table(chromium, report
 def test_pictures_far_below_are_laid_out_only_when_they_come_into_sight(chromium, report):
     page = opened(chromium, report)
     seen = "(figure) => figure.firstElementChild.checkVisibility({ contentVisibilityAuto: true })"
-    assert ask(page, f"({seen})(document.querySelector('main figure'))")
+    WebDriverWait(page, 5).until(lambda _: ask(page, f"({seen})(document.querySelector('main figure'))"))
     far = "document.querySelector('#reconstruction figure')"
     assert not ask(page, f"({seen})({far})")
     page.execute_script(f"{far}.scrollIntoView()")
@@ -158,7 +158,7 @@ def test_pictures_far_below_are_laid_out_only_when_they_come_into_sight(chromium
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     hidden = f"[...document.querySelectorAll('figure')].filter((figure) => !({seen})(figure)).length"
     closed = "[...document.querySelectorAll('details:not([open]) figure')].length"
-    assert ask(page, hidden) == ask(page, closed)
+    WebDriverWait(page, 5).until(lambda _: ask(page, hidden) == ask(page, closed))
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
@@ -258,6 +258,8 @@ def test_pictures_tables_and_fields_have_names_for_those_who_cannot_see_them(chr
     assert ask(page, "document.querySelectorAll('h1').length") == 1
     assert ask(page, "[...document.querySelectorAll('select')].every((select) => select.labels.length)")
     assert ask(page, "[...document.querySelectorAll('th')].every((heading) => heading.scope)")
+    scrolled = "[...document.querySelectorAll('.scroll')]"  # the keyboard scrolls only what it can reach
+    assert ask(page, f"{scrolled}.every((part) => part.tabIndex === 0 && part.ariaLabel)")
 
 
 def test_the_page_prints_and_nothing_is_cut_off(chromium, report, tmp_path):
