@@ -111,8 +111,19 @@ def test_ties_are_ranked_exactly_so_that_few_pairs_never_claim_more_than_they_ca
     assert wilcoxon(mixed) == (np.abs(sums) >= np.abs(2 + 2 - 2 + 4 + 5)).mean()
 
 
-def test_many_tied_pairs_are_approximated_as_scipy_does():
-    tied = np.repeat([1.0, -1, 2, 3], 5)
+@pytest.mark.parametrize("pairs", [3, 7, 12])
+def test_the_signed_rank_test_is_scipys_with_ties_and_without(pairs):
+    differences = np.random.RandomState(pairs).normal(0.3, 1, pairs)
+    exact: Any = stats.wilcoxon(differences, method="exact")
+    assert wilcoxon(differences) == pytest.approx(exact.pvalue)
+    tied = np.round(2 * differences) / 2
+    every_sign: Any = stats.PermutationMethod()
+    permuted: Any = stats.wilcoxon(tied[tied != 0], method=every_sign)
+    assert wilcoxon(tied) == pytest.approx(permuted.pvalue)
+
+
+def test_many_pairs_are_approximated_as_scipy_does():
+    tied = np.repeat([1.0, -1, 2, 3], 15)
     expected: Any = stats.wilcoxon(tied, method="approx")
     assert wilcoxon(tied) == expected.pvalue
 

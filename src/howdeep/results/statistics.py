@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
-from scipy.special import gammaln, ndtri, stdtrit
+from scipy.special import gammaln, ndtri, stdtr, stdtrit
 
 LEVEL = 0.95
 POWER = 0.8
+MOST_EXACT = 50  # pairs of the signed-rank test
 MOST_SEEDS = 10_000  # beyond which nobody would repeat a training
 LEAST_BLOCKS = 6  # data sets below which Friedman's chi-square approximation says nothing
 
@@ -58,7 +59,7 @@ def mean_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) ->
     mean = float(values.mean())
     if len(values) == 1:
         return Interval(mean, np.nan, np.nan)
-    half = stats.t.ppf((1 + level) / 2, df=len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = stdtrit(len(values) - 1, (1 + level) / 2) * values.std(ddof=1) / np.sqrt(len(values))
     return Interval(mean, mean - float(half), mean + float(half))
 
 
@@ -87,8 +88,8 @@ def t_test(differences: np.ndarray) -> float:
     """Two-sided p of Student's paired t-test; NaN for fewer than two pairs, or pairs without any spread."""
     if len(differences) < 2 or without_spread(differences):
         return np.nan
-    found: Any = stats.ttest_1samp(differences, 0)
-    return float(found.pvalue)
+    t = differences.mean() / differences.std(ddof=1) * np.sqrt(len(differences))
+    return float(2 * stdtr(len(differences) - 1, -abs(t)))
 
 
 def sign_test(wins: int, losses: int) -> float:
@@ -99,8 +100,8 @@ def sign_test(wins: int, losses: int) -> float:
 def wilcoxon(differences: np.ndarray) -> float:
     """Two-sided p of the signed-rank test; differences of zero are dropped, and NaN is told if all are.
 
-    Exact: from its table without ties up to 50 pairs, over all signs with ties up to 13 pairs (a few accuracies tie
-    often, and the normal approximation then claims more than so few pairs can show); the approximation beyond.
+    Exact up to 50 pairs, over all signs of the ranks, with ties too (a few accuracies tie often, and the normal
+    approximation then claims more than so few pairs can show); the approximation beyond.
 
     Source: Wilcoxon, "Individual comparisons by ranking methods" (1945).
     """
@@ -108,12 +109,15 @@ def wilcoxon(differences: np.ndarray) -> float:
     if not len(moved):
         return np.nan
     moved = moved.round(12)  # equal but for rounding is a tie
-    tied = len(set(np.abs(moved))) < len(moved)
-    method: Any = (
-        "approx" if len(moved) > (13 if tied else 50) else stats.PermutationMethod() if tied else "exact"
-    )
-    found: Any = stats.wilcoxon(moved, method=method)
-    return float(found.pvalue)
+    if len(moved) > MOST_EXACT:
+        found: Any = stats.wilcoxon(moved, method="approx")
+        return float(found.pvalue)
+    ranks = (2 * stats.rankdata(np.abs(moved))).astype(int)  # twice the ranks: those of ties are whole too
+    sums = np.ones(1)  # the share of all signs that give each sum of positive ranks, one rank after the other
+    for rank in ranks:
+        sums = (np.pad(sums, (0, rank)) + np.pad(sums, (rank, 0))) / 2
+    positive = int(ranks[moved > 0].sum())
+    return float(min(1.0, 2 * sums[: min(positive, ranks.sum() - positive) + 1].sum()))
 
 
 def least_wilcoxon(pairs: int) -> float:
@@ -376,7 +380,7 @@ def widened(interval: Interval, error: float, family: int = 1, level: float = LE
 
     Source: Howe (1974); Zou, Donner, "Construction of confidence limits about effect measures" (2008).
     """
-    other = stats.norm.ppf(1 - (1 - level) / (2 * family)) * error
+    other = ndtri(1 - (1 - level) / (2 * family)) * error
     low, high = (float(np.hypot(interval.mean - end, other)) for end in (interval.low, interval.high))
     return Interval(interval.mean, interval.mean - low, interval.mean + high)
 

@@ -147,9 +147,14 @@ def _family(
 
 def score_by_depth(runs: pd.DataFrame, column: str) -> pd.DataFrame:
     """Scores by depth and seed, of the seeds that every depth was run with; a run that diverged has none (NaN)."""
-    table = runs.pivot(index="depth", columns="seed", values=column)
-    everywhere = set.intersection(*(set(of["seed"]) for _, of in runs.groupby("depth")))
-    return table.reindex(columns=sorted(everywhere))
+    # By arrays: a pivot takes a hundred times as long, and a study has hundreds of families.
+    depths, rows = np.unique(runs["depth"].to_numpy(), return_inverse=True)
+    seeds, columns = np.unique(runs["seed"].to_numpy(), return_inverse=True)
+    place = np.full((len(depths), len(seeds)), -1)
+    place[rows, columns] = np.arange(len(runs))
+    everywhere = (place >= 0).all(axis=0)
+    values = runs[column].to_numpy()[place[:, everywhere]]
+    return pd.DataFrame(values, index=depths, columns=seeds[everywhere])
 
 
 def ends(interval: Interval, sign: int) -> tuple[float, float]:
