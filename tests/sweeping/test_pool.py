@@ -217,6 +217,17 @@ def test_an_interrupted_trial_is_tried_again_with_the_same_point_and_does_not_co
     assert all_trials(plan(), journal)[1].user_attrs["retry_of"] == 0
 
 
+def test_a_point_that_only_the_second_try_has_drawn_is_that_of_the_third(plan, journal):
+    study = Study(plan(total=1), Storage(journal))
+    tries = []
+    for drawn in (False, True, True):
+        trial = study.take()
+        assert trial is not None
+        tries.append(trial.point if drawn else None)
+        study.give_back(trial, "stopped")
+    assert tries[1] == tries[2]
+
+
 def test_a_trial_that_others_have_given_up_keeps_their_word(plan, journal):
     study = Study(plan(total=1), Storage(journal))
     trial = study.take()

@@ -243,7 +243,7 @@ class Study:
         backend.set_trial_user_attr(trial._trial_id, INTERRUPTED, why)
         backend.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         if retry:
-            point = trial.system_attrs.get("fixed_params", trial.params)
+            point = trial.params | trial.system_attrs.get("fixed_params", {})
             self._study.enqueue_trial(point, user_attrs={RETRY_OF: trial.number, KILLED: deaths})
 
     @hold_stop()
