@@ -7,9 +7,11 @@ than the spread that scores have already. Points of learning curves are left out
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +26,7 @@ from howdeep.project import Project
 from howdeep.records import Cell
 from howdeep.training.run import build
 from howdeep.training.seeding import seed_everything
+from howdeep.workers import cores, run_all
 
 MOST = {  # examples
     "probe": 2000,  # that a probe learns from, and that it is scored on
@@ -63,40 +66,64 @@ def inspect(project: Project) -> dict[str, int]:
     Raises:
         UserError: a run's record is missing, or the training examples are not those that it was trained on.
     """
-    torch.set_num_threads(1)  # the rounding depends on it
-    tables: dict[str, list[Row]] = {
-        name: [] for name in ("representations", "similarity", "attention", "attribution")
-    }
-    pictures: dict[str, Tensor] = {}
-    looked = 0
     plan = study.read(project.params)
     points = {point for of in study.learning_curves(plan.entries.values()).values() for point in of}
-    for entry in (entry for entry in plan.entries.values() if entry.name not in points):
-        # By matching: the kernels of the shallowest network, and the examples that they are of.
-        shallowest: dict[str, tuple[dict[int, Tensor], Tensor]] = {}
-        for cell in sorted(plan.cells(entry), key=lambda cell: (cell.matching, cell.depth)):
-            found = _first_finished(project.runs / entry.name, cell, entry.seeds)
-            if found is None:
-                continue
-            folder, record = found
-            look = Look(record, folder, project)
-            looked += 1
-            names: Row = {"entry": entry.name, "matching": cell.matching, "depth": cell.depth}
-            tables["representations"] += [names | row for row in look.representations()]
-            own = look.kernels()
-            first, examples = shallowest.setdefault(cell.matching, (own, look.split.validation[0]))
-            tables["similarity"] += [names | row for row in _similar(own, own, shallow=False)]
-            # Where splits differ between seeds and a depth lost its first, they have not seen the same examples.
-            if first is not own and torch.equal(examples, look.split.validation[0]):
-                tables["similarity"] += [names | row for row in _similar(first, own, shallow=True)]
-            rows, made = look.attention()
-            tables["attention"] += [names | row for row in rows]
-            row, images = look.attribution()
-            tables["attribution"] += [names | row] if row else []
-            where = f"{entry.name}/{cell.matching}/{cell.depth}"
-            pictures |= {f"{where}/{name}": tensor for name, tensor in {**made, **images}.items()}
-    _write(project.results / "inspection", tables, pictures)
-    return {"networks": looked, **{name: len(rows) for name, rows in tables.items()}}
+    entries = [entry for entry in plan.entries.values() if entry.name not in points]
+    found = {
+        entry.name: of for entry, of in run_all(lambda e: _look_into(plan, e, project), entries, cores())
+    }
+    inside = Inside()
+    for entry in entries:
+        inside.add(found[entry.name])
+    _write(project.results / "inspection", inside.tables, inside.pictures)
+    return {"networks": inside.networks, **{name: len(rows) for name, rows in inside.tables.items()}}
+
+
+@dataclass
+class Inside:
+    """What `inspect` finds."""
+
+    networks: int = 0
+    tables: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def add(self, other: "Inside") -> None:
+        self.networks += other.networks
+        for name, rows in other.tables.items():
+            self.tables[name] += rows
+        self.pictures |= other.pictures
+
+
+def _look_into(plan: study.Study, entry: study.Entry, project: Project) -> Inside:
+    torch.set_num_threads(1)  # the rounding depends on it
+    inside = Inside()
+    tables = inside.tables
+    # By matching: the kernels of the shallowest network, and the examples that they are of.
+    shallowest: dict[str, tuple[dict[int, Tensor], Tensor]] = {}
+    for cell in sorted(plan.cells(entry), key=lambda cell: (cell.matching, cell.depth)):
+        found = _first_finished(project.runs / entry.name, cell, entry.seeds)
+        if found is None:
+            continue
+        folder, record = found
+        look = Look(record, folder, project)
+        inside.networks += 1
+        names: Row = {"entry": entry.name, "matching": cell.matching, "depth": cell.depth}
+        tables["representations"] += [names | row for row in look.representations()]
+        own = look.kernels()
+        first, examples = shallowest.setdefault(cell.matching, (own, look.split.validation[0]))
+        tables["similarity"] += [names | row for row in _similar(own, own, shallow=False)]
+        # Where splits differ between seeds and a depth lost its first, they have not seen the same examples.
+        if first is not own and torch.equal(examples, look.split.validation[0]):
+            tables["similarity"] += [names | row for row in _similar(first, own, shallow=True)]
+        rows, made = look.attention()
+        tables["attention"] += [names | row for row in rows]
+        row, images = look.attribution()
+        tables["attribution"] += [names | row] if row else []
+        where = f"{entry.name}/{cell.matching}/{cell.depth}"
+        inside.pictures |= {
+            f"{where}/{name}": picture.numpy() for name, picture in {**made, **images}.items()
+        }
+    return inside
 
 
 def _first_finished(runs: Path, cell: Cell, seeds: tuple[int, ...]) -> tuple[Path, dict] | None:
@@ -206,10 +233,10 @@ def _similar(first: dict[int, Tensor], second: dict[int, Tensor], *, shallow: bo
                 }
 
 
-def _write(folder: Path, tables: Mapping[str, list[Row]], pictures: Mapping[str, Tensor]) -> None:
+def _write(folder: Path, tables: Mapping[str, list[Row]], pictures: Mapping[str, np.ndarray]) -> None:
     """Writes the folder aside and renames it: whoever finds it finds it whole."""
     import pandas as pd
-    from safetensors.torch import save_file
+    from safetensors.numpy import save_file
 
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(aside, ignore_errors=True)
@@ -219,7 +246,8 @@ def _write(folder: Path, tables: Mapping[str, list[Row]], pictures: Mapping[str,
             frame = pd.DataFrame(rows, columns=[*NAMES, *COLUMNS[name]])
             frame.to_csv(aside / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
         save_file(
-            {name: pictures[name].contiguous() for name in sorted(pictures)}, aside / "pictures.safetensors"
+            {name: np.ascontiguousarray(pictures[name]) for name in sorted(pictures)},
+            aside / "pictures.safetensors",
         )
         shutil.rmtree(folder, ignore_errors=True)
         aside.replace(folder)
