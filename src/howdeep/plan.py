@@ -17,6 +17,7 @@ from howdeep.composition import Compositions
 from howdeep.fingerprint import checksum, code_checksum, settings
 from howdeep.project import Project
 from howdeep.records import Cell
+from howdeep.workers import cores, run_all
 
 Setting = tuple[Cell, str]  # with the name of an optimizer, none where nothing is tuned
 
@@ -31,7 +32,8 @@ def plan(project: Project) -> study.Study:
         UserError: an entry that cannot be composed.
     """
     found = study.read(project.params)
-    plans = {name: of_entry(found, entry, project) for name, entry in found.entries.items()}
+    entries = found.entries.values()
+    plans = {e.name: plan for e, plan in run_all(lambda e: of_entry(found, e, project), entries, cores())}
     aside = project.plans.with_name(".plans.tmp")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()

@@ -10,6 +10,7 @@ from howdeep.errors import Stopped
 from howdeep.project import Project
 from howdeep.provenance import commit
 from howdeep.tracking import MODEL, Store, flat
+from howdeep.workers import cores, run_all
 
 FIGURES_AND_TABLES = ("figures", "tables")
 SMALL = ("scores.csv", "summary.csv", "trials.csv", "best_so_far.csv", "metrics.json")
@@ -68,16 +69,21 @@ def best_of_cells(folders: Iterable[Path]) -> list[tuple[Path, dict]]:
     return [(folder, record) for _, folder, record in best.values()]
 
 
-def log_best_models(folders: Iterable[Path], project: Project, store: Store) -> int:
-    """Logs the best model of each cell that has none in MLflow; how many."""
-    logged = 0
+def log_best_models(
+    folders: Iterable[Path], project: Project, store: Store, n_workers: int | None = None
+) -> int:
+    """Logs the best model of each cell that has none in MLflow, side by side; how many."""
+    missing = {}
     for folder, record in best_of_cells(folders):
         found = store.find(howdeep__kind="run", howdeep__key=record["key"])
         if found and MODEL not in found[0].data.tags:
-            net, example = load_model(folder, record, project)
-            store.log_model(found[0].info.run_id, net, example)
-            logged += 1
-    return logged
+            missing[folder] = record, found[0].info.run_id
+
+    def log(folder: Path) -> None:
+        record, run_id = missing[folder]
+        store.log_model(run_id, *load_model(folder, record, project))
+
+    return sum(1 for _ in run_all(log, missing, n_workers or cores()))
 
 
 def load_model(folder: Path, record: dict, project: Project) -> tuple[Any, Any]:

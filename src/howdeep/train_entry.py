@@ -50,7 +50,7 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
         with tracked_parent(store, name, commit(project.root)) as parent:
             _train([replace(job, parent=parent) for job in missing], name, project, store, n_workers)
             if store is not None:
-                log_best_models([job.folder for job in jobs], project, store)
+                log_best_models([job.folder for job in jobs], project, store, n_workers)
     return [records.read(job.folder) for job in jobs]
 
 

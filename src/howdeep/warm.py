@@ -121,11 +121,13 @@ def _exit_code(code: int | None) -> int:
 def serve(place: Path, dvc: psutil.Process, listener: socket.socket) -> None:
     """Forks commands, one after the other as DVC starts them, until `dvc` has ended or the code was edited."""
     from hydra.core.plugins import Plugins
+    from mlflow.utils import requirements_utils
 
     for name in IMPORTS:
         with suppress(ModuleNotFoundError):
             importlib.import_module(name)
     Plugins.instance()  # Hydra looks for its plugins
+    requirements_utils._init_modules_to_packages_map()  # MLflow looks for packages before it logs a model
     gc.freeze()
     code = _code()
     with suppress(Stopped), processes.stop_with(dvc):
