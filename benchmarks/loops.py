@@ -114,7 +114,9 @@ def case(model: str, depth: int, here: Project, epochs: int | None = None) -> Ca
     plan = study.read(here.params)
     entry = plan.entry(ENTRIES[model])
     cfg = compose_train(here.conf, plan.overrides(entry, Cell(entry.data, entry.model, depth)))
-    cfg.trainer.max_epochs = epochs or min(cfg.trainer.max_epochs, MOST_EPOCHS if depth == 1 else MOST_IF_DEEP)
+    cfg.trainer.max_epochs = epochs or min(
+        cfg.trainer.max_epochs, MOST_EPOCHS if depth == 1 else MOST_IF_DEEP
+    )
     store = Store(f"sqlite:///{here.root}/mlflow.db", "benchmarks", here.root)
     return Case(cfg, load_split(cfg, here), here, store)
 
