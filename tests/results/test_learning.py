@@ -12,8 +12,9 @@ from howdeep.results.analysis import analyse
 from howdeep.results.learning import growth
 from howdeep.results.page import page
 from howdeep.results.report import comparison
+from howdeep.results.sample_error import crossed, widened
 from howdeep.results.scores import scores, select
-from howdeep.results.statistics import Interval, crossed, widened
+from howdeep.results.statistics import Interval
 
 SIZES = {"digits-mlp-100": 100, "digits-mlp-300": 300, "digits-mlp": 1078}
 CURVES = {"digits-mlp": ["digits-mlp-300", "digits-mlp-100"]}

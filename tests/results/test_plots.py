@@ -10,6 +10,7 @@ import pytest
 
 from howdeep.results import figure, pictures, plots
 from howdeep.results.analysis import analyse
+from howdeep.results.cut_axis import OFF, bulk
 from howdeep.results.histories import curves
 from howdeep.results.page import page
 from howdeep.results.scores import scores, select, summary
@@ -281,8 +282,8 @@ def test_the_overview_has_a_panel_a_task_and_data_set_with_every_line(study):
 
 def test_values_that_are_far_out_are_told_by_tukeys_fences():
     near = np.linspace(0.93, 0.97, 14)  # quartiles 0.94 and 0.96: fences at 0.88 and 1.02
-    assert plots.bulk(np.append(near, [0.1, 0.6])) == pytest.approx((0.93, 0.97))
-    assert plots.bulk(np.append(near, 1.5)) == pytest.approx((0.93, 0.97))
+    assert bulk(np.append(near, [0.1, 0.6])) == pytest.approx((0.93, 0.97))
+    assert bulk(np.append(near, 1.5)) == pytest.approx((0.93, 0.97))
 
 
 @pytest.mark.parametrize(
@@ -297,7 +298,7 @@ def test_values_that_are_far_out_are_told_by_tukeys_fences():
     ids=["few", "even", "logarithmic", "near", "same"],
 )
 def test_an_axis_is_not_cut_where_no_few_values_flatten_the_others(values):
-    assert plots.bulk(np.array(values)) is None
+    assert bulk(np.array(values)) is None
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +326,7 @@ def collapsed(make_record):
 def test_one_collapse_is_an_arrow_with_its_value_and_leaves_the_axis_to_the_others(collapsed, name):
     [drawn] = collapsed.overview if name == "overview" else collapsed.pictures["classification"][name]
     said = texts(drawn)
-    assert plots.OFF in said
+    assert OFF in said
     assert said.count("0.126") == 1
     ticks = [float(text) for text in said if re.fullmatch(r"0\.9\d*|0\.[0-8]\d?|1\.\d+", text)]
     assert len(ticks) >= 3
@@ -344,7 +345,7 @@ def test_a_gap_that_is_far_out_leaves_the_axis_to_the_others(make_record):
             record["gap"] = {name: of | {"loss": -0.75} for name, of in record["gap"].items()}
     table = scores(records, {"runs": {}})
     said = texts(plots.gap(summary(table), table))
-    assert plots.OFF in said
+    assert OFF in said
     assert [text for text in said if "0.75" in text] == ["\N{MINUS SIGN}0.750"]
     shown = [float(text) for text in said if re.fullmatch(r"0\.\d{2,3}", text)]
     assert 0.1 <= max(shown) < 0.3  # up to the gap at the last epoch
@@ -359,7 +360,7 @@ def test_those_who_cannot_see_a_cut_axis_are_told_all_values(collapsed):
 def test_a_collapse_leaves_the_differences_of_the_others_their_room(collapsed):
     [drawn] = collapsed.pictures["classification"]["forest"]
     said = texts(drawn)
-    assert plots.OFF in said
+    assert OFF in said
     assert signed(0.126 - 0.942) in said
     ticks = [
         float(text.replace("\N{MINUS SIGN}", "-")) for text in said if re.fullmatch(r".?0\.\d{1,3}", text)

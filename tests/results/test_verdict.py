@@ -5,15 +5,9 @@ import pandas as pd
 import pytest
 
 from howdeep.errors import UserError
+from howdeep.results.sample_error import accuracy_difference_error, crossed, widened
 from howdeep.results.scores import scores, select
-from howdeep.results.statistics import (
-    Interval,
-    Paired,
-    accuracy_difference_error,
-    crossed,
-    mean_interval,
-    widened,
-)
+from howdeep.results.statistics import Interval, Paired, mean_interval
 from howdeep.results.verdict import decide, verdicts
 
 SEEDS = 10

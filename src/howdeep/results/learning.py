@@ -15,8 +15,9 @@ import pandas as pd
 from howdeep.results import wording
 from howdeep.results.answers import NO_ANSWERS, Answers, right
 from howdeep.results.figure import FAINT, Axes, count_axis, depth_colours, legend, panels, styled, svg
+from howdeep.results.sample_error import crossed, with_sample_error
 from howdeep.results.scores import CELL, held, judge, judged, known, rows_of, select, summary
-from howdeep.results.statistics import LEVEL, against_shallow, crossed, mean_interval, with_sample_error
+from howdeep.results.statistics import LEVEL, against_shallow, mean_interval
 from howdeep.results.tables import SAMPLED, Table, Text, brackets_signed, is_sampled, probability, told
 from howdeep.results.verdict import ends, score_by_depth, verdicts
 from howdeep.results.wording import brackets, change, estimate, listing, number

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from howdeep.results import wording
+from howdeep.results.cut_axis import FAR_OUT, OFF, Points, bulk, cut_down, widen
 from howdeep.results.figure import (
     FAINT,
     INK,
@@ -45,15 +46,6 @@ VERDICT_LOOKS = {
     "inconclusive": ("#5f6b76", "o"),
     "failed": ("#d55e00", "X"),
 }
-WIDE = 20  # a score's largest value over its smallest, from which a linear axis hides the small ones
-FEWEST = 8  # values among which some can be called far out
-FAR_OUT = 3  # interquartile ranges beyond the quartiles (Tukey, "Exploratory data analysis", 1977)
-WORTH = 4  # an axis is cut only where that leaves so many times as much room for the rest
-LABEL = 0.25  # of the width of a panel, that a number takes
-OFF = "arrow: off the axis, with its value"
-
-
-Points = tuple[Look, np.ndarray, np.ndarray]  # of a line: how it looks, and where its points are
 
 
 class Line(NamedTuple):
@@ -72,9 +64,9 @@ def score(cells: pd.DataFrame, runs: pd.DataFrame, baselines: Mapping[str, Any])
     figure, axes = _panels(data, "mean with 95 % interval, dots: single runs")
     for axis, (data_name, lines) in zip(axes, data.items(), strict=True):
         _score_lines(axis, lines, runs)
-        cut = _cut(axis, _points(lines), _ends(lines))
+        cut = cut_down(axis, _points(lines), _ends(lines))
         if not cut:
-            _widen(axis, np.concatenate([known(cells_of(runs, line.rows), column) for line in lines]))
+            widen(axis, np.concatenate([known(cells_of(runs, line.rows), column) for line in lines]))
         methods = baselines_of(baselines, data_name, name)
         place = 0 if column == "val_score" else 1
         values = {method: both[place] for method, both in methods.items()}
@@ -97,10 +89,10 @@ def overview(cells: pd.DataFrame) -> str:
         axis.plot(
             look.x(line.rows["depth"]), line.rows[column], color=look.colour, label=line.name, **look.style
         )
-    if _cut(axis, _points(lines), _ends(lines)):
+    if cut_down(axis, _points(lines), _ends(lines)):
         head(axis, title, [OFF])
     else:
-        _widen(axis, np.concatenate([known(line.rows, column) for line in lines]))
+        widen(axis, np.concatenate([known(line.rows, column) for line in lines]))
     axis.set_ylabel(_score_label(cells))
     depth_axis(axis, sorted({int(depth) for line in lines for depth in line.rows["depth"]}))
     legend(axis, columns=_columns(lines))
@@ -225,11 +217,11 @@ def pareto(cells: pd.DataFrame) -> str:
         (look, _values(cost), _values(line))
         for look, cost, line in zip(_looks(lines), at, lines, strict=True)
     ]
-    if _cut(axis, points):
+    if cut_down(axis, points):
         head(axis, cells["data"].iloc[0], [OFF])
     else:
         axis.margins(y=0.12)  # for the numbers above the highest
-        _widen(axis, known(cells, column))
+        widen(axis, known(cells, column))
     axis.set_xscale("log")
     axis.set_xlabel("training FLOPs of an example")
     axis.set_ylabel(_score_label(cells))
@@ -306,7 +298,7 @@ def gap(cells: pd.DataFrame, runs: pd.DataFrame) -> str:
             axis.plot(x, last, "_", color=look.colour, markersize=9)
         last = np.concatenate([known(line.rows, "gap_loss_last") for line in lines])
         low, high = bulk(last) or (-math.inf, math.inf)
-        if _cut(axis, _points(lines), [0.0, *last[(last >= low) & (last <= high)]], room=math.inf):
+        if cut_down(axis, _points(lines), [0.0, *last[(last >= low) & (last <= high)]], room=math.inf):
             head(axis, _title(name, lines), [OFF])
         axis.set_ylabel("validation - training loss")
         _finish(axis, lines)
@@ -396,21 +388,6 @@ def _draw(axis: Axes, look: Look, line: Line, runs: pd.DataFrame) -> None:
     axis.plot(x, line.rows[line.column], color=look.colour, label=line.name, **look.style)
 
 
-def bulk(values: np.ndarray) -> tuple[float, float] | None:
-    """Where most values lie, lowest and highest, if some few are so far out that an axis of all would flatten them.
-
-    Far out: more than three interquartile ranges beyond the quartiles. None where no value is, where the axis would
-    not gain four times the room, and where values are too few to say.
-    """
-    if values.size < FEWEST:
-        return None
-    lower, upper = np.quantile(values, [0.25, 0.75])
-    fence = FAR_OUT * (upper - lower)
-    kept = values[(values >= lower - fence) & (values <= upper + fence)]
-    low, high = float(kept.min()), float(kept.max())
-    return (low, high) if 0 < WORTH * (high - low) < values.max() - values.min() else None
-
-
 def _points(lines: Sequence[Line]) -> list[Points]:
     """The points of each line, against depth."""
     return [
@@ -428,59 +405,6 @@ def _ends(lines: Sequence[Line]) -> np.ndarray:
     return np.concatenate(
         [known(line.rows, f"{line.column}_{end}") for line in lines for end in ("low", "high")]
     )
-
-
-def _cut(
-    axis: Axes, points: Sequence[Points], ends: Sequence[float] | np.ndarray = (), room: float = 0.5
-) -> bool:
-    """Cuts an axis down to where most points lie, with an arrow and its value for each of the others; whether it did.
-
-    The ends of lines beside the points get room too, up to so many times the height of the points on either side.
-    """
-    values = np.concatenate([y for _, _, y in points])
-    found = bulk(values[~np.isnan(values)])
-    if found is None:
-        return False
-    height = found[1] - found[0]
-    near = np.clip([*found, *ends], found[0] - room * height, found[1] + room * height)
-    low, high = float(near.min()) - 0.1 * height, float(near.max()) + 0.1 * height
-    axis.set_ylim(low, high)
-    off = sorted(
-        (float(at), float(value), look)
-        for look, x, y in points
-        for at, value in zip(x, y, strict=True)
-        if value < low or value > high
-    )
-    beside = LABEL * np.ptp(np.log(np.concatenate([x for _, x, _ in points])))
-    for rank, (at, value, look) in enumerate(off):
-        crowd = [
-            x for x, other, _ in off[:rank] if (other > high) == (value > high) and math.log(at / x) < beside
-        ]
-        _off(axis, look, at, value, above=value > high, rank=len(crowd))
-    return True
-
-
-def _off(axis: Axes, look: Look, x: float, value: float, *, above: bool, rank: int) -> None:
-    """An arrow at the edge of the panel with the value that it leads to; one beside another moves inwards."""
-    inwards = 0.03 + 0.08 * rank
-    place = (x, 1 - inwards if above else inwards)
-    axis.plot(
-        *place, "^" if above else "v", color=look.colour, markersize=6, transform=axis.get_xaxis_transform()
-    )
-    axis.annotate(
-        number(value).replace("-", wording.MINUS), place,
-        xycoords=axis.get_xaxis_transform(), xytext=(-6, 0), textcoords="offset points",
-        ha="right", va="center", fontsize=8, color=look.colour,
-    )  # fmt: skip
-
-
-def _widen(axis: Axes, values: np.ndarray) -> None:
-    """A logarithmic axis where one collapse would press everything else onto the floor of a linear one."""
-    if values.size and values.min() > 0 and values.max() > WIDE * values.min():
-        axis.set_ylim(
-            values.min() / 1.3, values.max() * 1.3
-        )  # intervals know no bounds, and may reach below 0
-        log_values(axis, values)
 
 
 def _baselines(axis: Axes, title: str, methods: Mapping[str, float], *, cut: bool) -> None:

@@ -11,7 +11,8 @@ from howdeep.errors import UserError
 from howdeep.records import cell_name
 from howdeep.results import gaps
 from howdeep.results.answers import NO_ANSWERS, Answers, right
-from howdeep.results.statistics import accuracy_error, crossed, geometric_mean, mean_interval
+from howdeep.results.sample_error import accuracy_error, crossed
+from howdeep.results.statistics import geometric_mean, mean_interval
 
 # The entry belongs to a cell's name: a study may hold an mlp on digits twice, with different overrides. It comes
 # after the architecture, so that the two stand side by side, `digits-mlp` before `digits-mlp-plain`.

@@ -11,17 +11,9 @@ import numpy as np
 import pandas as pd
 
 from howdeep.results.answers import NO_ANSWERS, Answers, right
+from howdeep.results.sample_error import accuracy_difference_error, crossed, with_sample_error
 from howdeep.results.scores import SERIES, judged
-from howdeep.results.statistics import (
-    LEVEL,
-    Interval,
-    Paired,
-    accuracy_difference_error,
-    against_shallow,
-    crossed,
-    seeds_to_decide,
-    with_sample_error,
-)
+from howdeep.results.statistics import LEVEL, Interval, Paired, against_shallow, seeds_to_decide
 
 BETTER, WORSE, SAME, OPEN, FAILED = "better", "worse", "no difference", "inconclusive", "failed"
 LEAST_SEEDS = 3

@@ -1,0 +1,148 @@
+"""The test sample's own error beside that of the seeds: other test examples would have given other scores.
+
+Pure functions of arrays, as in `statistics`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtri, stdtrit
+
+from howdeep.results.statistics import LEVEL, Interval, Paired, agreeing, holm
+
+
+def accuracy_error(accuracy: float, examples: int) -> float:
+    """Standard error of an accuracy through the choice of the test examples: sqrt(p (1 - p) / n), the binomial's."""
+    return float(np.sqrt(accuracy * (1 - accuracy) / examples))
+
+
+def accuracy_difference_error(first: float, second: float, examples: int) -> float:
+    """The largest standard error that two accuracies on the same n examples allow their difference.
+
+    Its variance is (q - (p1 - p2)²) / n, q the share of examples that exactly one of the two gets right. Without the
+    answers to each example q is unknown; it is largest where they never err, or are never right, on the same ones:
+    q = min(2 - p1 - p2, p1 + p2). Nets that err on the same examples differ more surely than this says.
+
+    Source: McNemar (1947).
+    """
+    disagreement = min(2 - first - second, first + second)
+    return float(np.sqrt(max(disagreement - (first - second) ** 2, 0.0) / examples))
+
+
+class Crossed(NamedTuple):
+    """Standard errors of a mean over seeds and test examples; see `crossed`."""
+
+    seeds: float  # through the seeds, on these test examples
+    examples: float  # through the test examples, with these seeds
+    both: float  # of other seeds on other test examples
+
+    @property
+    def added(self) -> float:
+        """What the test examples add to the error through the seeds: both² = seeds² + added²."""
+        return float(np.sqrt(self.both**2 - self.seeds**2))
+
+
+def crossed(values: np.ndarray) -> Crossed:
+    """The errors of a mean to which every seed gives a value for every test example: two crossed random effects.
+
+    x = m + a(seed) + b(example) + c(seed, example) with the variances A, B, C. The mean of S seeds and N examples has
+    the variance A / S + B / N + C / SN. The mean squares of the two-way table are C + N A, C + S B and C on average, so
+    that these are without bias:
+
+        seeds² = M_seeds / SN    examples² = M_examples / SN    both² = (M_seeds + M_examples - M_rest) / SN
+
+    `seeds` is the error of Student's paired t, `examples` that of a paired t over the examples (McNemar's, for one
+    seed). What both hold, C / SN, counts once. As no variance is negative, `both` is at least the larger of the two.
+
+    Args:
+        values: (seeds, examples), such as right answers of the deeper network minus right answers of the shallow one.
+
+    Returns:
+        The three errors; NaN where there is only one seed or one example.
+
+    Source: Cornfield, Tukey, "Average values of mean squares in factorials" (1956); Owen, "The pigeonhole bootstrap"
+    (2007), of the same variance; for one seed McNemar (1947), Dietterich (1998).
+    """
+    values = np.asarray(values, dtype=np.float64)
+    seeds, examples = values.shape
+    if not seeds or not examples:
+        return Crossed(np.nan, np.nan, np.nan)
+    mean, of_seed, of_example = values.mean(), values.mean(axis=1), values.mean(axis=0)
+    squares = np.array(
+        [
+            examples * ((of_seed - mean) ** 2).sum(),
+            seeds * ((of_example - mean) ** 2).sum(),
+            ((values - of_seed[:, None] - of_example + mean) ** 2).sum(),
+        ]
+    )
+    free = np.array([seeds - 1, examples - 1, (seeds - 1) * (examples - 1)])
+    by_seed, by_example, rest = np.divide(squares, free, out=np.full(3, np.nan), where=free > 0) / values.size
+    both = np.maximum(np.maximum(by_seed, by_example), by_seed + by_example - rest)
+    return Crossed(*(float(np.sqrt(variance)) for variance in (by_seed, by_example, both)))
+
+
+def widened(interval: Interval, error: float, family: int = 1, level: float = LEVEL) -> Interval:
+    """The interval with another, independent source of error: the half widths add in squares.
+
+    It is never narrower than the interval that it widens, and a little wider than it needs to be where both sources
+    are as large: the t of a few seeds then stands for the sum.
+
+    Args:
+        error: standard error of the other source; NaN where it is not known, and then nothing is.
+        family: as in `simultaneous`.
+
+    Source: Howe (1974); Zou, Donner, "Construction of confidence limits about effect measures" (2008).
+    """
+    other = ndtri(1 - (1 - level) / (2 * family)) * error
+    low, high = (float(np.hypot(interval.mean - end, other)) for end in (interval.low, interval.high))
+    return Interval(interval.mean, interval.mean - low, interval.mean + high)
+
+
+def widened_p(mean: float, error: float, free: int, other: float) -> float:
+    """Two-sided p of a mean whose `widened` interval of the level 1 - p ends at zero; NaN where an error is not known.
+
+    Args:
+        error: standard error of the mean, of `free` degrees of freedom.
+        other: standard error of the other, independent source.
+    """
+    if not np.isfinite([mean, error, other]).all() or free < 1 or error + other == 0:
+        return np.nan
+
+    def beyond(log_p: float) -> float:
+        tail = np.exp(log_p) / 2
+        return float(np.hypot(stdtrit(free, tail) * error, ndtri(tail) * other) - abs(mean))
+
+    least = float(np.log(1e-300))
+    if mean == 0 or beyond(least) < 0:
+        return 1.0 if mean == 0 else 0.0
+    root: Any = brentq(beyond, least, 0.0)
+    return float(np.exp(root))
+
+
+def with_sample_error(
+    found: Sequence[Paired], errors: Sequence[float] | np.ndarray, level: float = LEVEL
+) -> list[Paired]:
+    """The comparisons of a family as they are with the test sample's own error: `difference`, `p` and `adjusted`.
+
+    Tests and intervals follow the same rules, with `widened` intervals in place of Student's. Where the error is not
+    known, or no t-test was made, there are none; such a comparison stays in the family.
+
+    Args:
+        errors: of each comparison, the standard error that the test examples add to that through the seeds.
+    """
+    family = len(found)
+    widths = [pair.spread / np.sqrt(pair.pairs) if pair.test == "t" else np.nan for pair in found]
+    p = [
+        widened_p(pair.difference.mean, width, pair.pairs - 1, error)
+        for pair, width, error in zip(found, widths, errors, strict=True)
+    ]
+    told = []
+    for pair, width, error, own, adjusted in zip(found, widths, errors, p, holm(p), strict=True):
+        mean = pair.difference.mean
+        half = stdtrit(pair.pairs - 1, 1 - (1 - level) / (2 * family)) * width if pair.pairs > 1 else np.nan
+        interval = widened(Interval(mean, mean - half, mean + half), error, family, level)
+        difference = agreeing(interval, float(adjusted), level)
+        told.append(pair._replace(difference=difference, p=own, adjusted=float(adjusted)))
+    return told

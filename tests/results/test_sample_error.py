@@ -1,0 +1,163 @@
+"""The test sample's own error: hand-computed numbers, SciPy's, and simulated studies."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from howdeep.results.sample_error import (
+    accuracy_difference_error,
+    accuracy_error,
+    crossed,
+    widened,
+    widened_p,
+    with_sample_error,
+)
+from howdeep.results.statistics import Interval, against_shallow, mean_interval
+
+
+def test_the_error_of_an_accuracy_is_the_binomials():
+    assert accuracy_error(0.9, 100) == pytest.approx(0.03)
+
+
+def test_no_two_networks_can_differ_more_by_their_test_examples_than_said():
+    """Oracle: the variance of a paired difference, for every share of examples on which both err."""
+    n, first, second = 200, 0.95, 0.9
+    both_wrong = np.linspace(0, 0.05, 50)  # at most all of the better one's errors
+    disagree = (0.05 - both_wrong) + (0.1 - both_wrong)
+    errors = np.sqrt((disagree - 0.05**2) / n)
+    assert accuracy_difference_error(first, second, n) == pytest.approx(errors.max())
+    assert accuracy_difference_error(1.0, 1.0, n) == 0
+
+
+def test_two_sources_of_error_add_in_squares():
+    assert widened(Interval(1, -2, 4), float(4 / stats.norm.ppf(0.975))) == pytest.approx((1, -4, 6))
+    assert widened(Interval(1, -2, 4), 0) == (1, -2, 4)
+    assert np.isnan(widened(Interval(1, -2, 4), np.nan).low)
+
+
+# right answers of the deeper network minus those of the shallow one: 2 seeds x 3 examples
+TABLE = np.array([[1, 0, 1], [1, -1, 0]])
+
+
+def test_the_errors_of_crossed_seeds_and_examples_by_hand():
+    """Means 2/3 and 0 of the seeds, 1, -1/2, 1/2 of the examples, 1/3 of all.
+
+    Squares: 2 * 3 * (1/3)^2 = 2/3 between seeds (1 free), 2 * (4/9 + 25/36 + 1/36) = 7/3 between examples (2 free), of
+    10/3 in all, which leaves 1/3 (2 free). Mean squares 2/3, 7/6, 1/6; over the six values 1/9, 7/36, 1/36.
+    """
+    found = crossed(TABLE)
+    assert found == pytest.approx((np.sqrt(1 / 9), np.sqrt(7 / 36), np.sqrt(1 / 9 + 7 / 36 - 1 / 36)))
+    assert found.added == pytest.approx(np.sqrt(1 / 6))
+
+
+def test_the_error_through_seeds_is_that_of_the_paired_t_and_through_examples_likewise():
+    values = np.random.RandomState(0).normal(size=(5, 40)) + np.arange(5)[:, None]
+    found = crossed(values)
+    for error, axis in ((found.seeds, 1), (found.examples, 0)):
+        t: Any = stats.ttest_1samp(values.mean(axis), 0)
+        assert error == pytest.approx(values.mean() / t.statistic)
+
+
+def test_for_one_seed_the_error_through_examples_is_mcnemars():
+    """Of 200 examples 11 that the deeper alone gets right, 4 that the shallow does: (b + c - (b - c)^2 / n) / n^2."""
+    values = np.repeat([1.0, -1.0, 0.0], [11, 4, 185])[None]
+    found = crossed(values)
+    assert found.examples * np.sqrt(199 / 200) == pytest.approx(np.sqrt((15 - 7**2 / 200) / 200**2))
+    assert np.isnan([found.seeds, found.both, found.added]).all()
+
+
+def test_errors_without_a_source_of_their_own_are_not_counted_and_never_imaginary():
+    same_examples = np.repeat([[0.1], [0.2], [0.4]], 7, axis=1)  # examples do not matter
+    found = crossed(same_examples)
+    assert found == pytest.approx((found.seeds, 0, found.seeds))
+    assert found.added == 0
+    balanced = np.array([[1.0, -1.0], [-1.0, 1.0]])  # all in the rest, which is subtracted
+    assert crossed(balanced) == (0, 0, 0)
+    assert np.isnan(crossed(np.zeros((0, 5)))).all()
+    assert np.isnan(crossed(np.zeros((5, 1))).examples)
+
+
+def test_the_errors_agree_with_the_pigeonhole_bootstrap():
+    """Oracle: seeds and examples are drawn again, each on their own (Owen, 2007).
+
+    It counts the rest three times instead of once: with S seeds and N examples its variance is (S - 1) / S M_seeds +
+    (N - 1) / N M_examples + (1 - 1 / S)(1 - 1 / N) M_rest, over SN; what `crossed` says of the three gives the same.
+    """
+    random = np.random.RandomState(0)
+    values = random.normal(0, 0.5, (6, 1)) + random.normal(0, 2, (1, 50)) + random.normal(size=(6, 50))
+    drawn = [
+        values[np.ix_(random.randint(6, size=6), random.randint(50, size=50))].mean() for _ in range(6000)
+    ]
+    seeds, examples, both = np.square(crossed(values))
+    rest = seeds + examples - both
+    expected = 5 / 6 * seeds + 49 / 50 * examples + 5 / 6 * 49 / 50 * rest
+    assert np.var(drawn) == pytest.approx(expected, rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("variances", "most", "most_alone"),
+    [
+        ((0.01, 1, 1), 0.98, 0.9),
+        ((0.1, 1, 1), 0.98, 0.96),
+        ((0.01, 5, 1), 0.98, 0.7),
+        ((0, 0, 1), 1.0, 0.98),
+    ],
+    ids=["both matter", "seeds matter most", "examples matter most", "neither matters on its own"],
+)
+def test_intervals_with_both_errors_hold_the_truth_where_those_over_seeds_alone_do_not(
+    variances, most, most_alone
+):
+    """Other seeds and other examples each time, of known variances; the intervals are those of 95 %."""
+    random, studies, seeds, examples = np.random.default_rng(3), 800, 5, 150
+    of_seed, of_example, rest = np.sqrt(variances)
+    both = alone = 0
+    for _ in range(studies):
+        values = random.normal(0, of_seed, (seeds, 1)) + random.normal(0, of_example, (1, examples))
+        values = values + random.normal(0, rest, (seeds, examples))
+        interval = mean_interval(values.mean(axis=1))
+        wide = widened(interval, crossed(values).added)
+        alone += interval.low <= 0 <= interval.high
+        both += wide.low <= 0 <= wide.high
+    error = 3 * np.sqrt(0.05 * 0.95 / studies)
+    assert 0.95 - error <= both / studies <= most
+    assert alone / studies <= most_alone
+
+
+def test_the_p_of_two_sources_is_students_or_the_normal_ones_where_one_is_alone():
+    assert widened_p(0.03, 0.01, 4, 0.0) == pytest.approx(2 * stats.t.sf(3, 4))
+    assert widened_p(-0.02, 0.0, 4, 0.01) == pytest.approx(2 * stats.norm.sf(2))
+    assert widened_p(0.0, 0.01, 4, 0.01) == 1
+    assert widened_p(9.0, 0.0, 4, 0.01) == 0
+    assert np.isnan([widened_p(0.03, 0.01, 4, np.nan), widened_p(0.03, 0.0, 4, 0.0)]).all()
+
+
+def test_the_p_of_two_sources_is_the_level_at_which_the_widened_interval_ends_at_zero():
+    differences, error = np.array([0.01, 0.03, 0.02, 0.04, 0.05]), 0.004
+    p = widened_p(0.03, float(differences.std(ddof=1) / np.sqrt(5)), 4, error)
+    assert widened(mean_interval(differences, 1 - p), error, level=1 - p).low == pytest.approx(0, abs=1e-9)
+
+
+def test_with_the_test_samples_error_comparisons_follow_the_same_rules_and_are_never_surer():
+    random = np.random.RandomState(1)
+    for _ in range(100):
+        shallow, deeper = random.normal(size=6), random.normal([[0], [1], [2], [3]], 1, (4, 6))
+        found = against_shallow(shallow, deeper)
+        for pair, same in zip(found, with_sample_error(found, [0.0] * 4), strict=True):
+            assert (same.p, same.adjusted) == pytest.approx((pair.p, pair.adjusted))
+            assert same.difference == pytest.approx(pair.difference)
+        for pair, wide in zip(found, with_sample_error(found, [0.3, 0.3, 0.1, 0.1]), strict=True):
+            assert wide.p > pair.p
+            assert wide.difference.low <= pair.difference.low + 1e-12
+            assert wide.difference.high >= pair.difference.high - 1e-12
+            excludes = wide.difference.low >= 0 or wide.difference.high <= 0
+            assert excludes == (wide.adjusted <= 0.05)
+
+
+def test_a_comparison_whose_error_is_not_known_stays_in_the_family():
+    shallow = np.zeros(5)
+    found = against_shallow(shallow, np.array([[1.0, 2, 3, 4, 5], [1, 1, 1, 1, 1], [1, 2, 3, 4, np.nan]]))
+    known, no_spread, failed = with_sample_error(found, [0.1, 0.1, np.nan])
+    assert known.adjusted == pytest.approx(3 * known.p)
+    assert np.isnan([no_spread.p, failed.p, no_spread.difference.low, failed.difference.low]).all()
