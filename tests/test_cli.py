@@ -106,6 +106,7 @@ MISTAKES = [
     (["train", "model.depth=two"], "got 'two'"),
     (["train", "-m", "model.depth=1,-1", "trainer.max_epochs=1"], "got -1"),
     (["train", "model=lstm"], "lstm reads sequences"),
+    (["train", "-m", "--cfg", "job"], "expected one of Hydra's options at a time"),
     (["train", "optimizer.lr=0"], "optimizer.lr must be a number above 0, got 0"),
     (["train", "resume=nowhere.ckpt"], "found no such file"),
     (["train", "tracking.uri=sqlite:////proc/none/m.db"], "cannot be opened"),

@@ -257,7 +257,7 @@ def test_two_first_writers_do_not_crash(tmp_path):
     assert {e.name for e in store.client.search_experiments()} == {"Default", "study"}
 
 
-def test_a_logged_model_predicts_what_the_net_predicts(store):
+def test_a_logged_model_predicts_what_the_net_predicts(store, monkeypatch):
     import numpy as np
     import torch
 
@@ -265,8 +265,11 @@ def test_a_logged_model_predicts_what_the_net_predicts(store):
     run.end(record(), None)
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 2))
     example = np.random.default_rng(0).normal(size=(4, 2, 3)).astype("float32")
+    environment = dict(os.environ)
     store.log_model(run.run_id, net, example)
+    assert dict(os.environ) == environment  # the next config would be tracked where MLflow says
     (output,) = store.client.get_run(run.run_id).outputs.model_outputs
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
     model = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
     np.testing.assert_allclose(
         model.predict(example), net(torch.from_numpy(example)).detach().numpy(), rtol=1e-6

@@ -164,6 +164,8 @@ def explain(error: Exception, conf: Path) -> UserError:
         return UserError(
             f"expected overrides such as model.depth=4, got '{override}': write key=value, and quote lists"
         )
+    if first.startswith("Only one of --run"):
+        return UserError(f"expected one of Hydra's options at a time: {first}")
     if first.startswith("Config group override must be") or _in_defaults_list(error):
         return UserError(f"expected the name of a file for each folder of conf/, as in model=mlp: {first}")
     if not isinstance(error, HydraException | OmegaConfBaseException):

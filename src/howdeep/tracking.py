@@ -11,7 +11,8 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -315,8 +316,7 @@ class Store:
         inputs, outputs = (Schema([TensorSpec(a.dtype, (-1, *a.shape[1:]))]) for a in (example, output))
         # It warns of pickle with every model; the file is written and read by the same project.
         logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)
-        mlflow.set_tracking_uri(self.uri)
-        with mlflow.start_run(run_id=run_id):
+        with _in_environment(MLFLOW_TRACKING_URI=self.uri), mlflow.start_run(run_id=run_id):
             log_model(
                 net,
                 name="model",
@@ -327,6 +327,20 @@ class Store:
                 serialization_format="pickle",
             )
         self.client.set_tag(run_id, MODEL, "logged")
+
+
+@contextmanager
+def _in_environment(**values: str) -> Iterator[None]:
+    """Sets variables for a while; `mlflow.set_tracking_uri` sets one for good, which the next config would read."""
+    before = {name: os.environ.pop(name, None) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _summary(record: dict, provenance: dict | None) -> list[Value]:
