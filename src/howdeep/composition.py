@@ -49,7 +49,7 @@ def compose_train(conf: Path, overrides: Sequence[str]) -> DictConfig:
 
 
 class Compositions:
-    """What `compose_train` gives, for many runs: those that differ in such values alone are composed once."""
+    """What `compose_train` gives, for many runs: those that differ in `VALUES` alone are composed once."""
 
     VALUES = ("model.depth", "matching", "reference.depth", "optimizer.lr")
 
