@@ -9,8 +9,9 @@ from omegaconf import OmegaConf
 from scipy.stats.qmc import discrepancy
 
 from howdeep.project import Project
+from howdeep.stored import trials_of
 from howdeep.sweeping.plan import Plan
-from howdeep.tune_entry import _write, trials_of
+from howdeep.tune_entry import _write
 from howdeep.tune_trials import Points
 from howdeep.tuning import (
     BESIDE,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from howdeep import records, stored, study
 from howdeep.errors import UserError
 from howdeep.project import Project
-from howdeep.tune_entry import trials_of
+from howdeep.stored import trials_of
 
 if TYPE_CHECKING:  # the other stages do not wait for pandas and matplotlib
     from howdeep.results.analysis import Analysis

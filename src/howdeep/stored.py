@@ -1,11 +1,15 @@
 """Reading what other commands wrote: a file that is gone or spoiled is told in one line, with what makes it again."""
 
+import csv
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from howdeep.errors import UserError
+from howdeep.project import Project
+from howdeep.tuning import SECOND, TrialRow
 
 
 def json_map(path: Path, remedy: str) -> dict[str, Any]:
@@ -43,6 +47,32 @@ def arrays(path: Path, remedy: str) -> dict[str, Any]:
         raise _missing(path, remedy) from None
     except (SafetensorError, ValueError) as error:
         raise UserError(f"{path} is not readable ({error}): {remedy}") from None
+
+
+def trials_of(name: str, project: Project) -> list[TrialRow]:
+    """The trials that the tuning of an entry wrote.
+
+    Raises:
+        UserError: it was not tuned yet.
+    """
+    path = project.tuned / name / "trials.csv"
+    if not path.exists():
+        raise UserError(
+            f"expected the trials of {name} in {os.path.relpath(path)}, found none: run `dvc repro`"
+        )
+    with path.open(newline="") as file:
+        return [
+            TrialRow(
+                depth=int(row["depth"]),
+                optimizer=row["optimizer"],
+                lr=float(row["lr"]),
+                val_loss=float(row["val_loss"]) if row["val_loss"] else None,
+                space=row["space"],
+                matching=row["matching"],
+                **{name: float(row[name]) for name in SECOND if row.get(name)},
+            )
+            for row in csv.DictReader(file)
+        ]
 
 
 def load_weights(net: Any, path: Path) -> None:

@@ -54,32 +54,6 @@ def tuned_overrides(entry: study.Entry, cell: Cell, project: Project) -> list[st
     return overrides
 
 
-def trials_of(name: str, project: Project) -> list[TrialRow]:
-    """The trials that the tuning of an entry wrote.
-
-    Raises:
-        UserError: it was not tuned yet.
-    """
-    path = project.tuned / name / "trials.csv"
-    if not path.exists():
-        raise UserError(
-            f"expected the trials of {name} in {os.path.relpath(path)}, found none: run `dvc repro`"
-        )
-    with path.open(newline="") as file:
-        return [
-            TrialRow(
-                depth=int(row["depth"]),
-                optimizer=row["optimizer"],
-                lr=float(row["lr"]),
-                val_loss=float(row["val_loss"]) if row["val_loss"] else None,
-                space=row["space"],
-                matching=row["matching"],
-                **{name: float(row[name]) for name in SECOND if row.get(name)},
-            )
-            for row in csv.DictReader(file)
-        ]
-
-
 def tune_entry(name: str, project: Project, n_workers: int | None = None) -> list[TrialRow]:
     """Tries the same points with every optimizer at every depth; writes trials and winning settings.
 

@@ -254,6 +254,12 @@ def test_the_interquartile_mean_forgets_both_quarters():
     assert interquartile_mean(np.arange(16.0).reshape(2, 8)).tolist() == [3.5, 11.5]
 
 
+@pytest.mark.parametrize("runs", [1, 2, 3, 4, 5, 9, 30])
+def test_the_interquartile_mean_is_scipys_trimmed_mean(runs):
+    values = np.random.default_rng(runs).normal(size=(7, runs))
+    assert interquartile_mean(values) == pytest.approx(stats.trim_mean(values, 0.25, axis=-1), rel=1e-14)
+
+
 def test_the_bootstrap_draws_within_data_sets_and_gives_the_same_interval_again():
     groups = [np.array([1.0, 1, 1]), np.array([9.0, 9, 9])]
     assert stratified_bootstrap(groups, lambda x: x.mean(axis=-1)) == (5, 5, 5)

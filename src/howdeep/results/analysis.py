@@ -15,11 +15,10 @@ from howdeep.results.histories import curves, gradients
 from howdeep.results.inside import NOTHING, Inside, Inspection
 from howdeep.results.learning import NO_CURVES, Curves, Learning, learning
 from howdeep.results.mistakes import Mistakes, mistakes
-from howdeep.results.pictures import Part
+from howdeep.results.pictures import Drawing, one
 from howdeep.results.scores import scores, select, summary
 from howdeep.results.tuning import Trials
 from howdeep.results.verdict import verdicts
-from howdeep.workers import run_all
 
 Records = Sequence[Mapping[str, Any]]
 NO_MARGINS: Mapping[str, float] = {}
@@ -54,15 +53,36 @@ class Analysis:
         """Whether every depth of every entry got settings of its own."""
         return all(self.trials.get(entry) for entry in set(self.runs["entry"]))
 
-    @cached_property
+    @property
     def tuning(self) -> list[str]:
         """Pictures of what tuning tried, one an entry and matching."""
-        return [tuning.heatmap(title, own) for title, own in tuning.panels(self.trials).items()]
+        return self._of_study.pictures.get("tuning", [])
 
-    @cached_property
+    @property
     def best_so_far(self) -> list[str]:
         """Pictures of how far tuning came with fewer trials, one an entry and matching."""
-        return [best_so_far.picture(title, own) for title, own in tuning.panels(self.trials).items()]
+        return self._of_study.pictures.get("best_so_far", [])
+
+    @property
+    def overview(self) -> list[str]:
+        """The one picture: score against depth, a panel a task and data set, since no two data sets share a scale."""
+        return self._of_study.pictures.get("overview", [])
+
+    @cached_property
+    def _of_study(self) -> Drawing:
+        of_tasks = [select(self.cells, task=task) for task in self.tasks]
+        panels = tuning.panels(self.trials).items()
+        return Drawing(
+            [
+                *(partial(one, "tuning", tuning.heatmap, title, own) for title, own in panels),
+                *(partial(one, "best_so_far", best_so_far.picture, title, own) for title, own in panels),
+                *(
+                    partial(one, "overview", pictures.overview, rows)
+                    for cells in of_tasks
+                    for _, rows in cells.groupby("data")
+                ),
+            ]
+        )
 
     @property
     def tasks(self) -> list[str]:
@@ -85,45 +105,28 @@ class Analysis:
         """How many lines (architecture on a data set) of each task have pictures."""
         return pictures.most(self.cells)
 
-    @cached_property
+    @property
     def pictures(self) -> dict[str, dict[str, list[str]]]:
         """SVG texts by task and kind, a panel each."""
-        return {task: pictures.together(part() for part in parts) for task, parts in self._parts.items()}
+        return {task: drawing.pictures for task, drawing in self._of_tasks.items()}
 
     @cached_property
-    def _parts(self) -> dict[str, list[Part]]:
+    def _of_tasks(self) -> dict[str, Drawing]:
         return {
-            task: pictures.parts(
+            task: Drawing(pictures.parts(
                 select(self.cells, task=task), select(self.verdicts, task=task), self.runs,
                 self.epochs, self.flows, self.baselines, self.artifacts, most=self.drawn[task],
-            )
+            ))
             for task in self.tasks
         }  # fmt: skip
-
-    @cached_property
-    def overview(self) -> list[str]:
-        """The one picture: score against depth, a panel a task and data set, since no two data sets share a scale."""
-        of_tasks = [select(self.cells, task=task) for task in self.tasks]
-        return [pictures.overview(rows) for cells in of_tasks for _, rows in cells.groupby("data")]
 
     def draw(self, n_workers: int) -> None:
         """Makes all pictures, side by side in forked workers: they take most of the time of a comparison.
 
         Without it each is made when it is first asked for, and looks the same.
         """
-        kept: list[tuple[Any, str]] = [
-            *((of, "pictures") for of in (self.mistakes, self.inside, self.learning)),
-            *((self, name) for name in ("overview", "tuning", "best_so_far")),
-        ]
-        of_tasks = [(task, part) for task, parts in self._parts.items() for part in parts]
-        makers = [*(partial(getattr, *place) for place in kept), *(part for _, part in of_tasks)]
-        found = dict(run_all(lambda job: makers[job](), range(len(makers)), n_workers))
-        for job, (holder, name) in enumerate(kept):
-            setattr(holder, name, found[job])
-        by_task: dict[str, list[dict[str, list[str]]]] = {task: [] for task in self.tasks}
-        for job, (task, _) in enumerate(of_tasks, start=len(kept)):
-            by_task[task].append(found[job])
-        self.pictures = {task: pictures.together(drawn) for task, drawn in by_task.items()}
+        of_parts = (self.inside.drawing, self.learning.drawing, self.mistakes.drawing)
+        pictures.draw([*of_parts, *self._of_tasks.values(), self._of_study], n_workers)
 
 
 def analyse(

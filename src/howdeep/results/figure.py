@@ -4,15 +4,18 @@ import io
 import math
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from html import escape
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from matplotlib import colormaps, style
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextToPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
@@ -60,6 +63,27 @@ STYLE = {
 # Decorates what draws: nobody's own matplotlibrc may change the bytes.
 styled = style.context(["default", STYLE])
 FONTS = "system-ui, 'DejaVu Sans', sans-serif"
+DPI = 72  # a dot is a point
+IMAGE_DPI = 100  # of what is made of pixels
+
+
+class Renderer(RendererSVG):
+    """Matplotlib's own, which remembers how large a text is from one picture to the next: labels are much the same."""
+
+    def get_text_width_height_descent(self, s: str, prop: FontProperties, ismath: Any) -> Any:
+        return _size_of_text(s, prop.get_size_in_points(), prop.get_weight(), ismath)
+
+
+@cache
+def _size_of_text(text: str, size: float, weight: str | int, ismath: Any) -> tuple[float, float, float]:
+    font = FontProperties(family=STYLE["font.family"], size=size, weight=weight)
+    return TextToPath().get_text_width_height_descent(text, font, ismath)
+
+
+@cache
+def _ruler() -> Renderer:
+    """Measures, and draws nothing."""
+    return Renderer(0, 0, io.StringIO())
 
 
 def panels(titles: Sequence[str], note: str, legend_rows: int = 0) -> tuple[Figure, list[Axes]]:
@@ -70,7 +94,7 @@ def panels(titles: Sequence[str], note: str, legend_rows: int = 0) -> tuple[Figu
     columns = min(3, len(titles))
     rows = math.ceil(len(titles) / columns)
     size = (PANEL[0] * columns, (PANEL[1] + LEGEND_ROW * legend_rows) * rows)
-    figure = Figure(figsize=size)
+    figure = Figure(figsize=size, dpi=DPI)
     FigureCanvasSVG(figure)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis, title in zip(axes, titles, strict=False):
@@ -109,7 +133,7 @@ def _fit(figure: Figure, axes: Sequence[Axes]) -> None:
 def _around(axis: Axes) -> list[float]:
     """How far labels, ticks, title and legend reach beyond a panel: left, bottom, right, top, in inches."""
     legends = [found] if (found := axis.get_legend()) else []
-    outer = axis.get_tightbbox(for_layout_only=True, bbox_extra_artists=[*axis.texts, *legends])
+    outer = axis.get_tightbbox(_ruler(), for_layout_only=True, bbox_extra_artists=[*axis.texts, *legends])
     inner, dots = axis.bbox, axis.figure.dpi
     assert outer is not None
     reach = [inner.x0 - outer.x0, inner.y0 - outer.y0, outer.x1 - inner.x1, outer.y1 - inner.y1]
@@ -142,7 +166,7 @@ def boards(titles: Sequence[str], note: str, height: float, columns: int = 3) ->
     columns = min(columns, len(titles))
     rows = math.ceil(len(titles) / columns)
     across, up = PANEL[0] * columns, height * rows + NOTE
-    figure = Figure(figsize=(across, up))
+    figure = Figure(figsize=(across, up), dpi=DPI)
     FigureCanvasSVG(figure)
     found = []
     for rank, title in enumerate(titles):
@@ -189,8 +213,14 @@ def svg(figure: Figure, alt: str) -> str:
     buffer = io.StringIO()
     if found := [axis for axis in figure.axes if axis.get_subplotspec()]:
         _fit(figure, found)
+    for clear in (figure, *figure.axes):
+        clear.patch.set(facecolor="none", edgecolor="none")
+    # Drawn directly: `savefig` would set up a renderer once more, and another one that could make rasters of parts.
+    width, height = (DPI * inches for inches in figure.get_size_inches())
     nothing = {"Creator": None, "Date": None, "Format": None, "Type": None}
-    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)  # type: ignore[arg-type]
+    renderer = Renderer(width, height, buffer, image_dpi=IMAGE_DPI, metadata=nothing)
+    figure.draw(renderer)
+    renderer.finalize()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
     text = text[text.index("<svg") :].replace("'DejaVu Sans'", FONTS)
     opening = f'<svg class="howdeep-figure" role="img" aria-label="{escape(alt)}"'

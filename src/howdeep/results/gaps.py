@@ -85,5 +85,9 @@ def trajectory(record: Content) -> np.ndarray:
     """(epochs, 2): training loss and gap in loss of a finished run, both in evaluation mode, where measured."""
     if record["state"] != "finished":
         return np.empty((0, 2))
-    rows = [(row.get("gap/train_loss"), row.get("gap/loss")) for row in record["epochs"]]
-    return np.array([row for row in rows if None not in row], dtype=np.float64).reshape(-1, 2)
+    rows = [
+        (train, gap)
+        for row in record["epochs"]
+        if (train := row.get("gap/train_loss")) is not None and (gap := row.get("gap/loss")) is not None
+    ]
+    return np.array(rows, dtype=np.float64).reshape(-1, 2)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from howdeep.results.figure import (
     styled,
     svg,
 )  # fmt: skip
+from howdeep.results.pictures import Drawing, one
 from howdeep.results.scores import known, rows_of, select
 from howdeep.results.tables import Table, Text
 from howdeep.results.wording import listing, number, series
@@ -84,15 +85,21 @@ class Inside:
     drawn: Mapping[str, int]
 
     @cached_property
+    def drawing(self) -> Drawing:
+        """Pictures by kind: probes, similarity, attention, attributions."""
+        return Drawing(
+            [
+                *(partial(one, "probes", probes, *line) for line in self._lines("representations")),
+                *(partial(one, "similarity", similarity, *line) for line in self._lines("similarity")),
+                *(partial(one, "attention", attention, *line) for line in self._images("attention")),
+                *(partial(one, "attributions", attributions, *line) for line in self._images("attributions")),
+            ]
+        )
+
+    @property
     def pictures(self) -> dict[str, list[str]]:
-        """SVG texts by kind: probes, similarity, attention, attributions; without those of which nothing is known."""
-        made = {
-            "probes": [probes(*line) for line in self._lines("representations")],
-            "similarity": [similarity(*line) for line in self._lines("similarity")],
-            "attention": [attention(title, of) for title, of in self._images("attention")],
-            "attributions": [attributions(title, of) for title, of in self._images("attributions")],
-        }
-        return {name: pictures for name, pictures in made.items() if pictures}
+        """SVG texts by kind."""
+        return self.drawing.pictures
 
     @cached_property
     def representations(self) -> Table:

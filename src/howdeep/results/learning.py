@@ -7,7 +7,7 @@ the point with most examples alone.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ import pandas as pd
 from howdeep.results import wording
 from howdeep.results.answers import NO_ANSWERS, Answers, right
 from howdeep.results.figure import FAINT, Axes, count_axis, depth_colours, legend, panels, styled, svg
+from howdeep.results.pictures import Drawing, one
 from howdeep.results.sample_error import crossed, with_sample_error
 from howdeep.results.scores import CELL, held, judge, judged, known, rows_of, select, summary
 from howdeep.results.statistics import LEVEL, against_shallow, mean_interval
@@ -50,9 +51,15 @@ class Learning:
     growth: pd.DataFrame
 
     @cached_property
+    def drawing(self) -> Drawing:
+        return Drawing(
+            [partial(one, "learning", draw, cells) for cells in self._curves() for draw in (score, gap)]
+        )
+
+    @property
     def pictures(self) -> list[str]:
         """Score and gap of each curve, an SVG text each."""
-        return [drawn for cells in self._curves() for drawn in (score(cells), gap(cells))]
+        return self.drawing.pictures.get("learning", [])
 
     @property
     def findings(self) -> list[str]:

@@ -7,7 +7,7 @@ table and the pictures of a study.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from howdeep.results.figure import (
     styled,
     svg,
 )  # fmt: skip
+from howdeep.results.pictures import Drawing, one
 from howdeep.results.scores import CELL, SERIES, rows_of, select
 from howdeep.results.statistics import Interval, mean_interval
 from howdeep.results.tables import Table, Text
@@ -112,18 +113,22 @@ class Mistakes:
     drawn: int
 
     @cached_property
-    def pictures(self) -> dict[str, list[str]]:
-        """SVG texts by kind, one for each architecture on a data set."""
+    def drawing(self) -> Drawing:
+        """Pictures by kind, one for each architecture on a data set."""
         lines = list(self.lines.items())[: self.drawn]
-        return {
-            name: [draw(f"{data}, {line}", by_depth) for (data, line), by_depth in lines]
-            for name, draw in (
-                ("recalls", _recalls),
-                ("confusion", _confusions),
-                ("calibration", _calibration),
-            )
-            if lines
-        }
+        kinds = {"recalls": _recalls, "confusion": _confusions, "calibration": _calibration}
+        return Drawing(
+            [
+                partial(one, kind, draw, f"{data}, {line}", by_depth)
+                for kind, draw in kinds.items()
+                for (data, line), by_depth in lines
+            ]
+        )
+
+    @property
+    def pictures(self) -> dict[str, list[str]]:
+        """SVG texts by kind."""
+        return self.drawing.pictures
 
 
 @dataclass

@@ -6,7 +6,9 @@ ones are drawn, and the tables hold all of them.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import pandas as pd
@@ -15,8 +17,9 @@ from howdeep.results import galleries, heatmaps, plots, wording
 from howdeep.results.galleries import Artifacts
 from howdeep.results.plots import overview
 from howdeep.results.scores import SERIES, select
+from howdeep.workers import run_all
 
-__all__ = ["MOST", "most", "overview", "parts", "together"]
+__all__ = ["MOST", "Drawing", "Part", "draw", "most", "one", "overview", "parts"]
 MOST = 20  # lines (architecture on a data set) of a study
 
 
@@ -27,7 +30,40 @@ def most(cells: pd.DataFrame) -> dict[str, int]:
     return {task: math.ceil(share * count) for task, count in lines.items()}
 
 
-Part = Callable[[], dict[str, list[str]]]  # draws some of the pictures of a task: SVG texts by kind
+Part = Callable[[], dict[str, list[str]]]  # draws a picture, or a few: SVG texts by kind
+
+
+@dataclass
+class Drawing:
+    """Pictures that are made when they are first asked for, or before, side by side with others: see `draw`."""
+
+    parts: Sequence[Part]
+
+    @cached_property
+    def pictures(self) -> dict[str, list[str]]:
+        """SVG texts by kind, without kinds that have nothing to show."""
+        return _together(part() for part in self.parts)
+
+
+def draw(drawings: Sequence[Drawing], n_workers: int) -> None:
+    """Makes all pictures, each a job of forked workers; they look as if they were made here."""
+    places = [(drawing, place) for drawing in drawings for place in range(len(drawing.parts))]
+
+    def work(job: int) -> dict[str, list[str]]:
+        drawing, place = places[job]
+        return drawing.parts[place]()
+
+    found = dict(run_all(work, range(len(places)), n_workers))
+    for drawing in drawings:
+        drawing.pictures = _together(found[job] for job, (of, _) in enumerate(places) if of is drawing)
+
+
+def _together(drawn: Iterable[Mapping[str, list[str]]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for part in drawn:
+        for name, svgs in part.items():
+            found.setdefault(name, []).extend(svg for svg in svgs if svg)
+    return {name: svgs for name, svgs in found.items() if svgs}
 
 
 def parts(
@@ -43,7 +79,7 @@ def parts(
 ) -> list[Part]:
     """What draws a task: score, forest, pareto, gap, gradient, curves, layers, and what networks make.
 
-    The parts need nothing of each other, so that they may be called side by side.
+    The parts need nothing of each other, and are small, so that they may be called side by side.
 
     Args:
         cells: the rows of `summary` that belong to the task.
@@ -71,31 +107,33 @@ def parts(
         found = [of_flows[key] for key in dict.fromkeys(_keys(same)) if key in of_flows]
         return pd.concat(found) if found else flows.iloc[:0]
 
-    def made() -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for line in (line for rows in lines for line in galleries.shown(rows, its_runs(rows), artifacts)):
-            for name, picture in galleries.drawn([line]).items():
-                found.setdefault(name, []).append(picture)
-        return found
-
     return [
-        lambda: {"score": [plots.score(rows, its_runs(rows), baselines) for rows in data]},
-        lambda: {
-            "forest": [plots.forest(rows, select(verdicts, data=rows["data"].iloc[0])) for rows in data]
-        },
-        lambda: {"pareto": [plots.pareto(rows) for rows in data]},
-        lambda: {"gap": [plots.gap(rows, its_runs(rows)) for rows in data]},
-        lambda: {"gradient": [plots.gradient(rows, its_runs(rows)) for rows in data]},
-        lambda: {"curves": [plots.curves(rows, its_epochs(rows)) for rows in lines]},
-        lambda: {"layers": [heatmaps.layers(rows, its_flows(rows)) for rows in lines]},
-        made,
+        *(partial(one, "score", plots.score, rows, its_runs(rows), baselines) for rows in data),
+        *(
+            partial(one, "forest", plots.forest, rows, select(verdicts, data=rows["data"].iloc[0]))
+            for rows in data
+        ),
+        *(partial(one, "pareto", plots.pareto, rows) for rows in data),
+        *(partial(one, "gap", plots.gap, rows, its_runs(rows)) for rows in data),
+        *(partial(one, "gradient", plots.gradient, rows, its_runs(rows)) for rows in data),
+        *(partial(one, "curves", plots.curves, rows, its_epochs(rows)) for rows in lines),
+        *(partial(one, "layers", heatmaps.layers, rows, its_flows(rows)) for rows in lines),
+        *(partial(_made, rows, its_runs(rows), artifacts) for rows in lines),
     ]
 
 
-def together(drawn: Iterable[Mapping[str, list[str]]]) -> dict[str, list[str]]:
-    """What the parts of a task drew, by kind, without those that had nothing to show."""
-    found = {name: [svg for svg in svgs if svg] for part in drawn for name, svgs in part.items()}
-    return {name: svgs for name, svgs in found.items() if svgs}
+def one(kind: str, draw: Callable[..., str], *args: Any) -> dict[str, list[str]]:
+    """A part of a single picture, once it is called."""
+    return {kind: [draw(*args)]}
+
+
+def _made(cells: pd.DataFrame, runs: pd.DataFrame, artifacts: Artifacts) -> dict[str, list[str]]:
+    """What the networks of a line make."""
+    return {
+        name: [picture]
+        for line in galleries.shown(cells, runs, artifacts)
+        for name, picture in galleries.drawn([line]).items()
+    }
 
 
 def _by_line(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:

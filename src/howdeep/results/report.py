@@ -72,7 +72,10 @@ def comparison(analysis: Analysis) -> dict[str, str]:
         files["tables/representations.md"] = tables.markdown(analysis.inside.representations)
     if analysis.inside.looks.rows:
         files["tables/looks.md"] = tables.markdown(analysis.inside.looks)
-    for prefix, drawn in (("mistakes", analysis.mistakes.pictures), ("inside", analysis.inside.pictures)):
+    for prefix, drawn in (
+        ("mistakes", analysis.mistakes.pictures),
+        ("inside", analysis.inside.pictures),
+    ):
         files |= {f"figures/{prefix}-{name}.svg": grid(of) for name, of in drawn.items()}
     for task in analysis.tasks:
         of_task, judged = (select(table, task=task) for table in (cells, analysis.verdicts))

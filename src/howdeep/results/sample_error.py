@@ -3,11 +3,11 @@
 Pure functions of arrays, as in `statistics`.
 """
 
+import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 
 from howdeep.results.statistics import LEVEL, Interval, Paired, agreeing, holm
@@ -111,14 +111,18 @@ def widened_p(mean: float, error: float, free: int, other: float) -> float:
         return np.nan
 
     def beyond(log_p: float) -> float:
-        tail = np.exp(log_p) / 2
-        return float(np.hypot(stdtrit(free, tail) * error, ndtri(tail) * other) - abs(mean))
+        tail = math.exp(log_p) / 2
+        return math.hypot(stdtrit(free, tail) * error, ndtri(tail) * other) - abs(mean)
 
-    least = float(np.log(1e-300))
-    if mean == 0 or beyond(least) < 0:
+    low, high = math.log(1e-300), 0.0
+    if mean == 0 or beyond(low) < 0:
         return 1.0 if mean == 0 else 0.0
-    root: Any = brentq(beyond, least, 0.0)
-    return float(np.exp(root))
+    while (
+        high - low > 1e-12
+    ):  # halved; scipy.optimize would take longer to import than a study has roots to find
+        middle = (low + high) / 2
+        low, high = (middle, high) if beyond(middle) > 0 else (low, middle)
+    return math.exp(high)
 
 
 def with_sample_error(

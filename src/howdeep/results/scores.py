@@ -1,7 +1,6 @@
 """The tables of a study: a row a run, a row a cell. Pure functions of records."""
 
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,20 +47,19 @@ def scores(records: Sequence[Mapping[str, Any]], test: Mapping[str, Any]) -> pd.
         raise UserError(
             "expected the record of at least one run in runs/, found none: train with `dvc repro`"
         )
-    measured = set(chain.from_iterable(row for record in records for row in record["epochs"]))
-    parts = sorted(name for name in measured if _is_ratio(name))
-    parts = ["gradient/ratio", *(name for name in parts if name != "gradient/ratio")]
+    measured = [{name for name in set().union(*record["epochs"]) if _is_ratio(name)} for record in records]
+    parts = ["gradient/ratio", *sorted(set().union(*measured) - {"gradient/ratio"})]
     baselines, equal = test.get("baselines", {}), _at_equal_loss(records)
     frame = pd.DataFrame(
         [
-            _row(record, _tested(record, test["runs"]), parts)
+            _row(record, _tested(record, test["runs"]), parts, own)
             | _normalised(record, baselines.get(record["data"], {}))
             | {"gap_loss_equal": gap, "equal_train_loss": level}
-            for record, (level, gap) in zip(records, equal, strict=True)
+            for record, own, (level, gap) in zip(records, measured, equal, strict=True)
         ]
     )
     types = {name: float for name in (*_MEASURED, *ratios(frame))} | {"best_epoch": "Int64"}
-    return frame.astype(types).sort_values([*CELL, "seed"], ignore_index=True)
+    return plain(frame.astype(types)).sort_values([*CELL, "seed"], ignore_index=True)
 
 
 def _tested(record: Mapping[str, Any], runs: Mapping[str, Any]) -> Mapping[str, float]:
@@ -90,7 +88,10 @@ def ratios(frame: pd.DataFrame) -> list[str]:
     return [name for name in frame.columns if name.startswith(RATIO)]
 
 
-def _row(record: Mapping[str, Any], tested: Mapping[str, float], parts: Sequence[str]) -> dict[str, Any]:
+def _row(
+    record: Mapping[str, Any], tested: Mapping[str, float], parts: Sequence[str], own: Collection[str]
+) -> dict[str, Any]:
+    """A row of `scores`, given all ratios of gradients that the study knows, and those that this run does."""
     score, finished = record["score"]["name"], record["state"] == "finished"
     # A run that diverged may have had good epochs, but no score of it may enter a mean.
     best = _best(record) if finished else {}
@@ -114,7 +115,7 @@ def _row(record: Mapping[str, Any], tested: Mapping[str, float], parts: Sequence
         "gap_score": gaps["best"].get(score),
         "gap_loss_last": gaps["last"].get("loss"),
         "gap_score_last": gaps["last"].get(score),
-        **{_ratio_column(name): _last(record, name) for name in parts},
+        **{_ratio_column(name): _last(record, name) if name in own else None for name in parts},
         **{name: record["cost"][name] for name in ("parameters", "training_flops")},
     }
 
@@ -179,7 +180,7 @@ def summary(
     rows = [
         _cell(runs, (examples or {}).get(runs["entry"].iloc[0]), answers) for _, runs in scores.groupby(CELL)
     ]
-    return pd.DataFrame(rows).assign(name=_names)
+    return plain(pd.DataFrame(rows).assign(name=_names))
 
 
 def _cell(runs: pd.DataFrame, examples: int | None, answers: Answers) -> dict[str, Any]:
@@ -254,6 +255,15 @@ def metrics(summary: pd.DataFrame) -> dict[str, dict[str, dict[str, float | str]
             **({"verdict": row["verdict"]} if isinstance(row["verdict"], str) else {}),
         }
     return content
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with texts as Python's own: a report selects some thousand times from small tables of few texts.
+
+    Pandas keeps texts as Arrow does, which is made for columns of millions: each look at one takes many times as long.
+    """
+    texts = [name for name in frame.columns if isinstance(frame[name].dtype, pd.StringDtype)]
+    return frame.astype(dict.fromkeys(texts, object))
 
 
 def select(frame: pd.DataFrame, **values: Any) -> pd.DataFrame:

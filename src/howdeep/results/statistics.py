@@ -9,8 +9,11 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
-from scipy.special import gammaln, stdtr, stdtrit
+from scipy.special import (  # of scipy.stats, which takes long to import, only what is needed
+    gammaln,
+    stdtr,
+    stdtrit,
+)
 
 LEVEL = 0.95
 POWER = 0.8
@@ -93,7 +96,11 @@ def t_test(differences: np.ndarray) -> float:
 
 def sign_test(wins: int, losses: int) -> float:
     """Two-sided p of the exact sign test; NaN if nothing was decided. Source: Arbuthnott (1710); Dixon, Mood (1946)."""
-    return float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else np.nan
+    if not wins + losses:
+        return np.nan
+    from scipy.stats import binomtest
+
+    return float(binomtest(wins, wins + losses).pvalue)
 
 
 def wilcoxon(differences: np.ndarray) -> float:
@@ -109,12 +116,18 @@ def wilcoxon(differences: np.ndarray) -> float:
         return np.nan
     moved = moved.round(12)  # equal but for rounding is a tie
     if len(moved) > MOST_EXACT:
+        from scipy import stats
+
         found: Any = stats.wilcoxon(moved, method="approx")
         return float(found.pvalue)
-    ranks = (2 * stats.rankdata(np.abs(moved))).astype(int)  # twice the ranks: those of ties are whole too
+    _, group, sizes = np.unique(np.abs(moved), return_inverse=True, return_counts=True)
+    ranks = (2 * sizes.cumsum() - sizes + 1)[
+        group
+    ]  # twice the ranks: those of ties, means of theirs, are whole too
     sums = np.ones(1)  # the share of all signs that give each sum of positive ranks, one rank after the other
     for rank in ranks:
-        sums = (np.pad(sums, (0, rank)) + np.pad(sums, (rank, 0))) / 2
+        none = np.zeros(rank)
+        sums = (np.concatenate([sums, none]) + np.concatenate([none, sums])) / 2
     positive = int(ranks[moved > 0].sum())
     return float(min(1.0, 2 * sums[: min(positive, ranks.sum() - positive) + 1].sum()))
 
@@ -291,7 +304,7 @@ def _half_widths(family: int, level: float) -> np.ndarray:
     """What four of five studies need from n = 2, 3, ... seeds, in standard deviations; the same for a whole study."""
     counts = np.arange(2, MOST_SEEDS + 1)
     tail = 1 - (1 - level) / (2 * family)
-    return (stats.t.ppf(tail, counts - 1) + stats.t.ppf(POWER, counts - 1)) / np.sqrt(counts)
+    return (stdtrit(counts - 1, tail) + stdtrit(counts - 1, POWER)) / np.sqrt(counts)
 
 
 # --- across data sets -----------------------------------------------------------------------------------------
@@ -302,7 +315,9 @@ def interquartile_mean(values: np.ndarray) -> np.ndarray:
 
     Source: Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021).
     """
-    return stats.trim_mean(values, 0.25, axis=-1)
+    outer = values.shape[-1] // 4
+    ordered = np.partition(values, (outer, values.shape[-1] - outer - 1), axis=-1)
+    return ordered[..., outer : values.shape[-1] - outer].mean(axis=-1)
 
 
 def stratified_bootstrap(
@@ -355,6 +370,7 @@ def friedman(scores: np.ndarray) -> Ranking | None:
     if blocks < LEAST_BLOCKS or treatments < 3:
         return None
     from scikit_posthocs import posthoc_nemenyi_friedman  # a second of imports, needed by large studies only
+    from scipy import stats
 
     ranks = stats.rankdata(-scores, axis=1).mean(axis=0)
     p = float(stats.friedmanchisquare(*scores.T).pvalue)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from howdeep.results.answers import NO_ANSWERS, Answers, right
 from howdeep.results.sample_error import accuracy_difference_error, crossed, with_sample_error
-from howdeep.results.scores import SERIES, judged
+from howdeep.results.scores import SERIES, judged, plain
 from howdeep.results.statistics import LEVEL, Interval, Paired, against_shallow, seeds_to_decide
 
 BETTER, WORSE, SAME, OPEN, FAILED = "better", "worse", "no difference", "inconclusive", "failed"
@@ -77,7 +77,7 @@ def verdicts(
         for row in _family(runs, column, margins, examples or {}, answers)
     ]
     frame = pd.DataFrame(rows, columns=[*SERIES, "depth", *COLUMNS])
-    return frame.astype({name: float for name in MEASURED} | {"seeds_needed": "Int64"})
+    return plain(frame.astype({name: float for name in MEASURED} | {"seeds_needed": "Int64"}))
 
 
 MEASURED = (
