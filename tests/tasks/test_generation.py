@@ -108,7 +108,7 @@ def test_the_distance_is_that_of_torchmetrics(split):
     metric.update(x, real=True)
     metric.update(made, real=False)
     assert judge.distance(x, made) == pytest.approx(float(metric.compute()[0]), abs=1e-5)
-    assert judge.compare((x, y), made)["kid"] == judge.distance(x, made)
+    assert judge.score(x, made) == {"loss": judge.distance(x, made), "kid": judge.distance(x, made)}
 
 
 def test_the_distance_of_four_examples_equals_its_formula():

@@ -1,6 +1,7 @@
 """One training: the same bits for the same seed, uninterrupted or resumed, and equal to a hand-written loop."""
 
 import math
+from importlib.metadata import entry_points
 
 import pytest
 import torch
@@ -139,6 +140,39 @@ def test_the_gap_is_validation_minus_training_loss_in_evaluation_mode(fit, proje
         hits = (net(split.train[0][:100]).argmax(1) == split.train[1][:100]).float().mean()
     assert outcome.gap["best"]["loss"] == pytest.approx(float(unseen - seen), rel=1e-5)
     assert outcome.gap["best"]["train_accuracy"] == pytest.approx(float(hits))
+
+
+@pytest.mark.parametrize(
+    "every", [1, 100], ids=["looked at in every epoch", "only in the first and the last"]
+)
+def test_what_an_epoch_has_measured_is_the_gap_that_measuring_anew_would_give(fit, project, compose, every):
+    outcome = fit(f"diagnostics.every={every}", "optimizer.lr=0.05", "trainer.max_epochs=6")
+    task = prepare_task(cfg := compose(*SMALL))
+    split = load_split(cfg, project)
+    task.net.load_state_dict(outcome.weights)
+    seen, unseen = (
+        task.measure(Batches((x, y), batch_size=1024))
+        for x, y in ((split.train[0][:200], split.train[1][:200]), split.validation)
+    )
+    for name in ("loss", "accuracy"):
+        assert outcome.gap["best"][f"train_{name}"] == seen[name]
+        assert outcome.gap["best"][name] == unseen[name] - seen[name]
+    last = outcome.history.epochs[-1]
+    assert outcome.gap["last"] == {
+        name.removeprefix("gap/"): last[name] for name in last if name.startswith("gap/")
+    }
+
+
+def test_no_package_adds_callbacks_to_a_run(fit, tmp_path, monkeypatch):
+    """Lightning would take them from whatever else is installed, so that two machines would train otherwise."""
+    told = tmp_path / "other-1.0.dist-info" / "entry_points.txt"
+    told.parent.mkdir()
+    told.write_text("[pytorch_lightning.callbacks_factory]\nother = other:callbacks\n")
+    (told.parent / "METADATA").write_text("Name: other\nVersion: 1.0\n")
+    (tmp_path / "other.py").write_text("def callbacks():\n    raise RuntimeError('asked')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert [found.name for found in entry_points(group="pytorch_lightning.callbacks_factory")] == ["other"]
+    assert fit().state == "finished"
 
 
 def test_early_stopping_ends_after_patience_epochs_without_a_better_loss(fit):

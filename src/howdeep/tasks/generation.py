@@ -174,18 +174,17 @@ class Generation(Task):
         return {part: (list(getattr(net, part).layers), loss) for part, loss in losses.items()}
 
     def validate(self, batches: Iterable[Examples]) -> dict[str, float]:
-        """The distance only: precision and recall would take as long as the training of an epoch."""
-        (x, _), generated = self._compared(batches)
-        kid = self._judge.distance(x, generated)
-        return {"loss": kid, "kid": kid}
-
-    def measure(self, batches: Iterable[Examples]) -> dict[str, float]:
         """How far as many generated examples are from the given ones, of which at most 2048 are compared.
 
         Returns:
-            `loss` and `kid`, and `coverage`, `precision` and `recall`, see `Judge.compare`.
+            `loss` and `kid`, which are the same.
         """
-        return self._judge.compare(*self._compared(batches))
+        (x, _), generated = self._compared(batches)
+        return self._judge.score(x, generated)
+
+    def more_scores(self, batches: Iterable[Examples]) -> dict[str, float]:
+        """`coverage`, `precision` and `recall` of the same examples, see `Judge.shares`."""
+        return self._judge.shares(*self._compared(batches))
 
     def _compared(self, batches: Iterable[Examples]) -> tuple[Examples, Tensor]:
         """The first real examples of all batches, and as many generated ones, on the processor."""
@@ -210,8 +209,8 @@ class Generation(Task):
         low, high = train[0].min(), train[0].max()
         noise = low + (high - low) * torch.rand(known.shape, generator=torch.Generator().manual_seed(0))
         return {
-            "uniform noise": judge.compare(real, noise),
-            "training examples": judge.compare(real, known),
+            name: {**judge.score(real[0], made), **judge.shares(real, made)}
+            for name, made in (("uniform noise", noise), ("training examples", known))
         }
 
     def artifacts(self, split: Split) -> dict[str, Tensor | str]:
@@ -246,12 +245,16 @@ class Judge(NamedTuple):
             )
         return float(poly_mmd(self.features(x).double(), self.features(generated).double()))
 
+    def score(self, x: Tensor, generated: Tensor) -> dict[str, float]:
+        """The distance, as `loss` and as `kid`."""
+        kid = self.distance(x, generated)
+        return {"loss": kid, "kid": kid}
+
     @torch.no_grad()
-    def compare(self, real: Examples, generated: Tensor) -> dict[str, float]:
-        """Generated examples with as many real ones, x and their classes.
+    def shares(self, real: Examples, generated: Tensor) -> dict[str, float]:
+        """What generated examples have in common with as many real ones, x and their classes.
 
         Returns:
-            `loss` and `kid`: the distance.
             `coverage`: what the frequencies of the classes have in common, sum_c min(p(c), q(c)); 1 if every
             class is generated as often as it is real, 1 / classes if only one of equally frequent ones is.
             `precision` and `recall`: the share of generated examples among the real ones, and of real among
@@ -259,14 +262,12 @@ class Judge(NamedTuple):
             al., 2019).
         """
         x, y = real
-        kid = self.distance(x, generated)
         seen, made = self.features(x), self.features(generated)  # (n, features)
+        between = _distances(made, seen)
         return {
-            "loss": kid,
-            "kid": kid,
             "coverage": overlap(y, self.logits(made).argmax(1)),
-            "precision": share_among(made, seen),
-            "recall": share_among(seen, made),
+            "precision": _share(between, _radius(seen)),
+            "recall": _share(between.T, _radius(made)),
         }
 
 
@@ -279,11 +280,18 @@ def overlap(labels: Tensor, others: Tensor) -> float:
 
 def share_among(points: Tensor, members: Tensor) -> float:
     """The share of points (n, features) as near to some member (m, features) as its third neighbour or nearer."""
+    return _share(_distances(points, members), _radius(members))
+
+
+def _share(between: Tensor, radius: Tensor) -> float:
+    """The share of points within the radius (m,) of some member, given the distances (n, m) between them."""
+    return float((between <= radius).any(1).double().mean())
+
+
+def _radius(members: Tensor) -> Tensor:
+    """How far each member's third neighbour is, (m,); the nearest of all is the member itself."""
     neighbour = min(NEIGHBOURS, len(members) - 1)
-    radius = (
-        _distances(members, members).kthvalue(neighbour + 1, dim=1).values
-    )  # nearest is the member itself
-    return float((_distances(points, members) <= radius).any(1).double().mean())
+    return _distances(members, members).kthvalue(neighbour + 1, dim=1).values
 
 
 def _distances(points: Tensor, members: Tensor) -> Tensor:

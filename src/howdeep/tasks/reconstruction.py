@@ -46,7 +46,7 @@ class Reconstruction(Task):
         return functional.mse_loss(output, target)
 
     @torch.no_grad()
-    def measure(self, batches: Iterable[Examples]) -> dict[str, float]:
+    def validate(self, batches: Iterable[Examples]) -> dict[str, float]:
         """Loss and score over all examples together: a ratio of sums is no mean of the batches' ratios."""
         was_training = self.training
         self.eval()

@@ -18,7 +18,7 @@ class Task(LightningModule):
     """A net that learns to map x to its target by gradient descent on `loss`, and is judged by `score`.
 
     A new task says its `loss`, its `score` and its `baselines`; one that trains otherwise (an adversarial
-    game, say) overrides the steps and `measure` as well.
+    game, say) overrides the steps and `validate` as well.
 
     Args:
         net: maps x of shape (batch, *in_shape) to the output that `loss` and `score` understand.
@@ -99,12 +99,8 @@ class Task(LightningModule):
         self.running_loss.add(loss, len(x))
         return loss
 
-    def validate(self, batches: Iterable[Examples]) -> dict[str, float]:
-        """Loss and score after each epoch; less than `measure` where that would take too long."""
-        return self.measure(batches)
-
     @torch.no_grad()
-    def measure(self, batches: Iterable[Examples]) -> dict[str, float]:
+    def validate(self, batches: Iterable[Examples]) -> dict[str, float]:
         """Loss and score over all examples, in evaluation mode, with the weights as they are now."""
         was_training = self.training
         self.eval()
@@ -119,6 +115,14 @@ class Task(LightningModule):
         self.train(was_training)
         loss, score = (total / n).tolist()
         return {"loss": loss, self.score_name: score}
+
+    def more_scores(self, batches: Iterable[Examples]) -> dict[str, float]:
+        """What is measured beside loss and score once training has ended: each epoch, it would take too long."""
+        return {}
+
+    def measure(self, batches: Iterable[Examples]) -> dict[str, float]:
+        """Loss, score and whatever else there is to say of these examples."""
+        return {**self.validate(batches), **self.more_scores(batches)}
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.net.parameters())

@@ -6,13 +6,14 @@ when nobody listens: the same steps in the same order, so that the parameters ar
 somebody does listen (a callback between steps, a profiler, mixed precision), it leaves the work to Lightning.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from pytorch_lightning.profilers import PassThroughProfiler
+from pytorch_lightning.trainer.connectors import callback_connector
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.nn.utils import clip_grad_norm_
 
@@ -20,6 +21,11 @@ HOOKS_OF_A_STEP = (
     "on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "on_before_backward", "on_after_backward",
     "on_before_optimizer_step",
 )  # fmt: skip
+
+
+# A run is what its config says: no other package may add callbacks to it. To look for them, Lightning would read
+# what each installed package says of itself, for every run anew.
+callback_connector._load_external_callbacks = lambda group: []  # type: ignore[assignment]
 
 
 def run_whole_epochs(trainer: Trainer) -> None:
@@ -57,15 +63,13 @@ class WholeEpoch(_TrainingEpochLoop):
 
     def _run_epoch(self) -> None:
         task, steps = self.trainer.lightning_module, int(self.trainer.num_training_batches)
+        step = self._optimized(task) if task.automatic_optimization else task.training_step
+        for index, batch in enumerate(self._batches(steps)):
+            step(batch, index)
         if task.automatic_optimization:
-            for index, batch in enumerate(self._batches(steps)):
-                self._step(batch, index)
             progress = self.automatic_optimization.optim_progress.optimizer  # what `global_step` counts
             progress.step.increment_by(steps)
             progress.zero_grad.increment_by(steps)
-        else:
-            for index, batch in enumerate(self._batches(steps)):
-                task.training_step(batch, index)
         self.batch_progress.increment_by(steps, is_last_batch=True)
 
     def _batches(self, steps: int) -> Iterator[Any]:
@@ -74,17 +78,22 @@ class WholeEpoch(_TrainingEpochLoop):
             self.batch_progress.is_last_batch = index + 1 == steps
             yield batch
 
-    def _step(self, batch: Any, index: int) -> None:
-        """One step of the optimizer, in the order in which Lightning takes it."""
+    def _optimized(self, task: Any) -> Callable[[Any, int], None]:
+        """A step of the optimizer, in the order in which Lightning takes it."""
         trainer: Any = self.trainer
         (optimizer,) = trainer.optimizers
-        loss = trainer.lightning_module.training_step(batch, index)
-        optimizer.zero_grad()
-        loss.backward()
-        if trainer.gradient_clip_val:
-            clip_grad_norm_(
-                (p for group in optimizer.param_groups for p in group["params"]), trainer.gradient_clip_val
-            )
-        optimizer.step()
-        for config in trainer.lr_scheduler_configs:
-            config.scheduler.step()
+        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = trainer.gradient_clip_val
+
+        def step(batch: Any, index: int) -> None:
+            loss = task.training_step(batch, index)
+            optimizer.zero_grad()
+            loss.backward()
+            if norm:
+                clip_grad_norm_(parameters, norm)
+            optimizer.step()
+            for scheduler in schedulers:
+                scheduler.step()
+
+        return step

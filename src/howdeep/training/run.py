@@ -30,6 +30,7 @@ from howdeep.nets import checks
 from howdeep.tasks.task import Task
 from howdeep.training.best_weights import BestWeights
 from howdeep.training.loop import run_whole_epochs
+from howdeep.training.memory import keep_memory
 from howdeep.training.resume import ResumePoint, check
 from howdeep.training.schedules import constant
 from howdeep.training.seeding import SeedEpochs, seed_everything
@@ -229,6 +230,7 @@ def train(
         UserError: a setting that cannot be trained, or a checkpoint of another run.
     """
     torch.set_num_threads(1)  # small networks lose by a second thread, and the rounding depends on it
+    keep_memory()
     task = prepare_task(cfg)
     task.prepare(split)
     if resume is not None:
@@ -267,9 +269,11 @@ def train(
         trainer.fit(task, batches, ckpt_path=resume, weights_only=False)
     except Diverged as reason:
         return Outcome("diverged", str(reason), history, best.epoch, None, cost, None)
-    last = overfitting_gap(task, seen, unseen)
+    rows = {int(row["epoch"]): row for row in history.epochs}
+    last = overfitting_gap(task, history.epochs[-1], train=seen, val=unseen)
+    assert best.epoch is not None  # no loss has diverged, so that some epoch is the best
     task.net.load_state_dict(best.weights)
-    gap = {"best": overfitting_gap(task, seen, unseen), "last": last}
+    gap = {"best": overfitting_gap(task, rows[best.epoch], train=seen, val=unseen), "last": last}
     weights = {name: w.cpu().contiguous() for name, w in best.weights.items()}
     return Outcome(
         "finished", None, history, best.epoch, gap, cost, weights, _artifacts(task, split, cfg.seed)
