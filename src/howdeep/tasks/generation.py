@@ -291,12 +291,12 @@ def _share(between: Tensor, radius: Tensor) -> float:
 def _radius(members: Tensor) -> Tensor:
     """How far each member's third neighbour is, (m,); the nearest of all is the member itself."""
     neighbour = min(NEIGHBOURS, len(members) - 1)
-    return _distances(members, members).kthvalue(neighbour + 1, dim=1).values
+    return _distances(members, members).topk(neighbour + 1, dim=1, largest=False).values[:, -1]
 
 
 def _distances(points: Tensor, members: Tensor) -> Tensor:
-    """(n, m); without the shortcut by products of matrices, for which a point is not at distance 0 from itself."""
-    return torch.cdist(points, members, compute_mode="donot_use_mm_for_euclid_dist")
+    """(n, m), by products of matrices: in single precision a point would not even be near itself."""
+    return torch.cdist(points.double(), members.double(), compute_mode="use_mm_for_euclid_dist")
 
 
 _judges: dict[str, Judge] = {}
