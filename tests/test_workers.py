@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import psutil
 import pytest
@@ -87,6 +88,35 @@ def test_a_job_is_asked_for_only_when_a_worker_is_free():
     next(results)
     assert asked == [0, 1]
     assert [n for n, _ in results] == [1, 2, 3]
+
+
+def test_what_a_result_makes_possible_is_done_after_all_other_jobs():
+    found = run_all(str, [1, 2, 3], 1, then=lambda job, _: [f"after {job}"] if isinstance(job, int) else [])
+    assert [result for _, result in found] == ["1", "2", "3", "after 1", "after 2", "after 3"]
+
+
+def wait_for(what):
+    deadline = time.monotonic() + 30
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return what()
+
+
+def test_a_worker_without_a_job_waits_for_what_the_others_results_make_possible(tmp_path):
+    told = tmp_path / "told"
+
+    def work(job):
+        if job == "long":
+            return wait_for(told.exists)
+        if job == "meet":  # two at the same time
+            (tmp_path / f"meet-{os.getpid()}").touch()
+            return wait_for(lambda: len(list(tmp_path.glob("meet-*"))) == 2)
+
+    results = run_all(work, ["short", "long"], 2, then=lambda job, _: ["meet"] * 2 if job == "long" else [])
+    assert next(results) == ("short", None)  # and there was nothing left to do for its worker
+    told.touch()
+    assert list(results) == [("long", True), ("meet", True), ("meet", True)]
+    assert psutil.Process().children() == []
 
 
 @pytest.mark.slow

@@ -69,21 +69,20 @@ def best_of_cells(folders: Iterable[Path]) -> list[tuple[Path, dict]]:
     return [(folder, record) for _, folder, record in best.values()]
 
 
-def log_best_models(
-    folders: Iterable[Path], project: Project, store: Store, n_workers: int | None = None
-) -> int:
+def log_best_models(folders: Iterable[Path], project: Project, store: Store) -> int:
     """Logs the best model of each cell that has none in MLflow, side by side; how many."""
-    missing = {}
+    best = [folder for folder, _ in best_of_cells(folders)]
+    return sum(n for _, n in run_all(lambda folder: log_best_model([folder], project, store), best, cores()))
+
+
+def log_best_model(folders: Iterable[Path], project: Project, store: Store) -> int:
+    """Logs the best of the runs of a cell as a model, unless it is one in MLflow already; how many, 1 or 0."""
     for folder, record in best_of_cells(folders):
         found = store.find(howdeep__kind="run", howdeep__key=record["key"])
         if found and MODEL not in found[0].data.tags:
-            missing[folder] = record, found[0].info.run_id
-
-    def log(folder: Path) -> None:
-        record, run_id = missing[folder]
-        store.log_model(run_id, *load_model(folder, record, project))
-
-    return sum(1 for _ in run_all(log, missing, n_workers or cores()))
+            store.log_model(found[0].info.run_id, *load_model(folder, record, project))
+            return 1
+    return 0
 
 
 def load_model(folder: Path, record: dict, project: Project) -> tuple[Any, Any]:

@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -14,7 +15,7 @@ from howdeep.errors import UserError
 from howdeep.prepare import ensure_prepared
 from howdeep.project import Project
 from howdeep.provenance import commit
-from howdeep.synchronise import log_best_models, tracked_parent
+from howdeep.synchronise import log_best_model, tracked_parent
 from howdeep.tracking import Store, locate
 from howdeep.training.run import prepare_task
 from howdeep.tune_entry import tuned_overrides
@@ -48,9 +49,7 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
     )
     if missing:
         with tracked_parent(store, name, commit(project.root)) as parent:
-            _train([replace(job, parent=parent) for job in missing], name, project, store, n_workers)
-            if store is not None:
-                log_best_models([job.folder for job in jobs], project, store, n_workers)
+            _train([replace(job, parent=parent) for job in missing], jobs, name, project, store, n_workers)
     return [records.read(job.folder) for job in jobs]
 
 
@@ -92,21 +91,79 @@ def of_seed(cfg: DictConfig, seed: int, split: str) -> DictConfig:
     return own
 
 
+@dataclass(frozen=True)
+class Model:
+    """The best model of a cell whose runs are all there: to log it is a job like a run."""
+
+    folders: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        return f"the best model of {self.folders[0].name} and its other seeds"
+
+
+class Models:
+    """The best models of an entry, to be logged by workers for which no run is left, while others still train.
+
+    Args:
+        jobs: all of the entry's.
+        missing: those that are trained now.
+    """
+
+    def __init__(self, jobs: Sequence[runs.Job], missing: Sequence[runs.Job]) -> None:
+        self._folders: dict[tuple[str, int], list[Path]] = {}
+        for job in jobs:
+            self._folders.setdefault(_cell(job), []).append(job.folder)
+        self._left = {cell: sum(_cell(job) == cell for job in missing) for cell in self._folders}
+
+    def complete(self) -> Iterator[Model]:
+        """Those of cells of which no run is missing."""
+        return (Model(tuple(self._folders[cell])) for cell, left in self._left.items() if not left)
+
+    def after(self, job: runs.Job | Model, _result: object) -> Iterator[Model]:
+        """That of the cell whose last run has ended."""
+        if isinstance(job, runs.Job):
+            self._left[_cell(job)] -= 1
+            if not self._left[_cell(job)]:
+                yield Model(tuple(self._folders[_cell(job)]))
+
+
+def _cell(job: runs.Job) -> tuple[str, int]:
+    return job.cfg.matching, job.cfg.model.depth
+
+
 def _train(
-    jobs: list[runs.Job], name: str, project: Project, store: Store | None, n_workers: int | None
+    missing: Sequence[runs.Job],
+    jobs: Sequence[runs.Job],
+    name: str,
+    project: Project,
+    store: Store | None,
+    n_workers: int | None,
 ) -> None:
-    """Trains the jobs in warm workers, and says how it goes."""
+    """Trains what is missing in warm workers, and says how it goes; they log the best models too."""
     on_cpu = jobs[0].cfg.trainer.accelerator == "cpu"
     workers = (n_workers or cores()) if on_cpu else 1
-    clock, failed = time.perf_counter(), 0
-    with tqdm(total=len(jobs), desc=name, unit="run", disable=None, leave=False) as bar:
-        for job, record in run_all(lambda job: runs.execute(job, project, store), jobs, workers):
+    models = Models(jobs, missing)
+    seconds, failed, clock = 0.0, 0, time.perf_counter()
+
+    def work(job: runs.Job | Model) -> dict | None:
+        if isinstance(job, runs.Job):
+            return runs.execute(job, project, store)
+        assert store is not None
+        log_best_model(job.folders, project, store)
+
+    everything = [*missing, *(models.complete() if store else ())]
+    then = models.after if store else None
+    with tqdm(total=len(missing), desc=name, unit="run", disable=None, leave=False) as bar:
+        for job, record in run_all(work, everything, workers, then=then):
+            if record is None:
+                continue
             bar.update()
+            seconds = time.perf_counter() - clock
             if record["state"] == "diverged":
                 failed += 1
                 progress.say(f"{name}: {job} failed: {record['reason']}")
     told = f", {failed} failed" if failed else ""
-    progress.say(f"{name}: {len(jobs)} runs in {time.perf_counter() - clock:.1f} s{told}")
+    progress.say(f"{name}: {len(missing)} runs in {seconds:.1f} s{told}")
 
 
 def _key(folder: Path) -> str | None:

@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -38,6 +39,7 @@ def run_all(
     jobs: Iterable[Any],
     n_workers: int,
     died: Callable[[WorkerDied], None] | None = None,
+    then: Callable[[Any, Any], Iterable[Any]] | None = None,
 ) -> Iterator[tuple[Any, Any]]:
     """Runs `work(job)` for every job in forked workers; yields (job, result) as they finish.
 
@@ -47,6 +49,8 @@ def run_all(
 
     Args:
         died: called when a worker was killed, whose job is lost; then another worker takes its place.
+        then: called with each job that has ended and its result: the jobs that can be done from now on, which start
+            once all others have.
 
     Raises:
         WorkerDied: a worker ended by a signal, and `died` is not given; finished jobs were yielded.
@@ -54,13 +58,19 @@ def run_all(
     """
     context = multiprocessing.get_context("fork")
     waiting = iter(jobs)
+    made_possible: deque[Any] = deque()
     workers: dict[Connection, BaseProcess] = {}
     running: dict[Connection, Any] = {}
+    idle: list[Connection] = []
     nothing = object()
+
+    def following() -> Any:
+        job = next(waiting, nothing)
+        return made_possible.popleft() if job is nothing and made_possible else job
 
     def start() -> None:
         """Starts a worker with a job, if there is one."""
-        if (job := next(waiting, nothing)) is nothing:
+        if (job := following()) is nothing:
             return
         ours, theirs = context.Pipe()
         # Forked workers inherit every pipe end made so far; they must not keep a sibling's open.
@@ -70,13 +80,21 @@ def run_all(
         workers[ours], running[ours] = process, job
         ours.send(job)
 
+    def go_on() -> None:
+        """Gives idle workers what there is to do, and ends them where nothing can come any more."""
+        while idle and (job := following()) is not nothing:
+            running[idle[-1]] = job
+            idle.pop().send(job)
+        while idle and not (then and running):
+            idle.pop().send(None)
+
     try:
         for _ in range(n_workers):
             start()
         while running:
             for connection in wait(list(running)):
                 assert isinstance(connection, Connection)
-                job = running[connection]
+                job = running.pop(connection)
                 try:
                     result, error = connection.recv()
                 except EOFError:
@@ -84,21 +102,17 @@ def run_all(
                     connection.close()
                     if died is None:
                         raise death from None
-                    del running[connection]
                     died(death)
                     start()
                     continue
+                idle.append(connection)
                 if error is not None:
                     raise error
-                if (following := next(waiting, nothing)) is nothing:
-                    del running[connection]
-                    connection.send(None)
-                else:
-                    running[connection] = following
-                    connection.send(following)
+                made_possible.extend(then(job, result) if then else ())
+                go_on()
                 yield job, result
     finally:
-        _close(list(workers.values()), gently=not running)
+        _close(list(workers.values()), gently=not running and not idle)
 
 
 def _work(work: Callable[[Any], Any], connection: Connection, others: list[Connection]) -> None:
