@@ -1,4 +1,4 @@
-"""The warm process of a `dvc repro`: real processes, really killed. Here pytest takes the place of dvc."""
+"""The warm processes of a `dvc repro`: real processes, really killed. Here pytest takes the place of dvc."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ ENDLESS = ["train", "trainer.max_epochs=1000000", "tracking.uri=null", "hydra.ru
 
 @pytest.fixture(scope="module")
 def folder(root, tmp_path_factory) -> Path:
-    """A project; its warm process starts with the first test and is shared."""
+    """A project; its warm processes start with the first test and are shared."""
     folder = tmp_path_factory.mktemp("warm")
     shutil.copytree(root / "conf", folder / "conf")
     return folder
@@ -40,13 +40,13 @@ def run(folder: Path, *argv: str, **env: str) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def servers(folder: Path) -> list[psutil.Process]:
-    """The warm processes of a project, oldest first, without what they forked."""
+def servers(folder: Path, kind: str = "torch") -> list[psutil.Process]:
+    """The warm processes of a project of one kind, oldest first, without what they forked."""
     found = []
     for process in psutil.process_iter():
         try:
             words = process.cmdline()
-            if "howdeep.warm" in words and process.cwd() == str(folder):
+            if words[2:4] == ["howdeep.warm", kind] and process.cwd() == str(folder):
                 found.append(process)
         except psutil.Error:
             continue
@@ -77,7 +77,7 @@ def test_a_command_says_and_returns_what_it_does_without_a_warm_process(folder):
     for argv in (["--version"], ["prepare", "data=digits"], ["prepare", "data=digit"], ["nonsense"]):
         alone = subprocess.run([*HOWDEEP, *argv], cwd=folder, env=cold, text=True, capture_output=True)
         assert run(folder, *argv) == (alone.returncode, alone.stdout, alone.stderr)
-    assert len(servers(folder)) == 1
+    assert len(servers(folder)) == len(servers(folder, "data")) == 1
 
 
 def test_commands_share_one_process_that_has_imported_torch(folder):
@@ -95,12 +95,19 @@ def test_the_environment_is_the_callers(folder):
         assert str(folder / place) in err
 
 
-def test_what_needs_no_torch_does_not_wait_for_it(root, tmp_path):
+def test_data_is_pulled_and_prepared_without_torch_by_a_process_of_its_own(root, tmp_path):
     shutil.copytree(root / "conf", tmp_path / "conf")
     assert run(tmp_path, "pull", "data=digits") == (0, "", "digits: data/raw/digits\n")
-    assert len(servers(tmp_path)) == 1
     assert run(tmp_path, "prepare", "data=digits") == (0, "", "digits: data/prepared/digits\n")
-    assert len(servers(tmp_path)) == 1
+    (data,) = servers(tmp_path, "data")
+    assert not any("libtorch" in place.path for place in data.memory_maps())
+
+
+def test_the_first_to_pull_starts_the_process_that_imports_torch_too(root, tmp_path):
+    shutil.copytree(root / "conf", tmp_path / "conf")
+    for name in ("digits", "sunspots"):
+        run(tmp_path, "pull", f"data={name}")
+        assert len(servers(tmp_path)) == len(servers(tmp_path, "data")) == 1
 
 
 def test_a_stop_is_passed_on(folder):

@@ -3,17 +3,19 @@
 import json
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from howdeep import stored
 from howdeep.data import prepared, sources
-from howdeep.data.examples import Split
 from howdeep.errors import UserError
 from howdeep.processes import only_writer
 from howdeep.project import Project
+
+if TYPE_CHECKING:  # data sets are pulled and prepared without torch
+    from howdeep.data.examples import Split
 
 
 def pull(data: DictConfig, project: Project) -> Path:
@@ -62,7 +64,7 @@ def prepared_card(cfg: DictConfig, project: Project) -> dict:
     return stored.json_map(card, f"run `howdeep prepare data={cfg.data.name}`")
 
 
-def load_split(cfg: DictConfig, project: Project, *, test: bool = False) -> Split:
+def load_split(cfg: DictConfig, project: Project, *, test: bool = False) -> "Split":
     """Training and validation examples; the test file is opened only if asked for, by `evaluate` alone.
 
     Loaded once a process: warm workers train many runs on the same examples.
@@ -89,6 +91,6 @@ def _plain(data: DictConfig) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=2)  # where each seed draws a split of its own, all of them would fill the memory
-def _load(options: str, train_file: Path, test_file: Path | None) -> Split:
+def _load(options: str, train_file: Path, test_file: Path | None) -> "Split":
     load = instantiate(json.loads(options)["examples"])
     return load(train_file, test_file)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from filelock import FileLock, Timeout
 
 from howdeep.errors import Stopped, UserError
 
@@ -128,6 +127,8 @@ def only_writer(path: Path, what: str, seconds: float = 10.0) -> Iterator[None]:
     Raises:
         UserError: another process holds it.
     """
+    from filelock import FileLock, Timeout  # whose import takes as long as all the rest of a command
+
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=seconds)
     try:

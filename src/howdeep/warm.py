@@ -1,15 +1,15 @@
-"""One warm process for all stages of a `dvc repro`: it pays the imports once and forks a stage in milliseconds.
+"""Warm processes for all stages of a `dvc repro`: they pay the imports once and fork a stage in milliseconds.
 
-Torch, Lightning and MLflow take seconds to import, and a study has dozens of stages. The first stage starts the warm
-process, which ends with the `dvc` that it serves. A stage's command stays what DVC sees: it hands its arguments,
-folder, environment and terminal over, passes signals on, and ends as its fork ends. Where the warm process cannot
-serve, the command does the work itself.
+Torch, Lightning and MLflow take seconds to import, and a study has dozens of stages. The first stage starts two warm
+processes, which end with the `dvc` that they serve: one pulls and prepares data sets, for which it needs few imports,
+while the other one still imports what all later stages need. A stage's command stays what DVC sees: it hands its
+arguments, folder, environment and terminal over, passes signals on, and ends as its fork ends. Where no warm process
+can serve, the command does the work itself.
 """
 
 import gc
 import importlib
 import json
-import multiprocessing
 import os
 import signal
 import socket
@@ -24,17 +24,22 @@ import psutil
 from howdeep import processes, project
 from howdeep.errors import Stopped, UserError
 
-# What stages import, and what they import only when they first use it; MLflow uses some only where they are installed.
-IMPORTS = (
-    "howdeep.train_entry", "howdeep.tune_trials", "howdeep.evaluate", "howdeep.inspect_runs", "howdeep.results.report",
-    "mlflow.pyfunc", "mlflow.pytorch", "mlflow.store.tracking.sqlalchemy_store", "mlflow.tracing.processor.base_mlflow",
-    "optuna", "sklearn.datasets", "git", "IPython", "tabulate", "safetensors.torch", "sqlalchemy.dialects.sqlite",
-    "importlib_metadata._adapters",
-)  # fmt: skip
+# What the stages of each warm process import, and what they import only when they first use it; MLflow uses some only
+# where they are installed.
+IMPORTS = {
+    "data": ("howdeep.prepare", "safetensors.numpy", "howdeep.data.digits", "howdeep.data.sunspots"),
+    "torch": (
+        "howdeep.train_entry", "howdeep.tune_trials", "howdeep.evaluate", "howdeep.inspect_runs",
+        "howdeep.results.report", "mlflow.pyfunc", "mlflow.pytorch", "mlflow.store.tracking.sqlalchemy_store",
+        "mlflow.tracing.processor.base_mlflow", "optuna", "sklearn.datasets", "git", "IPython", "tabulate",
+        "safetensors.torch", "sqlalchemy.dialects.sqlite", "importlib_metadata._adapters",
+    ),
+}  # fmt: skip
+DATA = ("pull", "prepare")  # the commands of the first one
 
 
 def call(argv: list[str]) -> int | None:
-    """Runs a command in the warm process, if a `dvc` wants it.
+    """Runs a command in a warm process, if a `dvc` wants it.
 
     Returns:
         The exit code; None if the command must be run here.
@@ -46,8 +51,14 @@ def call(argv: list[str]) -> int | None:
     try:
         place = project.find().scratch
         place.mkdir(exist_ok=True)
-        address = os.path.relpath(place / f"warm-{dvc.pid}.sock")  # relative: it has 108 bytes at most
-        connection = _connect(address) or _start(address, dvc, argv)
+        # Relative: an address has 108 bytes at most.
+        addresses = {kind: os.path.relpath(place / f"warm-{kind}-{dvc.pid}.sock") for kind in IMPORTS}
+        kind = "data" if argv[:1] and argv[0] in DATA else "torch"
+        if (connection := _connect(addresses[kind])) is None:
+            _start(kind, addresses[kind], dvc)
+            if kind == "data" and not os.path.exists(addresses["torch"]):
+                _start("torch", addresses["torch"], dvc)  # will soon be needed
+            connection = _connect(addresses[kind])
     except (UserError, OSError):  # no project, or a file system without sockets
         return None
     if connection is None:
@@ -76,19 +87,18 @@ def _connect(address: str) -> socket.socket | None:
     return connection
 
 
-def _start(address: str, dvc: psutil.Process, argv: list[str]) -> socket.socket | None:
-    """A connection to a new warm process; None for what needs no torch, and need not wait until it is ready."""
+def _start(kind: str, address: str, dvc: psutil.Process) -> None:
+    """Starts a warm process; whoever connects waits until it has imported what it needs."""
     Path(address).unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
         subprocess.Popen(
-            [sys.executable, "-m", "howdeep.warm", address, str(dvc.pid), str(listener.fileno())],
+            [sys.executable, "-m", "howdeep.warm", kind, address, str(dvc.pid), str(listener.fileno())],
             pass_fds=[listener.fileno()],
             start_new_session=True,  # Ctrl-C is for the commands, which pass it on
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        return None if argv[:1] == ["pull"] else _connect(address)
 
 
 def _follow(answers: Any, fork: int) -> int | None:
@@ -118,16 +128,20 @@ def _exit_code(code: int | None) -> int:
     return code
 
 
-def serve(place: Path, dvc: psutil.Process, listener: socket.socket) -> None:
+def serve(kind: str, place: Path, dvc: psutil.Process, listener: socket.socket) -> None:
     """Forks commands, one after the other as DVC starts them, until `dvc` has ended or the code was edited."""
     from hydra.core.plugins import Plugins
-    from mlflow.utils import requirements_utils
 
-    for name in IMPORTS:
+    for name in IMPORTS[kind]:
         with suppress(ModuleNotFoundError):
             importlib.import_module(name)
     Plugins.instance()  # Hydra looks for its plugins
-    requirements_utils._init_modules_to_packages_map()  # MLflow looks for packages before it logs a model
+    if kind == "torch":
+        from mlflow.utils import requirements_utils
+
+        requirements_utils._init_modules_to_packages_map()  # MLflow looks for packages before it logs a model
+    with suppress(UserError, OSError):  # which the stages tell
+        _warm_up(kind)
     gc.freeze()
     code = _code()
     with suppress(Stopped), processes.stop_with(dvc):
@@ -140,7 +154,25 @@ def serve(place: Path, dvc: psutil.Process, listener: socket.socket) -> None:
     place.unlink(missing_ok=True)
 
 
+def _warm_up(kind: str) -> None:
+    """Composes a config and opens the store, so that no fork has to build the tables of parsers and of SQLAlchemy."""
+    from howdeep.composition import compose_train
+
+    here = project.find()
+    uri = compose_train(here.conf, []).tracking.uri
+    if kind == "torch" and uri and uri.startswith("sqlite:"):  # a server may be slow to answer, or not there
+        from howdeep import study
+        from howdeep.tracking import Store, locate
+
+        store = Store(locate(uri, here.root), study.read(here.params).name, here.root)
+        store.close_abandoned()
+        store.find(howdeep__kind="comparison")
+        store.client._tracking_client.store.engine.dispose()  # forks must not share a connection
+
+
 def _serve_one(connection: socket.socket, listener: socket.socket) -> None:
+    import multiprocessing  # a command does without
+
     _, terminal, *_ = socket.recv_fds(connection, 1, 3)
     request = json.loads(connection.makefile().readline())
     fork = multiprocessing.get_context("fork").Process(
@@ -176,7 +208,7 @@ def _code() -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    address, pid, descriptor = sys.argv[1:]
+    kind, address, pid, descriptor = sys.argv[1:]
     gc.set_threshold(50_000, 20, 50)  # as in `cli.script`
-    serve(Path(address).absolute(), psutil.Process(int(pid)), socket.socket(fileno=int(descriptor)))
+    serve(kind, Path(address).absolute(), psutil.Process(int(pid)), socket.socket(fileno=int(descriptor)))
     os._exit(0)
