@@ -29,12 +29,19 @@ def settings(cfg: DictConfig) -> dict:
 
 def run_key(cfg: DictConfig, data_checksum: str) -> str:
     """16 hexadecimal digits that two runs share only if they compute the same."""
-    parts = {"config": settings(cfg), "data": data_checksum, "code": code_checksum(cfg)}
+    config = settings(cfg)
+    parts = {"config": config, "data": data_checksum, "code": _code_checksum(_sources(_modules(config)))}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def code_checksum(cfg: DictConfig) -> str:
-    return checksum(sources(cfg))
+    """Of the sources that a run with this config uses."""
+    return _code_checksum(_sources(_modules(settings(cfg))))
+
+
+@cache  # what is imported stays what it was, too
+def _code_checksum(files: tuple[Path, ...]) -> str:
+    return checksum(files)
 
 
 def checksum(files: Iterable[Path]) -> str:
@@ -51,8 +58,12 @@ def sources(cfg: DictConfig) -> list[Path]:
     Read from the import statements, so that it can be compared with what dvc.yaml declares. Without the
     `__init__.py` of packages, which hold a docstring only.
     """
-    targets = {module for module in _targets(settings(cfg)) if module.startswith("howdeep.")}
-    return list(_sources(frozenset(targets)))
+    return list(_sources(_modules(settings(cfg))))
+
+
+def _modules(config: dict) -> frozenset[str]:
+    """Those of howdeep that hold the `_target_`s of a config."""
+    return frozenset(module for module in _targets(config) if module.startswith("howdeep."))
 
 
 @cache  # the runs of a stage have a few sets of targets
