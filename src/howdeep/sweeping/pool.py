@@ -3,7 +3,7 @@
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -63,13 +63,19 @@ def run(
     with told_in_one_line(storage), closing(Storage(storage)) as store:  # a fork must not inherit connections
         counts = [Study(plan, store).open().counts() for plan in plans]
     by_name = {plan.study: plan for plan in plans}
-    if any(count.done < count.total for count in counts):
+    left = {plan.study for plan, count in zip(plans, counts, strict=True) if count.done < count.total}
+    if left:
         crew = _Crew(plans, storage, objective, this_process())
         deaths = _Deaths(say)
-        for outcome in _outcomes(crew, n_jobs or cores(), deaths):
-            deaths.in_a_row = 0
-            told(outcome)
-            check_failures(by_name[outcome.study], outcome)
+        with closing(_outcomes(crew, n_jobs or cores(), deaths)) as outcomes:
+            for outcome in outcomes:
+                deaths.in_a_row = 0
+                told(outcome)
+                check_failures(by_name[outcome.study], outcome)
+                if outcome.counts.done >= outcome.counts.total:
+                    left.discard(outcome.study)
+                if not left:
+                    break  # a worker without a trial would look for one once more before it ends
     with told_in_one_line(storage), closing(Storage(storage)) as store:
         return [Study(plan, store).results() for plan in plans]
 
@@ -85,7 +91,9 @@ def check_jobs(n_jobs: int | None) -> None:
         )
 
 
-def _outcomes(crew: "_Crew", n_jobs: int, died: Callable[[WorkerDied], None]) -> Iterator[Outcome]:
+def _outcomes(
+    crew: "_Crew", n_jobs: int, died: Callable[[WorkerDied], None]
+) -> Generator[Outcome, None, None]:
     complete = False
 
     def turns() -> Iterator[int]:
