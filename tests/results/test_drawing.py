@@ -8,6 +8,7 @@ from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
+from howdeep.results import figure
 from howdeep.results.analysis import analyse
 from howdeep.results.figure import Renderer, styled
 from howdeep.results.report import comparison
@@ -33,3 +34,15 @@ def test_texts_are_as_large_as_matplotlib_finds_them_the_first_time_and_every_ot
         font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
         sizes = [of.get_text_width_height_descent(text, font, False) for of in (ours, theirs, ours)]
         assert sizes[0] == sizes[1] == sizes[2]
+
+
+def test_a_picture_is_byte_for_byte_what_matplotlibs_own_renderer_makes_of_it(
+    gallery, artifacts, monkeypatch
+):
+    few = [record for record in gallery if record["entry"] == "digits-gan"]
+    ours = comparison(analyse(few, EMPTY, artifacts=artifacts))
+    monkeypatch.setattr(figure, "Renderer", RendererSVG)
+    figure._ruler.cache_clear()
+    theirs = comparison(analyse(few, EMPTY, artifacts=artifacts))
+    figure._ruler.cache_clear()
+    assert ours == theirs

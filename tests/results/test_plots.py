@@ -390,18 +390,45 @@ def test_a_grid_of_pictures_is_one_picture_with_all_their_texts_and_colours(stud
     assert figure.grid(panels[:1]) == panels[0]
 
 
-def test_a_large_study_is_drawn_in_part_and_says_so(make_record, monkeypatch):
-    monkeypatch.setattr(pictures, "MOST", 2)
+@pytest.mark.parametrize(("many", "alone"), [(5, 2), (4, 1)])
+def test_a_large_study_is_drawn_in_part_and_a_larger_one_in_less_and_both_say_so(
+    make_record, monkeypatch, many, alone
+):
+    for name, value in {"MOST": 2, "MANY": many, "FEWER": 1}.items():
+        monkeypatch.setattr(pictures, name, value)
     records = [
         make_record("digits", "mlp", depth, 0, entry=f"digits-mlp-{rank}")
         for rank in range(2 + 3)
         for depth in (1, 2)
     ]
     study = analyse(records, {"runs": {}, "baselines": {}})
-    assert study.drawn == {"classification": 2}
+    assert study.drawn == {"classification": (2, alone)}
     html = page(study, study="s", cards={}, provenance={})
     assert "3 more are in the tables" in html
-    assert len(study.pictures["classification"]["curves"]) == 2
+    assert ("the first alone has pictures of\na single architecture" in html) == (alone < 2)
+    drawn = study.pictures["classification"]
+    assert [len(drawn[name]) for name in ("curves", "layers")] == [alone, alone]
+    [score] = drawn["score"]
+    assert {"mlp-0", "mlp-1"} <= set(texts(score))
+
+
+def test_no_study_of_up_to_20_lines_lacks_a_picture_and_a_larger_one_has_hardly_more(make_record):
+    def drawn(lines: int) -> tuple[int, int]:
+        cells = pd.DataFrame(
+            {
+                "task": "a" if rank % 3 else "b",
+                "data": "d",
+                "model": "m",
+                "entry": str(rank),
+                "matching": "width",
+            }
+            for rank in range(lines)
+        )
+        return tuple(map(sum, zip(*pictures.most(cells).values(), strict=True)))
+
+    assert [drawn(lines) for lines in (3, 20, 21, 40, 41, 200)] == [
+        (3, 3), (20, 20), (21, 21), (20, 20), (21, 11), (21, 11),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("last", [1, 2, 3, 7, 60])

@@ -101,7 +101,7 @@ class Analysis:
         return galleries.shown(select(self.cells, task=task), select(self.runs, task=task), self.artifacts)
 
     @cached_property
-    def drawn(self) -> dict[str, int]:
+    def drawn(self) -> dict[str, pictures.Drawn]:
         """How many lines (architecture on a data set) of each task have pictures."""
         return pictures.most(self.cells)
 
@@ -162,7 +162,7 @@ def analyse(
     shown = [record for record in records if record["entry"] not in points]
     baselines = test["baselines"]
     cells = summary(runs, test.get("examples", {}), answers)
-    drawn = pictures.most(cells)
+    alone = {task: drawn.alone for task, drawn in pictures.most(cells).items()}
     return Analysis(
         records=records,
         baselines=baselines,
@@ -177,7 +177,7 @@ def analyse(
         across=across(runs, baselines),
         learning=learning(every_run, learning_curves, margins, test, answers),
         mistakes=mistakes(
-            cells, runs, answers, test.get("classes", {}), drawn=drawn.get("classification", 0)
+            cells, runs, answers, test.get("classes", {}), drawn=alone.get("classification", 0)
         ),
-        inside=Inside(inspection, cells, drawn),
+        inside=Inside(inspection, cells, alone),
     )

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import TextToPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
@@ -39,6 +39,7 @@ STEPS = 24
 _light, _dark = np.linspace(0.59, 0, STEPS + 1), np.linspace(0.36, 1, STEPS + 1)
 DEPTH = {to_hex(light): to_hex(dark) for light, dark in zip(VIRIDIS(_light), VIRIDIS(_dark), strict=True)}
 DARK = {INK: "#e6edf3", FAINT: "#7d8590", **SERIES, **DEPTH}
+COLOURED = re.compile("(stroke|fill): (#[0-9a-f]{6})")
 PAPER = {"light": "#ffffff", "dark": "#0d1117"}
 PANEL = (3.9, 3.0)  # inches; one of them fills a phone
 LEGEND_ROW = 0.17
@@ -73,11 +74,30 @@ class Renderer(RendererSVG):
     def get_text_width_height_descent(self, s: str, prop: FontProperties, ismath: Any) -> Any:
         return _size_of_text(s, prop.get_size_in_points(), prop.get_weight(), ismath)
 
+    def _get_font_height_metrics(self, prop: FontProperties) -> tuple[float, float, float]:
+        # Matplotlib asks renderers that have it, and else opens the font again for each look at a label.
+        return _height_of_font(prop.get_size_in_points(), prop.get_weight())
+
 
 @cache
 def _size_of_text(text: str, size: float, weight: str | int, ismath: Any) -> tuple[float, float, float]:
     font = FontProperties(family=STYLE["font.family"], size=size, weight=weight)
     return TextToPath().get_text_width_height_descent(text, font, ismath)
+
+
+@cache
+def _height_of_font(size: float, weight: str | int) -> tuple[float, float, float]:
+    """How far a line of text reaches above and below its foot, and the gap to the next, in points."""
+    font = get_font(findfont(FontProperties(family=STYLE["font.family"], weight=weight)))
+    head, typographic = font.get_sfnt_table("head"), font.get_sfnt_table("OS/2")
+    assert head is not None
+    assert typographic is not None
+    scale = 1 / head["unitsPerEm"] * size
+    return (
+        typographic["sTypoAscender"] * scale,
+        -typographic["sTypoDescender"] * scale,
+        typographic["sTypoLineGap"] * scale,
+    )
 
 
 @cache
@@ -264,11 +284,12 @@ def _size(picture: str) -> tuple[float, float]:
 
 def style_of(text: str) -> str:
     """The style element of one or more pictures: what becomes of their colours in the dark."""
+    found = set(COLOURED.findall(text))
     rules = "".join(
         f'[style*="{part}: {light}"]{{{part}:{dark}!important}}'  # no ancestor: markers are drawn outside the tree
         for light, dark in DARK.items()
         for part in ("stroke", "fill")
-        if f"{part}: {light}" in text
+        if (part, light) in found
     )
     return (
         f"<style>.howdeep-figure{{background:{PAPER['light']}}}@media (prefers-color-scheme:dark)"

@@ -109,7 +109,10 @@ def _task(
         "scored": listing(wording.scored(cells)),
         "known": {of for of in verdicts["sample_from"] if of},
         "pictures": drawn,
-        "left_out": len(wording.series(cells)) - analysis.drawn[task],
+        "left_out": len(wording.series(cells)) - analysis.drawn[task].together,
+        "alone": analysis.drawn[task].alone
+        if analysis.drawn[task].alone < analysis.drawn[task].together
+        else 0,
         "cells": tables.cells_table(cells, seconds),
         "verdicts": tables.verdicts_table(verdicts, analysis.names),
         "gaps": tables.gaps_table(cells),

@@ -1,7 +1,7 @@
 """Which pictures a task has. A panel each: they wrap on a phone, and a file of results/figures lays them out in a grid.
 
 A study of many entries would have hundreds of loss curves and heat maps, which nobody reads: of each task the first
-ones are drawn, and the tables hold all of them.
+ones are drawn, and the tables hold all of them. What a line has a picture of its own for is the first to go.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -19,15 +19,27 @@ from howdeep.results.plots import overview
 from howdeep.results.scores import SERIES, select
 from howdeep.workers import run_all
 
-__all__ = ["MOST", "Drawing", "Part", "draw", "most", "one", "overview", "parts"]
+__all__ = ["MOST", "Drawing", "Drawn", "Part", "draw", "most", "one", "overview", "parts"]
 MOST = 20  # lines (architecture on a data set) of a study
+MANY, FEWER = (
+    40,
+    10,
+)  # of more lines than these so many have pictures of their own: curves, heat maps, mistakes
 
 
-def most(cells: pd.DataFrame) -> dict[str, int]:
+class Drawn(NamedTuple):
+    """How many lines of a task are drawn: in panels that several share, and alone."""
+
+    together: int
+    alone: int
+
+
+def most(cells: pd.DataFrame) -> dict[str, Drawn]:
     """How many lines of each task are drawn: all, or its share of what a page can bear."""
     lines = Counter(task for task, *_ in dict.fromkeys(_keys(cells)))
-    share = min(1.0, MOST / lines.total())
-    return {task: math.ceil(share * count) for task, count in lines.items()}
+    total = lines.total()
+    shares = [min(1.0, of / total) for of in (MOST, FEWER if total > MANY else MOST)]
+    return {task: Drawn(*(math.ceil(share * count) for share in shares)) for task, count in lines.items()}
 
 
 Part = Callable[[], dict[str, list[str]]]  # draws a picture, or a few: SVG texts by kind
@@ -75,7 +87,7 @@ def parts(
     baselines: Mapping[str, Any],
     artifacts: Artifacts,
     *,
-    most: int,
+    most: Drawn,
 ) -> list[Part]:
     """What draws a task: score, forest, pareto, gap, gradient, curves, layers, and what networks make.
 
@@ -87,8 +99,8 @@ def parts(
         runs, epochs, flows: whole tables.
         most: how many lines are drawn.
     """
-    lines = [rows for _, _, rows in wording.series(cells)][:most]
-    drawn = pd.concat(lines)
+    shown = [rows for _, _, rows in wording.series(cells)][: most.together]
+    drawn, lines = pd.concat(shown), shown[: most.alone]
     runs = select(runs, task=cells["task"].iloc[0])
     # Groups once: looking each line up in tables of ten thousand rows would take longer than drawing it.
     of_runs, of_epochs, of_flows = (_by_line(table) for table in (runs, epochs, flows))
