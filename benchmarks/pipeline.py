@@ -3,7 +3,7 @@
 Wall time, since most of it is waiting for the disk and for processes. The parts, each of which runs alone with --only:
 
 run        a run in a warm worker, from its config to its record and its end in MLflow, less its training
-workers    the runs a second of two one-thread workers over those of one
+workers    the runs a second of two one-thread workers over those of one, while all are busy
 multirun   a job of `howdeep train -m` in a process that is already warm, less its training
 commands   `howdeep --help`, and `howdeep ui` until it has answered with its page and with the experiments
 study      `dvc repro` of a study in a clone: the share that is no training, trial or evaluation; then one without work
@@ -14,6 +14,7 @@ hold the opening of the run in MLflow, over the number of workers; evaluation is
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import shutil
@@ -43,6 +44,7 @@ WITHIN_A_RUN = {  # where a run's time goes that is no training; nothing here ca
     "its record and weights": (records, "write"),
     "its end in MLflow": (tracking.TrackedRun, "end"),
 }
+RUNS_OF_WORKERS = 3  # times as many as `--runs`, for a quotient of two measured times
 HOWDEEP = (sys.executable, "-m", "howdeep")
 
 
@@ -61,13 +63,13 @@ class Bench:
     repeats: int
     params: Path
 
-    def jobs(self) -> list[runs.Job]:
+    def jobs(self, seeds: range | None = None) -> list[runs.Job]:
         """Runs that differ in their seed, in cells of as many as the study has, each composed once as a stage does."""
         plan, compositions = study.read(self.project.params), Compositions(self.project.conf)
         found: list[runs.Job] = []
-        for seed in range(self.n_runs):
+        for seed in seeds or range(self.n_runs):
             entry = plan.entry(ENTRY)
-            if seed % len(entry.seeds) == 0:
+            if len(found) % len(entry.seeds) == 0:
                 cell = Cell(entry.data, entry.model, depth=1)
                 cfg = compositions.of(plan.overrides(entry, cell))
             own = cfg.copy()
@@ -116,21 +118,33 @@ def run(bench: Bench) -> list[Row]:
 
 
 def workers(bench: Bench) -> list[Row]:
-    """All runs by one worker, then by two, in turns."""
+    """The runs a second of two workers over those of one, in turns.
+
+    Each turn has seeds of its own, since a run replaces an older one that has its key.
+    """
     if cores() < 2:
         print("benchmarks: one core only, so that two workers are not compared with one", file=sys.stderr)
         return []
-    store, jobs = bench.store(), bench.jobs()
+    store, n = bench.store(), RUNS_OF_WORKERS * bench.n_runs
+    turns = itertools.count()
 
-    def by(n: int) -> float:
-        clock = time.perf_counter()
-        for _ in run_all(lambda job: runs.execute(job, bench.project, store), jobs, n):
-            pass
-        return time.perf_counter() - clock
+    def by(n_workers: int) -> float:
+        seeds = range(n * (turn := next(turns)), n * (turn + 1))
+        work = run_all(lambda job: runs.execute(job, bench.project, store), bench.jobs(seeds), n_workers)
+        return rate([time.perf_counter() for _ in work], n_workers)
 
     taken = in_turns({"one": lambda: by(1), "two": lambda: by(2)}, bench.repeats)
-    gains = [one / two for one, two in zip(taken["one"], taken["two"], strict=True)]
+    gains = [two / one for one, two in zip(taken["one"], taken["two"], strict=True)]
     return [line("two workers over one, runs a second", gains, "x", ">= 1.9")]
+
+
+def rate(ended: Sequence[float], n_workers: int) -> float:
+    """Runs a second while all workers are busy: without the first run of each, which waits for a fork, and its last.
+
+    Args:
+        ended: when each run ended, in order.
+    """
+    return (len(ended) - 2 * n_workers) / (ended[-n_workers - 1] - ended[n_workers - 1])
 
 
 def multirun(bench: Bench) -> list[Row]:

@@ -46,6 +46,14 @@ def test_of_the_wall_time_of_a_study_all_of_it_is_told(tmp_path):
     assert all(parts[name] > 0 for name in spent[:2])
 
 
+@pytest.mark.parametrize("n_workers", [1, 2, 3])
+def test_the_rate_of_workers_counts_neither_their_start_nor_an_uneven_end(n_workers):
+    """Each worker needs two seconds for a run, and more for its first; one of them has a long last run."""
+    ended = sorted(5 + 0.1 * worker + 2 * run for worker in range(n_workers) for run in range(20))
+    assert pipeline.rate(ended, n_workers) == pytest.approx(n_workers / 2)
+    assert pipeline.rate([*ended[:-1], 99], n_workers) == pytest.approx(n_workers / 2)
+
+
 def test_what_is_clocked_is_what_was_spent_inside_and_nothing_stays_behind():
     class Place:
         def half(self) -> None:
