@@ -25,6 +25,7 @@ pytestmark = [
     ),
 ]
 DESKTOP, PHONE = (1200, 900), (400, 800)
+LANDSCAPE = (965, 725)  # of a letter, without its margins
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,23 @@ def test_the_page_fits_its_window_every_picture_is_drawn_and_a_screenshot_is_kep
     kept = tmp_path / f"{size[0]}-{scheme}.png"
     assert page.save_screenshot(str(kept))
     assert kept.stat().st_size > 10_000
+
+
+def test_printed_tables_fit_a_sheet_and_every_interval_stays_on_one_line(chromium, report):
+    page = opened(chromium, report, LANDSCAPE)
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    page.execute_script("document.querySelectorAll('details').forEach((part) => { part.open = true })")
+    tables = "[...document.querySelectorAll('#classification table')]"
+    assert ask(page, f"{tables}.length") > 3
+    assert ask(page, f"Math.max(...{tables}.map((of) => of.getBoundingClientRect().right))") <= LANDSCAPE[0]
+    intervals = "[...document.querySelectorAll('td.number')].filter((cell) => cell.textContent.includes('['))"
+    lines = ask(
+        page,
+        f"{intervals}.map((cell) => {{ const range = document.createRange(); range.selectNodeContents(cell); "
+        "return range.getClientRects().length })",
+    )
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert set(lines) == {1}
 
 
 def test_pictures_share_one_style_that_turns_all_their_ink_in_the_dark(chromium, report):

@@ -413,7 +413,7 @@ def test_a_large_study_is_drawn_in_part_and_a_larger_one_in_less_and_both_say_so
 
 
 def test_no_study_of_up_to_20_lines_lacks_a_picture_and_a_larger_one_has_hardly_more(make_record):
-    def drawn(lines: int) -> tuple[int, int]:
+    def drawn(lines: int) -> tuple[int, ...]:
         cells = pd.DataFrame(
             {
                 "task": "a" if rank % 3 else "b",
