@@ -59,6 +59,17 @@ def test_jobs_that_differ_in_numbers_are_composed_once(contexts, monkeypatch):
     assert len(composed) == 1
 
 
+def test_a_config_may_hold_a_type_that_hydra_has_imported_once_more(contexts, monkeypatch):
+    from hydra import conf
+
+    _, sharing, master = contexts
+    monkeypatch.setattr(
+        conf, "JobConf", type("JobConf", (), {})
+    )  # a reloaded module has another of this name
+    found = sharing.config_loader.load_sweep_config(master, ["seed=1"])
+    assert OmegaConf.get_type(found.hydra.job) is OmegaConf.get_type(master.hydra.job)
+
+
 @pytest.mark.parametrize("wrong", ["model.dept=3", "seed.x=1", "model=mlpp"])
 def test_a_job_that_cannot_be_composed_is_refused_as_by_hydra(contexts, wrong):
     hydras, sharing, master = contexts

@@ -6,16 +6,20 @@ import re
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import mlflow
 import pytest
+import yaml
 from mlflow import MlflowClient
+from mlflow.models import infer_signature
+from mlflow.pytorch import log_model
 from sqlalchemy.event import listen
 
 from howdeep import tracking
 from howdeep.errors import Stopped, UserError
 from howdeep.sweeping.outcomes import Pruned
-from howdeep.tracking import KEY, KIND, PROCESS, Store, TrialOf, flat, is_gone, locate, this_process
+from howdeep.tracking import KEY, KIND, MODEL, PROCESS, Store, TrialOf, flat, is_gone, locate, this_process
 
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
 CARD = {"name": "digits", "homepage": "https://example.org/digits", "digest": "0123456789abcdef0123"}
@@ -104,7 +108,7 @@ def rows_of(store, run_ids):
     names |= {str(store.root): "here"}
 
     def shown(column, value):
-        if column.endswith(("time", "timestamp")):
+        if column.endswith(("time", "timestamp", "timestamp_ms")):
             return bool(value)
         text = repr(value)
         for id_, name in [*names.items(), *names.items()]:
@@ -172,6 +176,16 @@ def test_the_same_key_replaces_the_older_run(store):
     first = store.start(record(), parent=None, about={}, dataset=CARD)
     second = store.start(record(), parent=None, about={}, dataset=CARD)
     assert [run.info.run_id for run in store.find(howdeep__key="k1")] == [second.run_id] != [first.run_id]
+
+
+def test_a_run_that_replaces_another_begins_with_one_transaction_and_ends_with_one(store):
+    store.start(record(), parent=None, about={}, dataset=CARD)
+    told = []
+    listen(store.rows.store.engine, "commit", lambda connection: told.append(connection))
+    run = store.start(record(), parent=None, about={}, dataset=CARD)
+    assert len(told) == 1
+    run.end(record(), None)
+    assert len(told) == 2
 
 
 def test_an_entry_has_one_parent_however_often_it_starts(store):
@@ -275,6 +289,53 @@ def test_a_logged_model_predicts_what_the_net_predicts(store, monkeypatch):
         model.predict(example), net(torch.from_numpy(example)).detach().numpy(), rtol=1e-6
     )
     assert model.metadata.signature.inputs.inputs[0].shape == (-1, 2, 3)
+
+
+def model_of(store, log):
+    """A run with a model: all rows of the database, the model's MLmodel, the names and the texts of its files."""
+    run = store.start(record(), parent=None, about={}, dataset=CARD)
+    run.end(record(), None)
+    log(run.run_id)
+    (folder,) = store.root.glob("mlartifacts/study/models/*/artifacts")
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    about = yaml.safe_load(files.pop("MLmodel").read_text())
+    for name in ("artifact_path", "model_id", "model_uuid", "run_id", "utc_time_created"):
+        assert about.pop(name)
+    texts = {name: path.read_bytes() for name, path in files.items() if path.suffix != ".pth"}
+    return rows_of(store, [run.run_id] * 3), about, set(files), texts
+
+
+@pytest.mark.parametrize("databases", [tracking.SQL, ()], ids=["database", "server"])
+def test_a_logged_model_has_the_rows_and_files_that_mlflow_gives_it(store, tmp_path, monkeypatch, databases):
+    import numpy as np
+    import torch
+
+    (tmp_path / "client").mkdir()
+    (tmp_path / "client/mlflow.db").write_bytes((tmp_path / "mlflow.db").read_bytes())
+    other = Store(f"sqlite:///{tmp_path}/client/mlflow.db", "study", tmp_path / "client")
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 2))
+    example = np.zeros((4, 2, 3), "float32")
+
+    def by_mlflow(run_id):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", other.uri)
+        with mlflow.start_run(run_id=run_id):
+            log_model(
+                net, name="model", signature=infer_signature(example, np.zeros((4, 2), "float32")),
+                input_example=example, pip_requirements=["torch==" + torch.__version__.split("+")[0], "numpy"],
+                serialization_format="pickle", code_paths=[str(Path(tracking.__file__).parent)],
+            )  # fmt: skip
+        other.set_tags(run_id, {MODEL: "logged"})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            tracking, "SQL", databases
+        )  # a store that is none is spoken to by MLflow's client alone
+        ours = model_of(store, lambda run_id: store.log_model(run_id, net, example))
+    assert {name for name, rows in ours[0].items() if rows} >= {
+        "logged_models", "logged_model_metrics", "logged_model_params", "logged_model_tags"
+    }  # fmt: skip
+    for found, wanted in zip(ours, model_of(other, by_mlflow), strict=True):
+        assert found == wanted
 
 
 def test_a_store_that_cannot_be_opened_is_one_line(tmp_path):

@@ -17,7 +17,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from mlflow.utils.time import get_current_time_millis
 from mlflow.utils.uri import append_to_uri_path
 from mlflow.utils.validation import _validate_batch_log_data
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 # Plain tables: objects for a hundred rows cost more than writing them.
-EXPERIMENTS, RUNS, TAGS, PARAMS, METRICS, LATEST, DATASETS, INPUTS, INPUT_TAGS = (
+EXPERIMENTS, RUNS, TAGS, PARAMS, METRICS, LATEST, DATASETS, INPUTS, INPUT_TAGS, MODEL_METRICS = (
     model.__table__
     for model in (
         models.SqlExperiment, models.SqlRun, models.SqlTag, models.SqlParam, models.SqlMetric, models.SqlLatestMetric,
-        models.SqlDataset, models.SqlInput, models.SqlInputTag,
+        models.SqlDataset, models.SqlInput, models.SqlInputTag, models.SqlLoggedModelMetric,
     )
 )  # fmt: skip
 
@@ -52,8 +52,12 @@ class Rows:
         tags: Mapping[str, str],
         params: Iterable[tuple[str, str]],
         dataset: "DatasetInput",
+        replaced: Mapping[str, str] | None = None,
     ) -> tuple[str, str]:
         """A new run that is RUNNING; where it has a data set that the store has not seen, that too.
+
+        Args:
+            replaced: the tags of older runs that it takes the place of: they are deleted.
 
         Returns:
             The run's id, and the address of its artifacts.
@@ -64,6 +68,10 @@ class Rows:
         )
         labels.append(RunTag(MLFLOW_RUN_NAME, name))
         with self.store.ManagedSessionMaker(read_only=False) as session:
+            for old in (
+                session.execute(self._tagged(experiment_id, replaced)).scalars().all() if replaced else ()
+            ):
+                self.store._mark_run_deleted(session, self.store._get_run(session, old))
             place = self._artifacts(session, experiment, run_id)
             run = {
                 "run_uuid": run_id, "experiment_id": experiment, "name": name, "artifact_uri": place,
@@ -170,13 +178,18 @@ class Rows:
             where = (LATEST.c.run_uuid == bindparam("new_run_uuid"), LATEST.c.key == bindparam("new_key"))
             session.execute(update(LATEST).where(*where).values(**changed), newer)
 
-    def find(self, experiment_id: str, tags: Mapping[str, str]) -> list[str]:
-        """The ids of the active runs that have all of these tags."""
-        runs = self._active(experiment_id)
-        for name, value in tags.items():
-            having = select(TAGS.c.run_uuid).where(TAGS.c.key == name, TAGS.c.value == value)
-            runs = runs.where(RUNS.c.run_uuid.in_(having))
-        return self._read(runs)
+    def copy_metrics(self, run_id: str, model_id: str) -> None:
+        """Gives a model the metrics that its run has in step 0."""
+        columns = {
+            "model_id": literal(model_id), "metric_name": METRICS.c.key, "metric_timestamp_ms": METRICS.c.timestamp,
+            "metric_step": METRICS.c.step, "metric_value": METRICS.c.value, "experiment_id": RUNS.c.experiment_id,
+            "run_id": RUNS.c.run_uuid,
+        }  # fmt: skip
+        of_run = (METRICS.c.run_uuid == RUNS.c.run_uuid) & (RUNS.c.run_uuid == run_id) & (METRICS.c.step == 0)
+        with self.store.ManagedSessionMaker(read_only=False) as session:
+            session.execute(
+                insert(MODEL_METRICS).from_select(list(columns), select(*columns.values()).where(of_run))
+            )
 
     def running(self, experiment_id: str, tag: str) -> list[tuple[str, str | None]]:
         """The id of each run that is RUNNING, and the value of a tag."""
@@ -194,6 +207,14 @@ class Rows:
             RUNS.c.status.not_in(("RUNNING", "KILLED")), RUNS.c.run_uuid.in_(having)
         )
         return set(self._read(select(TAGS.c.value).where(TAGS.c.key == tag, TAGS.c.run_uuid.in_(runs))))
+
+    def _tagged(self, experiment_id: str, tags: Mapping[str, str]) -> Any:
+        """The active runs that have all of these tags."""
+        runs = self._active(experiment_id)
+        for name, value in tags.items():
+            having = select(TAGS.c.run_uuid).where(TAGS.c.key == name, TAGS.c.value == value)
+            runs = runs.where(RUNS.c.run_uuid.in_(having))
+        return runs
 
     def _active(self, experiment_id: str) -> Any:
         return select(RUNS.c.run_uuid).where(

@@ -5,6 +5,7 @@ epoch of a small network; where the store is a database, `mlflow_rows` makes the
 only door: nothing else in howdeep imports mlflow, but `ui`, which serves it.
 """
 
+import io
 import json
 import logging
 import os
@@ -139,14 +140,6 @@ class Store:
         )
         return {run.data.tags[KEY] for run in runs if run.info.status != "KILLED"}
 
-    def _ids(self, **tags: str) -> list[str]:
-        """As `find`, but only their ids."""
-        if self.rows:
-            return self.rows.find(
-                self.experiment_id, {name.replace("__", "."): value for name, value in tags.items()}
-            )
-        return [run.info.run_id for run in self.find(**tags)]
-
     def _running(self) -> list[tuple[str, str | None]]:
         """The id of each run that is RUNNING, and its process."""
         if self.rows:
@@ -214,13 +207,11 @@ class Store:
         """
         kind = "trial" if trial else "run"
         if trial is None:
-            replaced = self._ids(**{KEY: record["key"], KIND: kind})
+            replaced = {KEY: record["key"], KIND: kind}
         elif trial.retry_of is not None:
-            replaced = self._ids(**{KIND: kind, STUDY: trial.study, TRIAL: str(trial.retry_of)})
+            replaced = {KIND: kind, STUDY: trial.study, TRIAL: str(trial.retry_of)}
         else:
-            replaced = []
-        for old in replaced:
-            self.client.delete_run(old)
+            replaced = {}
         tags = {
             KIND: kind,
             KEY: record["key"],
@@ -231,17 +222,26 @@ class Store:
         tags |= ({ENTRY: record["entry"]} if record["entry"] else {}) | ({PARENT: parent} if parent else {})
         tags |= {STUDY: trial.study, TRIAL: str(trial.number)} if trial else {}
         params = [(name, str(value)[:6000]) for name, value in flat(record["config"])]
-        run_id, artifacts = self._open_run(_run_name(record, trial), tags, params, dataset)
+        run_id, artifacts = self._open_run(_run_name(record, trial), tags, params, dataset, replaced)
         return TrackedRun(self, run_id, artifacts)
 
     def _open_run(
-        self, name: str, tags: dict[str, str], params: list[tuple[str, str]], card: dict[str, Any]
+        self,
+        name: str,
+        tags: dict[str, str],
+        params: list[tuple[str, str]],
+        card: dict[str, Any],
+        replaced: dict[str, str],
     ) -> tuple[str, str]:
-        """A new run's id, and the address of its artifacts."""
+        """A new run's id, and the address of its artifacts; the runs with all of the tags `replaced` are deleted."""
         from mlflow.entities import Param
 
         if self.rows:
-            return self.rows.open_run(self.experiment_id, name, tags, params, self._dataset_input(card))
+            return self.rows.open_run(
+                self.experiment_id, name, tags, params, self._dataset_input(card), replaced
+            )
+        for old in self.find(**replaced) if replaced else ():
+            self.client.delete_run(old.info.run_id)
         run = self.client.create_run(self.experiment_id, run_name=name, tags=tags).info
         for first in range(0, len(params), TAGS):
             self.client.log_batch(
@@ -290,43 +290,90 @@ class Store:
 
     def log_file(self, artifacts: str, name: str, content: bytes) -> None:
         """Writes a file of a run whose artifacts have this address; `client.log_text` would ask for it first."""
+        from mlflow.store.artifact.artifact_repo import StreamUploadMixin
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+        place = get_artifact_repository(artifacts, tracking_uri=self.uri)
+        if isinstance(place, StreamUploadMixin):
+            return place.log_artifact_from_stream(io.BytesIO(content), name)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, name)
             path.write_bytes(content)
-            get_artifact_repository(artifacts, tracking_uri=self.uri).log_artifact(str(path))
+            place.log_artifact(str(path))
 
     @hold_stop()
     def log_model(self, run_id: str, net: Any, example: Any) -> None:
         """Logs a net as a model with signature and input example, that `mlflow models serve` can serve.
 
+        It takes the steps of `mlflow.pytorch.log_model`, which would open the ended run again, ask for each of its
+        metrics on its own, copy all files once more and load the model to try it: that takes three times as long.
+
         Args:
             example: a numpy array of a few inputs, (batch, *in_shape), float32.
         """
-        import mlflow
-        import torch
-        from mlflow.models import ModelSignature
-        from mlflow.pytorch import log_model
-        from mlflow.types.schema import Schema, TensorSpec
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+        from mlflow.tracking.context.registry import resolve_tags
 
-        net = net.cpu().eval()
+        run = self.client.get_run(run_id)
+        with _in_environment(MLFLOW_TRACKING_URI=self.uri):
+            model = self.client.create_logged_model(
+                run.info.experiment_id, "model", run_id, tags=resolve_tags(), params=run.data.params
+            )
+            self.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+            self._copy_metrics(run, model.model_id)
+            try:
+                self._save_model(run_id, model, net.cpu().eval(), example)
+            except BaseException:
+                self.client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
+                raise
+            self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        self.client.set_tag(run_id, MODEL, "logged")
+
+    def _copy_metrics(self, run: Any, model_id: str) -> None:
+        """Gives a model what its run measured in step 0, where the summary stands."""
+        from mlflow.entities import Metric
+
+        if self.rows:
+            return self.rows.copy_metrics(run.info.run_id, model_id)
+        histories = [self.client.get_metric_history(run.info.run_id, name) for name in run.data.metrics]
+        metrics = [
+            Metric(of.key, of.value, of.timestamp, of.step, model_id=model_id, run_id=run.info.run_id)
+            for history in histories
+            for of in history
+            if of.step == 0
+        ]
+        self.client.log_batch(run.info.run_id, metrics=metrics)
+
+    def _save_model(self, run_id: str, model: Any, net: Any, example: Any) -> None:
+        """Writes the files of a model, in place where that is on this machine."""
+        import torch
+        from mlflow.models import Model, ModelSignature
+        from mlflow.pytorch import save_model
+        from mlflow.types.schema import Schema, TensorSpec
+        from mlflow.utils.file_utils import local_file_uri_to_path
+
         with torch.no_grad():
             output = net(torch.from_numpy(example)).numpy()
         inputs, outputs = (Schema([TensorSpec(a.dtype, (-1, *a.shape[1:]))]) for a in (example, output))
         # It warns of pickle with every model; the file is written and read by the same project.
         logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)
-        with _in_environment(MLFLOW_TRACKING_URI=self.uri), mlflow.start_run(run_id=run_id):
-            log_model(
+        local = model.artifact_location.startswith("file:")
+        with tempfile.TemporaryDirectory() as folder:
+            place = local_file_uri_to_path(model.artifact_location) if local else f"{folder}/model"
+            save_model(
                 net,
-                name="model",
+                place,
+                mlflow_model=Model(
+                    model.artifact_location, run_id, model_uuid=model.model_id, model_id=model.model_id
+                ),
                 signature=ModelSignature(inputs, outputs),
                 input_example=example,
                 pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "numpy"],
                 code_paths=[str(Path(__file__).parent)],
                 serialization_format="pickle",
             )
-        self.client.set_tag(run_id, MODEL, "logged")
+            if not local:
+                self.client.log_model_artifacts(model.model_id, place)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`howdeep train`: a Hydra app that trains one run, or with -m one for each combination."""
 
+import gc
 import os
 import sys
 import time
@@ -62,8 +63,8 @@ def train_one(cfg: DictConfig) -> float:
     here = project.find()
     clock = time.perf_counter()
     ensure_prepared(cfg.data, here)
-    if store := store_of(cfg, here):
-        store.close_abandoned()
+    store = store_of(cfg, here)
+    _freeze()
     folder = Path(HydraConfig.get().runtime.output_dir) / "run"
     record = runs.execute(runs.job(cfg, folder, here), here, store, [progress.EpochBar()])
     line = progress.summary(record, time.perf_counter() - clock)
@@ -88,7 +89,15 @@ def store_of(cfg: DictConfig, here: project.Project) -> "Store | None":
 def _store(uri: str, experiment: str, root: Path) -> "Store":
     from howdeep.tracking import Store
 
-    return Store(uri, experiment, root)
+    store = Store(uri, experiment, root)
+    store.close_abandoned()
+    return store
+
+
+@cache
+def _freeze() -> None:
+    """What has been imported lives as long as the process: to look through it for garbage takes longer than a job."""
+    gc.freeze()
 
 
 def main(overrides: list[str]) -> int:
