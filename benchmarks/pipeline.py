@@ -13,6 +13,7 @@ hold the opening of the run in MLflow, over the number of workers; evaluation is
 """
 
 import contextlib
+import gc
 import io
 import itertools
 import json
@@ -151,6 +152,7 @@ def multirun(bench: Bench) -> list[Row]:
     """Jobs of one Hydra multirun in this process; whatever Hydra does once is shared among them."""
     from howdeep.train import main
 
+    gc.set_threshold(50_000, 20, 50)  # as in `cli.script`
     seeds = ",".join(str(1000 + seed) for seed in range(bench.n_runs))
     taken = []
     with contextlib.chdir(bench.project.root):

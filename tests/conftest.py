@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # as in `howdeep.tracking`, whoever imports MLflow first
 
 import pytest
 from omegaconf import DictConfig

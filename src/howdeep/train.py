@@ -1,6 +1,5 @@
 """`howdeep train`: a Hydra app that trains one run, or with -m one for each combination."""
 
-import gc
 import os
 import sys
 import time
@@ -64,7 +63,6 @@ def train_one(cfg: DictConfig) -> float:
     clock = time.perf_counter()
     ensure_prepared(cfg.data, here)
     store = store_of(cfg, here)
-    _freeze()
     folder = Path(HydraConfig.get().runtime.output_dir) / "run"
     record = runs.execute(runs.job(cfg, folder, here), here, store, [progress.EpochBar()])
     line = progress.summary(record, time.perf_counter() - clock)
@@ -92,12 +90,6 @@ def _store(uri: str, experiment: str, root: Path) -> "Store":
     store = Store(uri, experiment, root)
     store.close_abandoned()
     return store
-
-
-@cache
-def _freeze() -> None:
-    """What has been imported lives as long as the process: to look through it for garbage takes longer than a job."""
-    gc.freeze()
 
 
 def main(overrides: list[str]) -> int:
