@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # as in `howdeep.tracking`, whoever imports MLflow first
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # as `howdeep.tracking` does, if it comes first
 
 import pytest
 from omegaconf import DictConfig

@@ -101,7 +101,7 @@ def same(one, other) -> bool:
 
 
 def test_the_distance_is_that_of_torchmetrics(split):
-    judge, (x, y) = judge_of(split.train), split.validation
+    judge, (x, _) = judge_of(split.train), split.validation
     made = x + 0.3 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     with pytest.warns(UserWarning, match="will save all extracted features"):
         metric = KernelInceptionDistance(judge.features, subsets=1, subset_size=len(x))
