@@ -66,7 +66,10 @@ class Bench:
 
     def jobs(self, seeds: range | None = None) -> list[runs.Job]:
         """Runs that differ in their seed, in cells of as many as the study has, each composed once as a stage does."""
-        plan, compositions = study.read(self.project.params), Compositions(self.project.conf)
+        plan, compositions = (
+            study.read(self.project.params),
+            Compositions(self.project.conf, self.project.compositions),
+        )
         found: list[runs.Job] = []
         for seed in seeds or range(self.n_runs):
             entry = plan.entry(ENTRY)

@@ -2,10 +2,12 @@
 
 import itertools
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from howdeep import composition
 from howdeep.composition import Compositions, compose_train, explain, options
 from howdeep.errors import UserError
 from howdeep.prepare import load_split
@@ -35,9 +37,9 @@ def test_every_yaml_composes(path):
     compose_train(CONF, [f"{group}={name}"])
 
 
-def test_what_is_composed_once_is_what_hydra_composes_each_time():
+def test_what_is_composed_once_is_what_hydra_composes_each_time(tmp_path):
     """With values that interpolations take up, values set twice, and a width that each depth solves for itself."""
-    once = Compositions(CONF)
+    once, read = Compositions(CONF, tmp_path), Compositions(CONF, tmp_path)
     for group in (
         ["data=sunspots", "model=lstm"],
         ["data=digits", "model=mlp", "++model.width=${model.depth}"],
@@ -47,18 +49,42 @@ def test_what_is_composed_once_is_what_hydra_composes_each_time():
             ["model.depth=7", "optimizer.lr=1e-2", "model.dropout=0.5"],
             ["optimizer=sgd", "model.depth=3", "model.depth=4", "optimizer.lr=0.25"],
         ):
-            assert once.of([*group, *own]) == compose_train(CONF, [*group, *own])
+            overrides = [*group, *own]
+            assert once.of(overrides) == compose_train(CONF, overrides) == read.of(overrides)
     matched = ["model=mlp", "matching=parameters", "reference.depth=4", "model.depth=1"]
-    assert once.of(matched) == compose_train(CONF, matched)
+    assert once.of(matched) == compose_train(CONF, matched) == read.of(matched)
     assert once.of(matched).model.width != once.of([*matched, "model.depth=4"]).model.width
 
 
+def test_what_a_stage_has_composed_is_read_until_a_yaml_is_edited(tmp_path, monkeypatch):
+    conf = shutil.copytree(CONF, tmp_path / "conf")
+    overrides = ["model=cnn", "model.depth=4"]
+    composed = Compositions(conf, tmp_path / "kept").of(overrides)
+
+    def no_more(*_: object, **__: object) -> None:
+        raise AssertionError("composed again")
+
+    with monkeypatch.context() as without:
+        without.setattr(composition, "compose", no_more)
+        assert Compositions(conf, tmp_path / "kept").of(overrides) == composed
+    yaml = conf / "model" / "cnn.yaml"
+    yaml.write_text(yaml.read_text().replace("width: 16", "width: 24"))
+    assert Compositions(conf, tmp_path / "kept").of(overrides).model.width == 24
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+
+
+def test_a_place_is_read_from_the_environment_of_who_asks(tmp_path, monkeypatch):
+    for place in ("/one", "/other"):
+        monkeypatch.setenv("HOWDEEP_MIRROR", place)
+        assert Compositions(CONF, tmp_path).of(["model.depth=2"]).data.mirror == place
+
+
 @pytest.mark.parametrize("wrong", ["optimizer.lr=[", "model.depht=3", "model=mpl", "optimizer.lr=${nothing}"])
-def test_what_cannot_be_composed_once_is_told_as_hydra_tells_it(wrong):
+def test_what_cannot_be_composed_once_is_told_as_hydra_tells_it(wrong, tmp_path):
     with pytest.raises(UserError) as told:
         compose_train(CONF, ["model.depth=2", wrong])
     with pytest.raises(UserError, match=re.escape(str(told.value))):
-        Compositions(CONF).of(["model.depth=2", wrong])
+        Compositions(CONF, tmp_path).of(["model.depth=2", wrong])
 
 
 SEQUENCES = {"digit_sequences", "sunspots", "elnino", "torch_docs"}

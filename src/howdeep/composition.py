@@ -1,11 +1,17 @@
 """Composing conf/train.yaml with Hydra, and telling a mistyped override in one line."""
 
+import hashlib
+import os
+import pickle
 import re
+import shutil
 import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import hydra
+import omegaconf
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
@@ -49,12 +55,18 @@ def compose_train(conf: Path, overrides: Sequence[str]) -> DictConfig:
 
 
 class Compositions:
-    """What `compose_train` gives, for many runs: those that differ in `VALUES` alone are composed once."""
+    """What `compose_train` gives, for many runs: those that differ in `VALUES` alone are composed once.
+
+    Args:
+        conf: the config folder.
+        kept: a folder where the stages of a study find what one of them has composed, as long as `conf` stays as it is.
+    """
 
     VALUES = ("model.depth", "matching", "reference.depth", "optimizer.lr")
 
-    def __init__(self, conf: Path) -> None:
+    def __init__(self, conf: Path, kept: Path) -> None:
         self.conf = conf
+        self._kept = kept / _checksum(conf)
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 
     def of(self, overrides: Sequence[str]) -> DictConfig:
@@ -67,8 +79,7 @@ class Compositions:
         shared = tuple(override for override in overrides if override not in own)
         try:
             if shared not in self._composed:
-                with composer(self.conf):
-                    self._composed[shared] = compose("train", overrides=list(shared))
+                self._composed[shared] = self._read_or_compose(shared)
             cfg = self._composed[shared].copy()
             for override in OverridesParser.create().parse_overrides(own):
                 OmegaConf.update(cfg, override.key_or_group, override.value())
@@ -78,6 +89,29 @@ class Compositions:
         check_kinds(cfg)
         match(cfg)
         return cfg
+
+    def _read_or_compose(self, overrides: tuple[str, ...]) -> DictConfig:
+        """A config whose interpolations are not resolved yet: they may read the environment."""
+        place = self._kept / hashlib.sha256(repr(overrides).encode()).hexdigest()[:16]
+        if place.exists():
+            return pickle.loads(place.read_bytes())
+        with composer(self.conf):
+            cfg = compose("train", overrides=list(overrides))
+        for old in set(self._kept.parent.glob("*")) - {self._kept}:  # of a `conf` that was edited
+            shutil.rmtree(old, ignore_errors=True)
+        self._kept.mkdir(parents=True, exist_ok=True)
+        aside = place.with_suffix(f".{os.getpid()}")
+        aside.write_bytes(pickle.dumps(cfg))
+        aside.replace(place)
+        return cfg
+
+
+def _checksum(conf: Path) -> str:
+    """Of everything that a composition is made of."""
+    digest = hashlib.sha256(f"{hydra.__version__} {omegaconf.__version__}".encode())
+    for path in sorted(conf.rglob("*.yaml")):
+        digest.update(f"{path.relative_to(conf)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 TEXT, MAP, LIST, TARGET = "text", "a map", "a list", "a map with _target_"

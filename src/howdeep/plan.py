@@ -60,7 +60,7 @@ def configs(plan: study.Study, entry: study.Entry, project: Project) -> dict[Set
 
     Deepest first: the longest trainings must not come last.
     """
-    compositions = Compositions(project.conf)
+    compositions = Compositions(project.conf, project.compositions)
     chosen = {name: [f"optimizer={name}"] for name in entry.tuning.optimizers} if entry.tuning else {"": []}
     return {
         (cell, name): compositions.of(plan.overrides(entry, cell, overrides))

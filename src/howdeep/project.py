@@ -54,6 +54,10 @@ class Project:
     def scratch(self) -> Path:
         return self.root / "scratch"
 
+    @property
+    def compositions(self) -> Path:
+        return self.scratch / "compositions"
+
 
 def find(start: Path | None = None) -> Project:
     """The project of this folder or the nearest one above it that has conf/train.yaml.

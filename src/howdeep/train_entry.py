@@ -56,7 +56,7 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
 def _plan(plan: study.Study, entry: study.Entry, project: Project) -> tuple[list[runs.Job], Store | None]:
     """The jobs of an entry, deepest first; each cell is composed once, and refused before anything is removed."""
     jobs: list[runs.Job] = []
-    store, compositions = None, Compositions(project.conf)
+    store, compositions = None, Compositions(project.conf, project.compositions)
     for cell in plan.cells(entry):
         tuned = tuned_overrides(entry, cell, project)
         cfg = compositions.of(plan.overrides(entry, cell, tuned))
