@@ -11,6 +11,7 @@ The floor is what the products of matrices alone would take at the speed of a la
 validation over the FLOPs that one thread does in a second in a product of 1024 x 1024 matrices.
 """
 
+import gc
 import sys
 import tempfile
 import time
@@ -199,6 +200,7 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
     )
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
+    gc.set_threshold(50_000, 20, 50)  # as in `cli.script`
     above, throughput = measure.begin(), matmul_flops()
     cases = [(model, depth) for depth in options.depths for model in options.only]
     rows = measure.written("loops", options.results) if options.go_on else []

@@ -1,5 +1,6 @@
 """The weights of the best epoch, kept in memory."""
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
@@ -22,7 +23,11 @@ class BestWeights(Callback):
             self.loss, self.epoch = loss, trainer.current_epoch
             net = pl_module.net
             assert isinstance(net, nn.Module)
-            self.weights = {name: w.detach().clone() for name, w in net.state_dict().items()}
+            weights = {name: w.detach() for name, w in net.state_dict().items()}
+            if not self.weights:
+                self.weights = {name: torch.empty_like(w) for name, w in weights.items()}
+            for kept, w in zip(self.weights.values(), weights.values(), strict=True):
+                kept.copy_(w)
 
     def state_dict(self) -> dict:
         return {"loss": self.loss, "epoch": self.epoch, "weights": self.weights}

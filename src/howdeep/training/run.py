@@ -17,7 +17,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import EarlyStopping
-from torch import Tensor
+from torch import Tensor, nn
 
 from howdeep.data.batches import Batches
 from howdeep.data.examples import Examples, Split
@@ -238,10 +238,7 @@ def train(
     task.prepare(split)
     if resume is not None:
         check(resume, identity)
-    cost = {
-        "parameters": parameters(task.net),
-        "training_flops": training_flops(task.net, split.train[0][:1]),
-    }
+    cost = _cost(cfg.model, task.net, split.train[0][:1])
     device = _device(cfg.trainer.accelerator)
     train_set, val_set = (
         (x.to(device), y.to(device)) for x, y in (_first(split.train, cfg.train_examples), split.validation)
@@ -281,6 +278,17 @@ def train(
     return Outcome(
         "finished", None, history, best.epoch, gap, cost, weights, _artifacts(task, split, cfg.seed)
     )
+
+
+_costs: dict[str, dict[str, int]] = {}
+
+
+def _cost(model: DictConfig, net: nn.Module, x: Tensor) -> dict[str, int]:
+    """What a net of this config costs: whatever its seed, so that it is counted once a process."""
+    key = f"{OmegaConf.to_container(model)} {tuple(x.shape)} {x.dtype}"
+    if key not in _costs:
+        _costs[key] = {"parameters": parameters(net), "training_flops": training_flops(net, x)}
+    return dict(_costs[key])
 
 
 @torch.no_grad()
