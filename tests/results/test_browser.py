@@ -281,12 +281,12 @@ def test_pictures_tables_and_fields_have_names_for_those_who_cannot_see_them(chr
 
 
 def test_the_page_prints_and_nothing_is_cut_off(chromium, report, tmp_path):
-    page = opened(chromium, report, (760, 1100))  # as wide as A4
+    page = opened(chromium, report, (1032, 700))  # as wide as A4 on its side, between its margins
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    assert ask(page, "document.documentElement.scrollWidth") <= 760
+    assert ask(page, "document.documentElement.scrollWidth") <= 1032
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     printed = base64.b64decode(
-        page.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.7})["data"]
+        page.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 11.7, "paperHeight": 8.27})["data"]
     )
     (tmp_path / "report.pdf").write_bytes(printed)
     assert printed.startswith(b"%PDF")
