@@ -1,6 +1,7 @@
 """The two ways a command ends early that are nobody's bug: a mistake of the user, and a request to stop."""
 
 import errno
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -44,3 +45,12 @@ def near(name: object, names: Iterable[str]) -> str:
     if found := get_close_matches(str(name), known, n=1, cutoff=0.5):
         return f", did you mean '{found[0]}'?"
     return f"; there are: {', '.join(known)}"
+
+
+_USER = re.compile(r"(\w+://[^\s:/@'\"]*):[^\s'\"]*@")  # up to the last @: a password may hold / and @
+_QUERY = re.compile(r"([?&;](?:\w*pass\w*|pwd|\w*token|\w*secret\w*|\w*key)=)[^&;\s'\"]+", re.IGNORECASE)
+
+
+def masked(text: str) -> str:
+    """A text without the passwords of the addresses in it: http://me:***@host, ?password=***."""
+    return _QUERY.sub(r"\1***", _USER.sub(r"\1:***@", text))

@@ -72,9 +72,10 @@ class OptunaSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Fills the study; a person is told of its progress, and of its best trial at the end."""
         from howdeep import project, synchronise
+        from howdeep.errors import masked
         from howdeep.provenance import commit
         from howdeep.sweeping.pool import told_in_one_line
-        from howdeep.sweeping.storage import Storage, masked
+        from howdeep.sweeping.storage import Storage
         from howdeep.sweeping.study import Study
         from howdeep.sweeping.told import Progress, best_so_far
         from howdeep.train import store_of

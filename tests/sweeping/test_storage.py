@@ -11,7 +11,7 @@ from filelock import FileLock
 from howdeep.errors import UserError
 from howdeep.sweeping import storage as module
 from howdeep.sweeping.pool import run
-from howdeep.sweeping.storage import Storage, masked
+from howdeep.sweeping.storage import Storage
 from howdeep.sweeping.study import Study
 
 
@@ -102,10 +102,6 @@ def test_a_storage_that_cannot_be_reached_is_one_line_without_its_password(plan,
         run([plan()], where, one, 1)
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
-
-
-def test_a_password_is_not_shown():
-    assert masked("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
 
 
 def test_a_killed_holder_does_not_keep_the_journal_locked(plan, tmp_path):

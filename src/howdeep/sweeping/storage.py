@@ -1,7 +1,6 @@
 """Where studies are kept: a journal file, an sqlite file, or PostgreSQL for several machines."""
 
 import json
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from howdeep.errors import UserError, of_place
+from howdeep.errors import UserError, masked, of_place
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -163,11 +162,6 @@ class Storage:
 
 def _driver(where: str) -> str:
     return where.replace("postgresql://", "postgresql+psycopg://", 1)
-
-
-def masked(where: str) -> str:
-    """An address without its password."""
-    return re.sub(r"(://[^/@]*):[^/@]*@", r"\1:***@", where)
 
 
 def unreachable(where: str, error: Exception) -> UserError:
