@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from howdeep.errors import UserError, near
 from howdeep.matching import match
+from howdeep.names import check_name
 
 # What Hydra raises of overrides that cannot be composed; `explain` lets others through.
 COMPLAINTS = (HydraException, OmegaConfBaseException, ValueError, TypeError)
@@ -123,6 +124,7 @@ KINDS = {  # of what composing does not look at; numbers are checked where they 
     "data.name": TEXT,
     "tracking.experiment": TEXT,
 }
+NAMES = ("data.name", "tracking.experiment")  # they become folders, and words of a command
 SETTINGS = {"diagnostics": "diagnostics.every=5"}
 TEXT_OR_NULL = ("data.mirror", "tracking.uri", "resume")
 PRESENT = (
@@ -153,6 +155,8 @@ def check_kinds(cfg: DictConfig) -> None:
             raise UserError(f"{name} must hold its settings, as in {SETTINGS[name]}, got {_shown(value)}")
         if not _is_kind(value, kind):
             raise UserError(f"{name} must be {kind}, as in conf/, got {_shown(value)}: leave it as it is")
+    for name in NAMES:
+        check_name(OmegaConf.select(cfg, name), name)
     for name in PRESENT:
         group, _, key = name.rpartition(".")
         if key not in (cfg[group] if group else cfg):

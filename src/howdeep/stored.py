@@ -1,4 +1,4 @@
-"""Reading what other commands wrote: a file that is gone or spoiled is told in one line, with what makes it again."""
+"""Reading what people and other commands wrote: a file that is gone or spoiled is told in one line, with what to do."""
 
 import csv
 import json
@@ -10,6 +10,79 @@ from typing import Any
 from howdeep.errors import UserError
 from howdeep.project import Project
 from howdeep.tuning import SECOND, TrialRow
+
+
+def yaml_of(path: Path) -> Any:
+    """The content of a YAML file that a person wrote; a key that stands there twice is refused.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read: where, and what stands there.
+    """
+    import yaml
+
+    try:
+        loader = yaml.SafeLoader(content_of(path, "write it, or take it from git"))
+        try:
+            node: Any = loader.get_single_node()
+            _check_keys(node, path)
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise error if isinstance(error, UserError) else no_yaml(error, path) from None
+
+
+def no_yaml(error: Exception, path: Path) -> UserError:
+    """What is wrong in a YAML file, in one line with its place."""
+    mark = getattr(error, "problem_mark", None)
+    at = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    if isinstance(error, RecursionError):
+        what = "it is nested too deep"
+    else:
+        what = " ".join(
+            str(getattr(error, "problem", None) or getattr(error, "reason", None) or error).split()
+        )
+    return UserError(
+        f"{os.path.relpath(path)}{at} is no YAML: {what}: mend it, and quote what is meant as text"
+    )
+
+
+def _check_keys(node: Any, path: Path, above: tuple[int, ...] = (), done: set[int] | None = None) -> None:
+    """Refuses a key that stands there twice, of which YAML would keep the last, and a part that holds itself."""
+    import yaml
+
+    done = set() if done is None else done
+    where = f"{os.path.relpath(path)} line {node.start_mark.line + 1}" if node else ""
+    if id(node) in above:
+        raise UserError(f"{where} holds itself: remove the reference to it")
+    if not isinstance(node, yaml.CollectionNode) or id(node) in done:
+        return
+    done.add(id(node))
+    seen: set[str] = set()
+    for child in node.value:
+        key, value = child if isinstance(child, tuple) else (None, child)
+        if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise UserError(
+                    f"{os.path.relpath(path)} line {line} has the key '{key.value}' twice: remove one"
+                )
+            seen.add(key.value)
+        _check_keys(value, path, (*above, id(node)), done)
+
+
+def content_of(path: Path, remedy: str) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise _missing(path, remedy) from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}: {remedy}") from None
 
 
 def json_map(path: Path, remedy: str) -> dict[str, Any]:
