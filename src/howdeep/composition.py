@@ -26,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from howdeep.errors import UserError, near
 from howdeep.matching import match
 from howdeep.names import check_name
+from howdeep.training import targets
 
 # What Hydra raises of overrides that cannot be composed; `explain` lets others through.
 COMPLAINTS = (HydraException, OmegaConfBaseException, ValueError, TypeError)
@@ -155,6 +156,9 @@ def check_kinds(cfg: DictConfig) -> None:
             raise UserError(f"{name} must hold its settings, as in {SETTINGS[name]}, got {_shown(value)}")
         if not _is_kind(value, kind):
             raise UserError(f"{name} must be {kind}, as in conf/, got {_shown(value)}: leave it as it is")
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    targets.check({str(name): node for name, node in plain.items()})
     for name in NAMES:
         check_name(OmegaConf.select(cfg, name), name)
     for name in PRESENT:
