@@ -1,13 +1,13 @@
 """Composing conf/train.yaml with Hydra, and telling a mistyped override in one line."""
 
 import hashlib
+import json
 import os
-import pickle
 import re
 import shutil
 import traceback
 from collections.abc import Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import hydra
@@ -56,6 +56,9 @@ def compose_train(conf: Path, overrides: Sequence[str]) -> DictConfig:
     return cfg
 
 
+CHECKSUM = re.compile("[0-9a-f]{16}")
+
+
 class Compositions:
     """What `compose_train` gives, for many runs: those that differ in `VALUES` alone are composed once.
 
@@ -86,26 +89,62 @@ class Compositions:
             for override in OverridesParser.create().parse_overrides(own):
                 OmegaConf.update(cfg, override.key_or_group, override.value())
             OmegaConf.resolve(cfg)
-        except COMPLAINTS:  # with all overrides at once, Hydra names the one that is wrong
+            check_kinds(cfg)
+        except (
+            COMPLAINTS
+        ):  # with all overrides at once, Hydra names the one that is wrong; or what was kept is spoiled
             return compose_train(self.conf, overrides)
-        check_kinds(cfg)
         match(cfg)
         return cfg
 
     def _read_or_compose(self, overrides: tuple[str, ...]) -> DictConfig:
         """A config whose interpolations are not resolved yet: they may read the environment."""
         place = self._kept / hashlib.sha256(repr(overrides).encode()).hexdigest()[:16]
-        if place.exists():
-            return pickle.loads(place.read_bytes())
+        if (kept := _kept(place)) is not None:
+            return kept
         with composer(self.conf):
             cfg = compose("train", overrides=list(overrides))
         for old in set(self._kept.parent.glob("*")) - {self._kept}:  # of a `conf` that was edited
-            shutil.rmtree(old, ignore_errors=True)
-        self._kept.mkdir(parents=True, exist_ok=True)
-        aside = place.with_suffix(f".{os.getpid()}")
-        aside.write_bytes(pickle.dumps(cfg))
-        aside.replace(place)
+            if CHECKSUM.fullmatch(old.name):
+                shutil.rmtree(old, ignore_errors=True)
+        if (text := _as_text(cfg)) is not None:
+            aside = place.with_suffix(f".{os.getpid()}")
+            with suppress(OSError):  # the next stage composes it again
+                self._kept.mkdir(parents=True, exist_ok=True)
+                aside.write_bytes(text)
+                aside.replace(place)
         return cfg
+
+
+def _as_text(cfg: DictConfig) -> bytes | None:
+    """A composed config as JSON below its checksum; None where JSON would make another config of it."""
+    plain = OmegaConf.to_container(cfg, resolve=False)
+    try:
+        text = json.dumps(plain, allow_nan=False)
+    except (TypeError, ValueError):
+        return None
+    content = text.encode()
+    return (
+        None if json.loads(text) != plain else hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+    )
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"JSON has no {constant}")
+
+
+def _kept(place: Path) -> DictConfig | None:
+    """The config that an earlier stage wrote there; None where there is none, or not what was written."""
+    try:
+        checksum, _, content = place.read_bytes().partition(b"\n")
+        if checksum.decode() != hashlib.sha256(content).hexdigest():
+            return None
+        cfg = OmegaConf.create(json.loads(content, parse_constant=_no_number))
+        assert isinstance(cfg, DictConfig)
+        OmegaConf.set_struct(cfg, True)  # as Hydra gives it
+    except (OSError, AssertionError, RecursionError, *COMPLAINTS):
+        return None
+    return cfg
 
 
 def _checksum(conf: Path) -> str:
