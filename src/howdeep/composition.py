@@ -8,10 +8,12 @@ import shutil
 import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 import hydra
 import omegaconf
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
@@ -23,13 +25,14 @@ from hydra.errors import (
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from howdeep import stored
 from howdeep.errors import UserError, near
 from howdeep.matching import match
 from howdeep.names import check_name
 from howdeep.training import targets
 
 # What Hydra raises of overrides that cannot be composed; `explain` lets others through.
-COMPLAINTS = (HydraException, OmegaConfBaseException, ValueError, TypeError)
+COMPLAINTS = (HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError, TypeError)
 
 
 @contextmanager
@@ -48,7 +51,7 @@ def compose_train(conf: Path, overrides: Sequence[str]) -> DictConfig:
     try:
         with composer(conf):
             cfg = compose("train", overrides=list(overrides))
-            OmegaConf.resolve(cfg)
+        resolve(cfg)
     except COMPLAINTS as error:
         raise explain(error, conf) from error
     check_kinds(cfg)
@@ -88,7 +91,7 @@ class Compositions:
             cfg = self._composed[shared].copy()
             for override in OverridesParser.create().parse_overrides(own):
                 OmegaConf.update(cfg, override.key_or_group, override.value())
-            OmegaConf.resolve(cfg)
+            resolve(cfg)
             check_kinds(cfg)
         except (
             COMPLAINTS
@@ -161,9 +164,10 @@ KINDS = {  # of what composing does not look at; numbers are checked where they 
     **{name: TARGET for name in ("data.prepare", "data.examples")},
     **{name: MAP for name in ("data", "diagnostics", "tracking")},
     "data.sources": LIST,
-    "data.name": TEXT,
+    **{f"data.{name}": TEXT for name in ("name", "licence", "homepage")},
     "tracking.experiment": TEXT,
 }
+DATA_KEYS = ("sources", "prepare", "examples", "licence", "homepage", "name")
 NAMES = ("data.name", "tracking.experiment")  # they become folders, and words of a command
 SETTINGS = {"diagnostics": "diagnostics.every=5"}
 TEXT_OR_NULL = ("data.mirror", "tracking.uri", "resume")
@@ -189,6 +193,7 @@ def check_kinds(cfg: DictConfig) -> None:
     Raises:
         UserError: the setting, what was expected and what came.
     """
+    _check_data_keys(OmegaConf.select(cfg, "data"))
     for name, kind in sorted(KINDS.items()):  # `data` before `data.name`
         value = OmegaConf.select(cfg, name)
         if name in SETTINGS and not _is_kind(value, kind):
@@ -212,6 +217,17 @@ def check_kinds(cfg: DictConfig) -> None:
             raise UserError(f"{name} must be text, or null, got {_shown(value)}")
 
 
+def _check_data_keys(data: object) -> None:
+    """A key that is mistyped is likelier than one that is forgotten."""
+    if not isinstance(data, DictConfig):
+        return
+    for key in DATA_KEYS:
+        if key not in data and (
+            found := get_close_matches(key, [str(name) for name in data], n=1, cutoff=0.7)
+        ):
+            raise UserError(f"the data set's YAML lacks the key '{key}': did you mean it with '{found[0]}'?")
+
+
 def _is_kind(value: object, kind: str) -> bool:
     if kind == TARGET:
         return isinstance(value, DictConfig) and "_target_" in value
@@ -222,13 +238,39 @@ def _shown(value: object) -> str:
     return repr(OmegaConf.to_container(value) if isinstance(value, DictConfig | ListConfig) else value)
 
 
+def resolve(cfg: DictConfig) -> None:
+    """Puts values in the place of interpolations.
+
+    Raises:
+        UserError: one that leads nowhere.
+    """
+    try:
+        OmegaConf.resolve(cfg)
+    except OmegaConfBaseException as error:
+        first = str(error).splitlines()[0]
+        if found := re.match(r"Interpolation key '([^']+)' not found", first):
+            known = _keys(OmegaConf.to_container(cfg, resolve=False))
+            raise UserError(
+                f"the config lacks {found[1]}, from which another setting takes its value{near(found[1], known)}"
+            ) from None
+        raise UserError(f"the config cannot be composed: {first}") from None
+
+
 def explain(error: Exception, conf: Path) -> UserError:
     """Hydra's or OmegaConf's complaint about overrides in one line, with near matches.
 
     Any other `ValueError` or `TypeError` than Hydra's own about the value of a group is raised as it is.
     """
-    text = str(error)
-    first = text.splitlines()[0] if text else type(error).__name__
+    if isinstance(error, UserError):
+        return error
+    if (
+        isinstance(error, yaml.YAMLError)
+        and (mark := getattr(error, "problem_mark", None))
+        and Path(mark.name).is_file()
+    ):
+        return stored.no_yaml(error, Path(mark.name))
+    text = str(error) or str(error.__cause__ or "")
+    first = " ".join(text.split("\n\n")[0].split()) if text else type(error).__name__
     if isinstance(error, MissingConfigException) and (found := re.search(r"Could not find '([^']+)'", text)):
         group, _, option = found[1].rpartition("/")
         return UserError(
@@ -249,9 +291,25 @@ def explain(error: Exception, conf: Path) -> UserError:
         return UserError(f"expected one of Hydra's options at a time: {first}")
     if first.startswith("Config group override must be") or _in_defaults_list(error):
         return UserError(f"expected the name of a file for each folder of conf/, as in model=mlp: {first}")
+    if first.startswith("Invalid defaults list"):
+        return UserError(f"the config cannot be composed: {first}")
     if not isinstance(error, HydraException | OmegaConfBaseException):
+        if line := _faulty(conf):
+            return line
         raise error
     return UserError(f"the config cannot be composed: {first}")
+
+
+def _faulty(conf: Path) -> UserError | None:
+    """The first file of `conf` that is no map in YAML; Hydra stumbles over it without its name."""
+    for path in sorted(conf.rglob("*.yaml")):
+        try:
+            content = stored.yaml_of(path)
+        except UserError as line:
+            return line
+        if content is not None and not isinstance(content, dict):
+            return UserError(f"{os.path.relpath(path)} must be a map of settings, got {content!r}")
+    return None
 
 
 def _in_defaults_list(error: Exception) -> bool:

@@ -5,7 +5,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from howdeep import stored
@@ -13,6 +12,7 @@ from howdeep.data import prepared, sources
 from howdeep.errors import UserError
 from howdeep.processes import only_writer
 from howdeep.project import Project
+from howdeep.training import targets
 
 if TYPE_CHECKING:  # data sets are pulled and prepared without torch
     from howdeep.data.examples import Split
@@ -30,7 +30,7 @@ def prepare(data: DictConfig, project: Project) -> Path:
     folder = project.prepared(data.name)
     raw, plain = project.raw(data.name), _plain(data)
     sources.check(data.name, plain["sources"], raw)
-    prepared.write(instantiate(data.prepare)(raw), folder, data=plain, raw=raw)
+    prepared.write(targets.call("data.prepare", plain["prepare"], raw), folder, data=plain, raw=raw)
     return folder
 
 
@@ -92,5 +92,4 @@ def _plain(data: DictConfig) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)  # where each seed draws a split of its own, all of them would fill the memory
 def _load(options: str, train_file: Path, test_file: Path | None) -> "Split":
-    load = instantiate(json.loads(options)["examples"])
-    return load(train_file, test_file)
+    return targets.call("data.examples", json.loads(options)["examples"], train_file, test_file)

@@ -21,7 +21,7 @@ def yaml_of(path: Path) -> Any:
     import yaml
 
     try:
-        loader = yaml.SafeLoader(content_of(path, "write it, or take it from git"))
+        loader = yaml.SafeLoader(content_of(path, "write it, or take it from git").decode())
         try:
             node: Any = loader.get_single_node()
             _check_keys(node, path)

@@ -5,6 +5,7 @@ remote: a name in a file must not run what happens to be installed. So each plac
 network from `howdeep.nets`, an optimizer from `torch.optim`, and no other place takes any.
 """
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -116,6 +117,28 @@ def locate(place: str, target: str) -> Any:
         ]
         raise UserError(f"{place}._target_ must be {PLACES[place].what}, got {target!r}{near(name, known)}")
     return part
+
+
+def call(place: str, node: Mapping[str, Any], *args: Any) -> Any:
+    """Calls what a partial `_target_` names, with the options that stand beside it and these arguments.
+
+    Raises:
+        UserError: as `locate`; an option is missing, or one that the function does not have; or what it says itself.
+    """
+    function = locate(place, node["_target_"])
+    options = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
+    parameters = inspect.signature(function).parameters.values()
+    own = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    for name in options:
+        if name not in own and not takes_any:
+            raise UserError(f"{node['_target_']} has no option {place}.{name}{near(name, own)}")
+    for p in parameters:
+        if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name not in options:
+            raise UserError(
+                f"{node['_target_']} needs the option {place}.{p.name}: write it in the data set's YAML"
+            )
+    return function(*args, **options)
 
 
 def _belongs(place: str, part: Any, module: str) -> bool:
