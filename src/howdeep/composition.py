@@ -270,7 +270,10 @@ def explain(error: Exception, conf: Path) -> UserError:
     ):
         return stored.no_yaml(error, Path(mark.name))
     text = str(error) or str(error.__cause__ or "")
-    first = " ".join(text.split("\n\n")[0].split()) if text else type(error).__name__
+    first, _, rest = text.partition("\n")
+    if first.endswith(":") and rest:  # "In 'model/mlp':", and then what
+        first = f"{first} {rest.splitlines()[0]}"
+    first = first or type(error).__name__
     if isinstance(error, MissingConfigException) and (found := re.search(r"Could not find '([^']+)'", text)):
         group, _, option = found[1].rpartition("/")
         return UserError(

@@ -16,6 +16,7 @@ import orjson
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
+from howdeep import shapes
 from howdeep.errors import UserError
 from howdeep.names import check_name
 from howdeep.training import targets
@@ -111,7 +112,7 @@ def read(folder: Path) -> dict:
     """The record in a run's folder.
 
     Raises:
-        UserError: there is none, or it is no JSON.
+        UserError: there is none, or it holds anything else.
     """
     path = folder / "record.json"
     try:
@@ -124,10 +125,18 @@ def read(folder: Path) -> dict:
         raise UserError(
             f"{path} is not readable as JSON ({error}): delete its folder, then `dvc repro`"
         ) from None
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}: delete its folder, then `dvc repro`"
+        ) from None
     if not isinstance(found, dict):
         raise UserError(
             f"{path} must hold a map, got {type(found).__name__}: delete its folder, then `dvc repro`"
         )
+    try:
+        shapes.check(path.name, found)
+    except UserError as error:
+        raise UserError(f"{path} holds no record ({error}): delete its folder, then `dvc repro`") from None
     return found
 
 
