@@ -27,6 +27,7 @@ from howdeep.tuning import (
     by_cell,
     edges,
     learning_rates,
+    not_tuned,
     points,
     settings,
     winner,
@@ -59,6 +60,11 @@ def tuned_overrides(entry: study.Entry, cell: Cell, project: Project) -> list[st
         raise UserError(
             f"expected the tuned setting of {entry.name} at {at} in {os.path.relpath(path)}, found none: "
             f"run `dvc repro tune@{entry.name}`, or set `tune: null` in params.yaml"
+        )
+    if (wrong := not_tuned(overrides, entry.tuning.optimizers)) is not None:
+        raise UserError(
+            f"{os.path.relpath(path)} must give {entry.name} at {cell.name} one of its tuned optimizers and that one's "
+            f"lr, {' or '.join(SECOND)}, all finite numbers, got {wrong!r}: {again}"
         )
     return overrides
 
