@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -11,7 +12,7 @@ import pytest
 
 from howdeep import processes
 from howdeep.errors import Stopped
-from howdeep.processes import hold_stop, stop_no_more, stop_on_signals
+from howdeep.processes import forced, hold_stop, stop_if_asked, stop_no_more, stop_on_signals, stopping
 from howdeep.tracking import Store
 
 SECONDS_TO_STOP = 0.5  # shorter than for people
@@ -65,6 +66,76 @@ def test_a_stop_that_was_dropped_comes_again_and_again():
             time.sleep(10 * SECONDS_TO_STOP)
             pytest.fail("it did not come again")
         dropped += 1
+
+
+def test_a_stop_that_another_error_took_the_place_of_is_still_asked_for():
+    class Careless:
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None:
+            raise AttributeError("'NoneType' object has no attribute 'close'")
+
+    assert stopping() is None
+    with pytest.raises(AttributeError), Careless():
+        terminate()
+    stopped = stopping()
+    assert stopped is not None
+    assert stopped.signum == signal.SIGTERM
+    with pytest.raises(Stopped):
+        stop_if_asked()
+    stop_no_more()
+    stop_if_asked()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("repro", False),
+        ("repro -f", True),
+        ("repro --force", True),
+        ("repro -sf train@digits-mlp", True),
+        ("repro --force-downstream", False),
+        ("exp run --force", True),
+        ("exp run -n f", False),
+        ("exp run -nf", False),
+        ("repro -s train@f", False),
+    ],
+)
+def test_force_is_read_as_dvc_reads_it(monkeypatch, words, expected):
+    class Dvc:
+        def cmdline(self) -> list[str]:
+            return [sys.executable, "/somewhere/bin/dvc", *words.split()]
+
+    monkeypatch.setattr(processes, "dvc", Dvc)
+    assert forced() == expected
+
+
+def test_no_dvc_forces_nothing():
+    assert not forced()
+
+
+def test_a_second_process_waits_for_the_first_and_says_so(tmp_path):
+    """`howdeep train` typed twice: both would write one checkpoint."""
+    program = (
+        "import sys, time; from pathlib import Path; from howdeep.processes import only_writer\n"
+        "with only_writer(Path(sys.argv[1]), 'the run', seconds=None):\n"
+        "    print('in', flush=True); time.sleep(float(sys.argv[2])); print('out', flush=True)"
+    )
+
+    def start(seconds: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", program, str(tmp_path / "x.lock"), seconds]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    first = start("2")
+    assert first.stdout is not None
+    assert first.stdout.readline() == "in\n"
+    others = [start("0.1") for _ in range(2)]
+    for process in others:
+        out, err = process.communicate(timeout=60)
+        assert first.poll() is not None  # it had ended
+        assert out == "in\nout\n"
+        assert err.startswith("howdeep: waiting for another process that trains the run")
+    assert not (tmp_path / "x.lock").exists()
 
 
 def test_a_stop_that_arrived_comes_no_more():

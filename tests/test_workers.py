@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import psutil
 import pytest
 
+from howdeep import workers
 from howdeep.errors import UserError
 from howdeep.workers import WorkerDied, run_all
 
@@ -136,3 +138,42 @@ def test_workers_end_when_their_parent_is_killed():
     parent.stdout.close()
     gone, alive = psutil.wait_procs(workers, timeout=10)
     assert len(gone) == 2, alive
+
+
+def die_unless_asked_again(n):
+    """The worker that gets 0 ends soon after its answer, while it has nothing to do."""
+    if n == 0:
+        threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+    if n == 1:
+        time.sleep(1.0)
+    return n
+
+
+def test_an_idle_worker_that_is_killed_costs_nothing():
+    more = {1: [2, 3]}
+    found = [n for n, _ in run_all(die_unless_asked_again, [0, 1], 2, then=lambda job, _: more.get(job, []))]
+    assert sorted(found) == [0, 1, 2, 3]
+
+
+def test_a_worker_that_dies_with_its_job_unread_is_a_death_like_others(monkeypatch):
+    """The parent then reads 'connection reset', not the end of a file."""
+
+    def unread(work, connection, others):
+        while not connection.poll():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(workers, "_work", unread)
+    with pytest.raises(WorkerDied, match="a worker ended by signal SIGKILL while it ran 7"):
+        list(run_all(str, [7], 1))
+
+
+def test_a_worker_that_dies_in_the_middle_of_its_answer_is_a_death_like_others(monkeypatch):
+    def half(work, connection, others):
+        connection.recv()
+        os.write(connection.fileno(), (1000).to_bytes(4, "big") + b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(workers, "_work", half)
+    with pytest.raises(WorkerDied, match="a worker ended by signal SIGKILL while it ran 7"):
+        list(run_all(str, [7], 1))
