@@ -1,7 +1,14 @@
 """One training: the same bits for the same seed, uninterrupted or resumed, and equal to a hand-written loop."""
 
+import hashlib
+import io
 import math
+import os
+import pickle
+import random
+from contextlib import suppress
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +19,7 @@ from howdeep.data.batches import Batches
 from howdeep.errors import UserError
 from howdeep.prepare import load_split
 from howdeep.records import finite
+from howdeep.training.resume import HEAD, check
 from howdeep.training.run import prepare_task, train
 from howdeep.training.seeding import epoch_seed
 
@@ -255,6 +263,54 @@ def test_a_checkpoint_of_another_run_is_refused(fit, tmp_path):
     with pytest.raises(UserError, match=r"of another run: expected .*'lstm'.*, found .*'mlp'") as caught:
         fit(resume=tmp_path / "resume.ckpt", identity=mine)
     assert "\n" not in str(caught.value)
+
+
+class Hostile:
+    """Reading its pickle runs a command."""
+
+    def __init__(self, witness: Path) -> None:
+        self.witness = witness
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.witness),)
+
+
+def framed(content: bytes) -> bytes:
+    """As howdeep writes a checkpoint, so that nothing but its content can be held against it."""
+    return HEAD + hashlib.sha256(content).digest() + content
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_reading_a_hostile_checkpoint_runs_nothing(fit, tmp_path, wrapped):
+    content = io.BytesIO()
+    torch.save({"howdeep": IDENTITY, "x": Hostile(tmp_path / "pwned")}, content)
+    plain = pickle.dumps(Hostile(tmp_path / "pwned"))
+    for number, hostile in enumerate((content.getvalue(), plain)):
+        path = tmp_path / f"{number}.ckpt"
+        path.write_bytes(framed(hostile) if wrapped else hostile)
+        with pytest.raises(UserError, match="not a readable howdeep checkpoint"):
+            fit(resume=path)
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_checkpoint_with_a_flipped_bit_is_refused(tmp_path, checkpoint, seed):
+    content = bytearray(checkpoint)
+    place = random.Random(seed).randrange(8 * len(content))
+    content[place // 8] ^= 1 << place % 8
+    (tmp_path / "x.ckpt").write_bytes(bytes(content))
+    with pytest.raises(UserError, match="not a readable howdeep checkpoint"):
+        check(tmp_path / "x.ckpt", IDENTITY)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(compose, project, tmp_path_factory) -> bytes:
+    """Of a run that was killed after its first epoch."""
+    point, cfg = tmp_path_factory.mktemp("killed") / "resume.ckpt", compose(*SMALL, "checkpoint_seconds=0")
+    with suppress(Killed):
+        train(cfg, load_split(cfg, project), resume_point=point, identity=IDENTITY, callbacks=[KillAfter(0)])
+    check(point, IDENTITY)
+    return point.read_bytes()
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint"])

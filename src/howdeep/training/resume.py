@@ -49,6 +49,8 @@ class CheckedIO(CheckpointIO):
             raise ValueError("it does not begin as one")
         if hashlib.sha256(whole).digest() != digest:
             raise ValueError("it is damaged")
+        if bytes(whole[:4]) != b"PK\3\4":  # torch has older formats too, which howdeep never wrote
+            raise ValueError("it is no archive of torch")
         return torch.load(io.BytesIO(whole), map_location=map_location, weights_only=True)
 
     def remove_checkpoint(self, path: Any) -> None:
