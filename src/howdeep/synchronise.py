@@ -26,6 +26,9 @@ def tracked_parent(
         return
     store.close_abandoned()
     parent = store.open_parent(name, about, kind)
+    if parent is None:
+        yield None
+        return
     try:
         yield parent
     except BaseException as error:
@@ -45,14 +48,14 @@ def log_comparison(project: Project, store: Store) -> None:
     }
     words = {name: value for name, value in found.items() if isinstance(value, str)}
     with tracked_parent(store, "comparison", commit(project.root), kind="comparison") as run:
-        assert run is not None
+        if run is None:
+            return
         store.log(run, [(name, value, 0) for name, value in found.items() if name not in words])
         store.set_tags(run, words)
         for path in (*FIGURES_AND_TABLES, *SMALL):
             place = project.results / path
-            log = store.client.log_artifacts if place.is_dir() else store.client.log_artifact
-            log(run, str(place), f"results/{path}" if place.is_dir() else "results")
-        store.client.log_artifact(run, str(project.reports / "index.html"))
+            store.log_path(run, place, f"results/{path}" if place.is_dir() else "results")
+        store.log_path(run, project.reports / "index.html")
 
 
 def best_of_cells(folders: Iterable[Path]) -> list[tuple[Path, dict]]:
@@ -80,7 +83,8 @@ def log_best_model(folders: Iterable[Path], project: Project, store: Store) -> i
     for folder, record in best_of_cells(folders):
         found = store.find(howdeep__kind="run", howdeep__key=record["key"])
         if found and MODEL not in found[0].data.tags:
-            store.log_model(found[0].info.run_id, *load_model(folder, record, project))
+            net, example = load_model(folder, record, project)
+            store.log_model(found[0].info.run_id, net, record["config"]["model"], example)
             return 1
     return 0
 
