@@ -60,15 +60,15 @@ def _make(path: Path, root: Path) -> None:
     uri = f"sqlite:///{aside}"
     try:
         SqlAlchemyStore(uri, (root / ARTIFACTS).as_uri())
-        _forget(uri)
+        forget(uri)
         aside.replace(path)
     finally:
-        _forget(uri)
+        forget(uri)
         for left in path.parent.glob(f"{aside.name}*"):
             left.unlink(missing_ok=True)
 
 
-def _forget(uri: str) -> None:
+def forget(uri: str) -> None:
     """Closes the connections that MLflow keeps for each address; an open file would keep its place on a full disk."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 

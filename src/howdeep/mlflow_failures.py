@@ -7,7 +7,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from howdeep.errors import masked
 
@@ -17,6 +17,9 @@ DAMAGED = (
     "not a database", "malformed", "no such table", "no such column", "duplicate column", "already exists",
     "can't locate revision", "out-of-date database schema",
 )  # fmt: skip
+
+_USERS = re.compile(r"://[^:/@]*:(.*)@")
+_ASKED = re.compile(r"[?&;](?:\w*pass\w*|pwd|\w*token|\w*secret\w*|\w*key)=([^&;]+)", re.IGNORECASE)
 
 
 def is_mlflows(error: BaseException) -> bool:
@@ -77,10 +80,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _passwords(uri: str) -> set[str]:
-    try:
-        typed = urlsplit(uri).password
-    except ValueError:
-        typed = None
-    after = re.findall(r":([^:/@][^@]*)@", uri)  # what a URL's grammar cuts off elsewhere
-    found = {typed, *after} - {None, ""}
-    return {form for word in found if word for form in (word, unquote(word))}
+    """The passwords in an address, as typed and as they are sent."""
+    typed = [*_USERS.findall(uri), *_ASKED.findall(uri)]
+    return {form for word in typed for form in (word, unquote(word)) if form}

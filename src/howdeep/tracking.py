@@ -142,6 +142,7 @@ class Store:
     def _lose(self, error: Exception) -> None:
         """Tells a person, unless another fork has."""
         told, remedy = mlflow_failures.told(error, self.uri), mlflow_failures.remedy(error, self.uri)
+        mlflow_database.forget(self.uri)
         if self.strict:
             raise UserError(f"{told}: {remedy}") from error
         if self.lost:
