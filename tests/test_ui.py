@@ -44,8 +44,9 @@ class Served(NamedTuple):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Path:
-    """A project with a store of one run, which has a metric and an artifact."""
-    folder = tmp_path_factory.mktemp("ui")
+    """A project with a store of one run, which has a metric and an artifact; it was moved since."""
+    folder = tmp_path_factory.mktemp("ui") / "before"
+    folder.mkdir()
     (folder / "conf").mkdir()
     (folder / "conf" / "train.yaml").touch()
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
@@ -54,7 +55,7 @@ def store(tmp_path_factory) -> Path:
     client.log_metric(run, "val/loss", 0.25, step=3)
     client.log_dict(run, {"depth": 4}, "config.json")
     client.set_terminated(run)
-    return folder
+    return folder.rename(folder.with_name("after"))
 
 
 def free_port() -> int:

@@ -117,7 +117,7 @@ def sync(project: Project) -> None:
     store.strict = True
     elsewhere = replace(store, experiment=_tracking(project).experiment)
     runs, models, others = synchronise.sync(project, store, elsewhere)
-    also = f", and {others} other runs and trials to '{elsewhere.experiment}'" if others else ""
+    also = f", {others} single runs and trials to '{elsewhere.experiment}'" if others else ""
     print(
         f"sync: {runs} runs and {models} models added to MLflow's experiment '{store.experiment}'{also}",
         file=sys.stderr,

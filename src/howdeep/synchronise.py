@@ -170,6 +170,9 @@ def _trial_of(folder: Path, project: Project) -> TrialOf | None:
     place = folder.relative_to(project.root).parts
     if len(place) != 4 or place[0] != "multirun" or not place[2].isdecimal():
         return None
+    hydra = folder.parent / ".hydra" / "hydra.yaml"
+    if hydra.exists() and "howdeep_optuna" not in hydra.read_text():  # a multirun that was given this folder
+        return None
     return TrialOf(place[1], int(place[2]), replaces=(int(place[2]),))
 
 
