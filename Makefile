@@ -13,6 +13,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 repro: install ## run the whole study of params.yaml and build the report
+	howdeep repair
 	dvc repro
 	@[ -f reports/index.html ] || howdeep report
 	@echo "report:    $(CURDIR)/reports/index.html"

@@ -13,10 +13,11 @@ from sklearn.preprocessing import StandardScaler
 
 from howdeep import fingerprint, records
 from howdeep.composition import compose_train
+from howdeep.data import card, sunspots
 from howdeep.errors import UserError
 from howdeep.evaluate import trained_task
 from howdeep.inspect_runs import inspect
-from howdeep.prepare import load_split, train_checksum
+from howdeep.prepare import load_split, recipe, train_checksum
 from howdeep.project import Project
 from howdeep.records import Cell
 from howdeep.training.run import train
@@ -112,8 +113,9 @@ def test_every_layer_of_the_first_seed_that_finished_is_probed_before_and_after_
 
 def test_of_a_gan_the_discriminator_is_looked_into_and_asked_for_the_digit(trained, table):
     folder = trained.runs / "digits-gan" / Cell("digits", "gan", 2).run_name(0)
-    cfg = records.config_of(records.read(folder))
-    layers = trained_task(cfg, folder).eval().get_submodule("net.discriminator.layers").children()
+    record = records.read(folder)
+    cfg = records.config_of(record)
+    layers = trained_task(cfg, folder, record).eval().get_submodule("net.discriminator.layers").children()
     (x, y), (x_held, y_held), _ = load_split(cfg, trained)
     h, h_held = x.flatten(1), x_held.flatten(1)
     with torch.no_grad():
@@ -181,13 +183,15 @@ def test_the_same_runs_give_the_same_bytes(trained):
 
 
 def test_other_training_examples_than_those_of_the_run_are_refused_and_the_old_results_kept(
-    trained, tmp_path
+    trained, project, tmp_path
 ):
     here = Project(tmp_path / "copy")
     shutil.copytree(trained.root, here.root)
-    shutil.copy(
-        here.prepared("digits") / "train.safetensors", here.prepared("sunspots") / "train.safetensors"
-    )
+    raw = project.raw("sunspots")
+    other = compose_train(here.conf, ["data=sunspots"]).data
+    content = sunspots.prepare(raw, test_fraction=0.2)
+    content.train["series"][0] += 1
+    card.write(content, here.prepared("sunspots"), data=other, raw=raw, recipe=recipe(other))
     before = contents(here.results / "inspection")
     with pytest.raises(
         UserError, match="expected the training examples of sunspots that sunspots-rnn was trained on"

@@ -7,8 +7,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from howdeep.errors import Stopped, UserError, of_place
+from howdeep.names import check_name
 
 DESCRIPTION = (
     "How deep should a network be? Experiments that answer it: shallow and deep under one fair protocol."
@@ -70,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("report", "rebuild reports/index.html, with seconds where provenance has them")
     add("sync", "rebuild in MLflow the runs that the records have and it lacks")
+    add("repair", "put back a dvc.lock that a kill has cut short")
     ui = add("ui", "browse the runs with MLflow's UI on 127.0.0.1")
     ui.add_argument("--port", type=_positive, default=5000, help="default: 5000")
     return top
@@ -108,17 +111,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     _one_thread()
     try:
         return _run(argv)
-    except UserError as error:
-        return _complain(str(error))
     except (Stopped, KeyboardInterrupt) as stopped:
         return _stopped(stopped.signum if isinstance(stopped, Stopped) else signal.SIGINT)
     except BrokenPipeError:  # the reader of our output has gone, as in `howdeep --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        if (line := of_place(error)) is None:
-            raise
-        return _complain(str(line))
+    except Exception as error:
+        if stopped := _stop_asked():  # in whose place another library's cleanup raised this
+            return _stopped(stopped.signum)
+        if isinstance(error, OSError):
+            error = of_place(error) or error
+        if not isinstance(error, UserError):
+            raise error
+        return _complain(str(error))
 
 
 def _one_thread() -> None:
@@ -130,6 +135,12 @@ def _one_thread() -> None:
 def _complain(line: str) -> int:
     print(f"howdeep: {line}", file=sys.stderr)
     return 1
+
+
+def _stop_asked() -> Stopped | None:
+    from howdeep.processes import stopping
+
+    return stopping()
 
 
 def _stopped(signum: int) -> int:
@@ -168,33 +179,45 @@ def _data(args: argparse.Namespace, step: str) -> None:
 
     here = project.find()
     processes.stop_on_signals()
-    data = compose_train(here.conf, args.overrides).data
+    overrides = [
+        f"data={_of_stage(word[5:])}" if word.startswith("data=") else word for word in args.overrides
+    ]
+    data = compose_train(here.conf, overrides).data
     place = getattr(prepare, step)(data, here)
     print(f"{data.name}: {place.relative_to(here.root)}", file=sys.stderr)
 
 
-def _tune_entry(args: argparse.Namespace) -> None:
-    from howdeep import processes, project
+def _of_stage(word: str) -> str:
+    """The name alone: dvc.yaml gives 'train@digits-mlp', which is in DVC_STAGE: no shell reads a name."""
+    return word.rpartition("@")[2]
 
-    here = project.find()
-    processes.stop_on_signals()
-    lock = processes.only_writer(here.scratch / f"{args.entry}.tune.lock", f"tuned/{args.entry}")
-    with processes.stop_with_dvc(), lock:
+
+def _tune_entry(args: argparse.Namespace) -> None:
+    def work(*given: Any) -> None:
         from howdeep.tune_entry import tune_entry
 
-        tune_entry(args.entry, here, args.workers)
+        tune_entry(*given)
+
+    _entry(args, "tune", "tuned", work)
 
 
 def _train_entry(args: argparse.Namespace) -> None:
-    from howdeep import processes, project
-
-    here = project.find()
-    processes.stop_on_signals()
-    lock = processes.only_writer(here.scratch / f"{args.entry}.lock", f"runs/{args.entry}")
-    with processes.stop_with_dvc(), lock:
+    def work(*given: Any) -> None:
         from howdeep.train_entry import train_entry
 
-        train_entry(args.entry, here, args.workers)
+        train_entry(*given)
+
+    _entry(args, "train", "runs", work)
+
+
+def _entry(args: argparse.Namespace, stage: str, folder: str, work: Callable[..., Any]) -> None:
+    """A stage of an entry, of which one at a time writes its folder."""
+    from howdeep import processes, project
+
+    here, name = project.find(), check_name(_of_stage(args.entry), "an entry")
+    processes.stop_on_signals()
+    with processes.stop_with_dvc(), processes.only_writer(here.lock(stage, name), f"{folder}/{name}"):
+        work(name, here, args.workers)
 
 
 def _stage(name: str) -> Callable[[argparse.Namespace], None]:
@@ -217,6 +240,12 @@ def _compare(args: argparse.Namespace) -> None:
     print(against(args.against, project.find().root), end="")
 
 
+def _repair(args: argparse.Namespace) -> None:
+    from howdeep import dvc_state, project
+
+    dvc_state.repair(project.find())
+
+
 def _ui(args: argparse.Namespace) -> int:
     from howdeep import project, ui
 
@@ -234,5 +263,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "compare": _compare,
     "report": _stage("report"),
     "sync": _stage("sync"),
+    "repair": _repair,
     "ui": _ui,
 }

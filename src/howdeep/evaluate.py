@@ -1,8 +1,10 @@
 """The `evaluate` stage: the only reader of the test examples, once, after everything is chosen."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,7 +86,7 @@ def _score(plan: study.Study, entry: study.Entry, project: Project, *, baselines
                 scored.baselines = {name: {"val": val[name], "test": test[name]} for name in val}
         if record["state"] != "finished":
             continue
-        task = trained_task(cfg, folder)
+        task = trained_task(cfg, folder, record)
         task.prepare(split)
         scored.runs[record["key"]] = task.measure(Batches(split.test, batch_size=EVALUATION_BATCH))
         if isinstance(task, Classification):
@@ -120,8 +122,8 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
         aside.unlink(missing_ok=True)
 
 
-def trained_task(cfg: DictConfig, folder: Path) -> Task:
+def trained_task(cfg: DictConfig, folder: Path, record: Mapping[str, Any]) -> Task:
     """The task of a run with the weights of its best epoch."""
     net = build(cfg.model)
-    stored.load_weights(net, folder / "weights.safetensors")
+    stored.load_weights(net, folder, record)
     return build(cfg.task)(net=net, optimizer=None, schedule=None)

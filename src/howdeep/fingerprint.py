@@ -52,6 +52,13 @@ def checksum(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
+def preparation_checksum(target: str) -> str:
+    """Of the sources of howdeep that a data set's `prepare` uses, which is the `_target_` given."""
+    module = target.rpartition(".")[0]
+    ours = module.startswith("howdeep.") and _is_module(module)
+    return _code_checksum(_closure(frozenset({module} if ours else ())))
+
+
 def sources(cfg: DictConfig) -> list[Path]:
     """The files of howdeep that a run with this config imports, directly or not, sorted.
 
@@ -66,10 +73,15 @@ def _modules(config: dict) -> frozenset[str]:
     return frozenset(module for module in _targets(config) if module.startswith("howdeep."))
 
 
-@cache  # the runs of a stage have a few sets of targets
 def _sources(targets: frozenset[str]) -> tuple[Path, ...]:
+    return _closure(targets | {ENTRY_MODULE})
+
+
+@cache  # the runs of a stage have a few sets of targets
+def _closure(modules: frozenset[str]) -> tuple[Path, ...]:
+    """The files of these modules and of all of howdeep that they import, directly or not."""
     found: dict[str, Path] = {}
-    waiting = [ENTRY_MODULE, *targets]
+    waiting = list(modules)
     while waiting:
         module = waiting.pop()
         if module not in found and (path := _path(module)):

@@ -4,8 +4,6 @@ Of each cell the first seed whose run finished: looking at all would cost five t
 than the spread that scores have already. Points of learning curves are left out. No test example is read.
 """
 
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ from howdeep import records, study
 from howdeep.data.examples import Split
 from howdeep.errors import UserError
 from howdeep.evaluate import trained_task
+from howdeep.folders import TABLES, written_aside
 from howdeep.inspection import attention, attribution, probes, similarity
 from howdeep.nets.transformer import Attention
 from howdeep.prepare import load_split, train_checksum
@@ -148,7 +147,7 @@ class Look:
                 "others: train it again with `dvc repro`"
             )
         self.split: Split = load_split(cfg, project)
-        self.task = trained_task(cfg, folder)
+        self.task = trained_task(cfg, folder, record)
         self.name: str = record["task"]
         self.net: nn.Module = _reader(self.task.net).eval()
         seed_everything(UNTRAINED, record["seed"])
@@ -238,10 +237,7 @@ def _write(folder: Path, tables: Mapping[str, list[Row]], pictures: Mapping[str,
     import pandas as pd
     from safetensors.numpy import save_file
 
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        aside.mkdir(parents=True)
+    with written_aside(folder, TABLES) as aside:
         for name, rows in tables.items():
             frame = pd.DataFrame(rows, columns=[*NAMES, *COLUMNS[name]])
             frame.to_csv(aside / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
@@ -249,10 +245,6 @@ def _write(folder: Path, tables: Mapping[str, list[Row]], pictures: Mapping[str,
             {name: np.ascontiguousarray(pictures[name]) for name in sorted(pictures)},
             aside / "pictures.safetensors",
         )
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.replace(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 COLUMNS = {

@@ -6,7 +6,7 @@ from typing import TypeGuard
 from howdeep.errors import UserError
 
 LONGEST = 100
-RULE = f"letters without accents, digits, '_', '.' and '-', beginning with none of the last two, at most {LONGEST} of them"
+RULE = f"letters without accents, digits, _ . and -, beginning with none of the last two, at most {LONGEST} of them"
 _NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}")
 
 

@@ -5,7 +5,6 @@ if its plan is another one, whatever was edited.
 """
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from omegaconf import DictConfig
 from howdeep import study, tuning
 from howdeep.composition import Compositions
 from howdeep.fingerprint import checksum, code_checksum, settings
+from howdeep.folders import PLANS, written_aside
 from howdeep.project import Project
 from howdeep.records import Cell
 from howdeep.workers import cores, run_all
@@ -34,15 +34,12 @@ def plan(project: Project) -> study.Study:
     found = study.read(project.params)
     entries = found.entries.values()
     plans = {e.name: plan for e, plan in run_all(lambda e: of_entry(found, e, project), entries, cores())}
-    aside = project.plans.with_name(".plans.tmp")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    for name, content in plans.items():
-        (aside / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
-        seeds = {"split": found.split, "seeds": found.entry(name).seeds}  # apart: no tuning depends on them
-        (aside / f"{name}.seeds.json").write_text(json.dumps(seeds, indent=1) + "\n")
-    shutil.rmtree(project.plans, ignore_errors=True)
-    aside.replace(project.plans)
+    with written_aside(project.plans, PLANS) as aside:
+        (aside / "seeds").mkdir()  # apart: no tuning depends on them
+        for name, content in plans.items():
+            (aside / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+            seeds = {"split": found.split, "seeds": found.entry(name).seeds}
+            (aside / "seeds" / f"{name}.json").write_text(json.dumps(seeds, indent=1) + "\n")
     return found
 
 

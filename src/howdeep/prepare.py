@@ -1,6 +1,8 @@
 """From a composed config to examples in memory: the pull and prepare stages, and what training reads of them."""
 
+import hashlib
 import json
+import sys
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from howdeep import stored
-from howdeep.data import prepared, sources
+from howdeep import fingerprint, seals, stored
+from howdeep.data import card, sources
 from howdeep.errors import UserError
 from howdeep.processes import only_writer
 from howdeep.project import Project
@@ -25,43 +27,132 @@ def pull(data: DictConfig, project: Project) -> Path:
     return folder
 
 
-def prepare(data: DictConfig, project: Project) -> Path:
-    """Writes the train file, the test file and the card of a data set that was pulled."""
-    folder = project.prepared(data.name)
+def prepare(data: DictConfig, project: Project, folder: Path | None = None) -> Path:
+    """Writes the train file, the test file and the card of a data set that was pulled.
+
+    Args:
+        folder: where they go; None: where the pipeline has them.
+    """
+    folder = folder or project.prepared(data.name)
     raw, plain = project.raw(data.name), _plain(data)
     sources.check(data.name, plain["sources"], raw)
-    prepared.write(instantiate(data.prepare)(raw), folder, data=plain, raw=raw)
+    card.write(instantiate(data.prepare)(raw), folder, data=plain, raw=raw, recipe=recipe(data))
     return folder
 
 
+def recipe(data: DictConfig) -> str:
+    """A digest of all that a prepared data set is a function of: options, raw files and code."""
+    plain = _plain(data)
+    files = [{name: of for name, of in source.items() if name != "url"} for source in plain["sources"]]
+    parts = {"prepare": plain["prepare"], "sources": files}
+    return _recipe(json.dumps(parts, sort_keys=True), str(plain["prepare"]["_target_"]))
+
+
+@cache
+def _recipe(parts: str, target: str) -> str:
+    code = fingerprint.preparation_checksum(target)
+    return hashlib.sha256(f"{parts} {code}".encode()).hexdigest()[:16]
+
+
+def place(data: DictConfig, project: Project) -> Path:
+    """The folder of the data set as this config prepares it.
+
+    That of the pipeline where its card says so, or where there is none yet; else one beside it: what was prepared with
+    other options, from other files or by other code is not what a record of this config would say.
+    """
+    usual = project.prepared(data.name)
+    if not usual.exists() or _recipe_of(usual) == recipe(data):
+        return usual
+    return project.prepared_beside(data.name, recipe(data))
+
+
+def _recipe_of(folder: Path) -> str | None:
+    """What the card in a folder says of how it was prepared; None if there is no card that can be read."""
+    try:
+        return _card(folder, "").get("recipe")
+    except UserError:
+        return None
+
+
 def ensure_prepared(data: DictConfig, project: Project) -> None:
-    """Pulls and prepares a data set that is not there yet, so that `howdeep train` works in a fresh clone."""
-    if (project.prepared(data.name) / "card.json").exists():
+    """Pulls and prepares a data set that is not there yet, so that `howdeep train` works in a fresh clone.
+
+    One that does not hold what its card says is prepared anew, to the same bytes.
+    """
+    if _is_whole(place(data, project)):
         return
-    with only_writer(project.scratch / f"{data.name}.lock", f"data/prepared/{data.name}", seconds=600):
-        if not (project.prepared(data.name) / "card.json").exists():
-            pull(data, project)
-            prepare(data, project)
+    with only_writer(project.lock("data", data.name), f"the prepared data set {data.name}", seconds=600):
+        folder = place(data, project)
+        if _is_whole(folder):
+            return
+        if folder.exists():
+            print(f"{folder} does not hold what its card says: it is prepared anew", file=sys.stderr)
+        pull(data, project)
+        prepare(data, project, folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder holds the training examples of its card."""
+    if not folder.exists():
+        return False
+    try:
+        verified(folder, "train")
+    except UserError:
+        return False
+    return True
+
+
+def verified(folder: Path, part: str) -> str:
+    """The checksum of a part of a prepared data set, which is what its card says.
+
+    Args:
+        part: train or test.
+
+    Raises:
+        UserError: the card or the part is missing or was spoiled.
+    """
+    again = (
+        f"run `howdeep prepare data={folder.name}`"
+        if folder.parent.name == "prepared"
+        else f"delete {folder}"
+    )
+    path = folder / f"{part}.safetensors"
+    if not path.exists():
+        raise UserError(f"expected prepared data at {path}, found none: {again}")
+    card = _card(folder, again)
+    expected, came = card["checksums"][part], _checksum(path, path.stat().st_mtime_ns)
+    if came != expected:
+        raise UserError(f"expected {path} with sha256 {expected}, as its card says, found {came}: {again}")
+    return came
+
+
+def _card(folder: Path, again: str) -> dict[str, Any]:
+    path = folder / "card.json"
+    card, whole = _read_card(path, again, path.stat().st_mtime_ns if path.exists() else 0)
+    if not whole:
+        raise UserError(f"{path} is not as it was written: {again}")
+    return card
+
+
+@lru_cache(maxsize=16)
+def _read_card(path: Path, again: str, _changed: int) -> tuple[dict[str, Any], bool]:
+    card = stored.json_map(path, again)
+    return card, seals.is_whole(card)
+
+
+@cache  # once a process; a file that was written again has another time
+def _checksum(path: Path, _changed: int) -> str:
+    return seals.checksum(path)
 
 
 def train_checksum(cfg: DictConfig, project: Project) -> str:
     """The checksum of the prepared training examples."""
-    return _checksum(project.prepared(cfg.data.name) / "train.safetensors")
-
-
-@cache
-def _checksum(path: Path) -> str:
-    if not path.exists():
-        raise UserError(
-            f"expected prepared data at {path}, found none: run `howdeep prepare data={path.parent.name}`"
-        )
-    return prepared.checksum(path)
+    return verified(place(cfg.data, project), "train")
 
 
 def prepared_card(cfg: DictConfig, project: Project) -> dict:
     """The data card."""
-    card = project.prepared(cfg.data.name) / "card.json"
-    return stored.json_map(card, f"run `howdeep prepare data={cfg.data.name}`")
+    return _card(place(cfg.data, project), f"run `howdeep prepare data={cfg.data.name}`")
 
 
 def load_split(cfg: DictConfig, project: Project, *, test: bool = False) -> "Split":
@@ -70,11 +161,14 @@ def load_split(cfg: DictConfig, project: Project, *, test: bool = False) -> "Spl
     Loaded once a process: warm workers train many runs on the same examples.
 
     Raises:
-        UserError: the data set has fewer training examples than `train_examples` asks for.
+        UserError: the data set has fewer training examples than `train_examples` asks for, is missing or spoiled.
     """
-    folder = project.prepared(cfg.data.name)
+    folder = place(cfg.data, project)
     options = json.dumps(_plain(cfg.data), sort_keys=True)
-    split = _load(options, folder / "train.safetensors", folder / "test.safetensors" if test else None)
+    checksums = tuple(verified(folder, part) for part in (("train", "test") if test else ("train",)))
+    split = _load(
+        options, folder / "train.safetensors", folder / "test.safetensors" if test else None, checksums
+    )
     wanted, there = cfg.train_examples, len(split.train[0])
     if isinstance(wanted, int) and wanted > there:
         raise UserError(
@@ -91,6 +185,6 @@ def _plain(data: DictConfig) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=2)  # where each seed draws a split of its own, all of them would fill the memory
-def _load(options: str, train_file: Path, test_file: Path | None) -> "Split":
+def _load(options: str, train_file: Path, test_file: Path | None, _checksums: tuple[str, ...]) -> "Split":
     load = instantiate(json.loads(options)["examples"])
     return load(train_file, test_file)

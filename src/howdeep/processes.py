@@ -14,13 +14,17 @@ import psutil
 from howdeep.errors import Stopped, UserError
 
 SECONDS_TO_STOP = 2.0  # before a stop is taken for lost
+DVC = "HOWDEEP_DVC"  # where a warm process tells a stage the process id of its dvc
 
 _held_back: list[
     int | None
 ] = []  # one place for each `hold_stop` that is open; the outermost keeps the signal
+_asked: int | None = None  # the signal that asked this process to end
 
 
 def _raise_stopped(signum: int, _frame: object) -> None:
+    global _asked
+    _asked = signum
     # A second signal must not cut short the closing of what the first one interrupted.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -33,7 +37,24 @@ def _raise_stopped(signum: int, _frame: object) -> None:
 
 def stop_no_more() -> None:
     """The stop has arrived where it ends the process."""
+    global _asked
+    _asked = None
     signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def stopping() -> Stopped | None:
+    """The stop that this process was asked for, if it was, whatever has become of the exception since.
+
+    `Stopped` comes at any moment, also while another library cleans up, which may then raise an error of its own in its
+    place. So whoever catches errors of any kind asks here first whether this is one.
+    """
+    return None if _asked is None else Stopped(_asked)
+
+
+def stop_if_asked() -> None:
+    """Raises `Stopped` if this process was asked to end."""
+    if stopped := stopping():
+        raise stopped
 
 
 def _stop(signum: int) -> None:
@@ -70,6 +91,14 @@ def stop_on_signals() -> None:
         signal.signal(number, _raise_stopped)
 
 
+def lives(process: psutil.Process) -> bool:
+    """Whether a process still runs."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @contextmanager
 def stop_with(process: psutil.Process, seconds: float = 0.5) -> Iterator[None]:
     """Raises `Stopped` in the main thread soon after `process` has died.
@@ -78,7 +107,7 @@ def stop_with(process: psutil.Process, seconds: float = 0.5) -> Iterator[None]:
     """
 
     def look(_signum: int, _frame: object) -> None:
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+        if not lives(process):
             signal.setitimer(signal.ITIMER_REAL, 0)
             _raise_stopped(signal.SIGTERM, None)
 
@@ -87,7 +116,7 @@ def stop_with(process: psutil.Process, seconds: float = 0.5) -> Iterator[None]:
     try:
         yield
     finally:
-        stop_no_more()  # at exit Python drops its handlers, and SIGALRM would kill
+        signal.setitimer(signal.ITIMER_REAL, 0)  # at exit Python drops its handlers, and SIGALRM would kill
 
 
 @contextmanager
@@ -105,8 +134,13 @@ def dvc() -> psutil.Process | None:
     """The `dvc` that started this process, None if none did.
 
     Between DVC and a stage stands a shell, so that the parent alone tells nothing: DVC is the nearest ancestor
-    without DVC_STAGE in its environment.
+    without DVC_STAGE in its environment. A warm process is told.
     """
+    if (pid := os.environ.get(DVC)) is not None:
+        try:
+            return psutil.Process(int(pid))
+        except psutil.Error:
+            return None
     if "DVC_STAGE" not in os.environ:
         return None
     for process in psutil.Process().parents():
@@ -118,11 +152,35 @@ def dvc() -> psutil.Process | None:
     return None
 
 
+def forced() -> bool:
+    """Whether this process is a stage that `dvc repro --force`, or `dvc exp run --force`, started."""
+    if (owner := dvc()) is None:
+        return False
+    try:
+        words = owner.cmdline()
+    except psutil.Error:
+        return False
+    # As `python -m dvc` or as the script of that name: what follows is DVC's own.
+    first = next((n for n, word in enumerate(words) if Path(word).name in ("dvc", "__main__.py")), 0)
+    options = words[first + 1 :]
+    if not any(
+        word == "--force" or (word[:1] == "-" and word[:2] != "--" and "f" in word) for word in options
+    ):
+        return False  # without waiting for DVC's parser
+    from dvc.cli import DvcParserError, parse_args
+
+    try:
+        return bool(getattr(parse_args(options), "force", False))
+    except DvcParserError:
+        return False
+
+
 @contextmanager
-def only_writer(path: Path, what: str, seconds: float = 10.0) -> Iterator[None]:
+def only_writer(path: Path, what: str, seconds: float | None = 10.0) -> Iterator[None]:
     """Holds a lock file, released by the operating system when the process ends, however it ends.
 
-    Waits a few `seconds`: the workers of a killed process need a moment to notice it.
+    Waits a few `seconds`: the workers of a killed process need a moment to notice it. Where that is None, it says so
+    and waits as long as it takes.
 
     Raises:
         UserError: another process holds it.
@@ -130,16 +188,20 @@ def only_writer(path: Path, what: str, seconds: float = 10.0) -> Iterator[None]:
     from filelock import FileLock, Timeout  # whose import takes as long as all the rest of a command
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=seconds)
+    lock = FileLock(path, timeout=seconds or 0.0)
     try:
         lock.acquire()
     except Timeout:
-        raise UserError(
-            f"{what} is being written by another process: wait for it or stop it, then try again"
-        ) from None
+        if seconds is not None:
+            raise UserError(
+                f"{what} is being written by another process: wait for it or stop it, then try again"
+            ) from None
+        print(f"howdeep: waiting for another process that trains {what}", file=sys.stderr, flush=True)
+        lock.acquire(timeout=-1)
     try:
         yield
     finally:
+        path.unlink(missing_ok=True)  # whoever waits with this file open sees that it has no name any more
         lock.release()
 
 

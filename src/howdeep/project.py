@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from howdeep.errors import UserError
+from howdeep.names import check_name
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,18 @@ class Project:
         return self.root / "params.yaml"
 
     def raw(self, data: str) -> Path:
-        return self.root / "data" / "raw" / data
+        return self.root / "data" / "raw" / check_name(data, "a data set")
 
     def prepared(self, data: str) -> Path:
-        return self.root / "data" / "prepared" / data
+        return self.root / "data" / "prepared" / check_name(data, "a data set")
+
+    def prepared_beside(self, data: str, recipe: str) -> Path:
+        """Where the same data set lies that was prepared otherwise than the pipeline does it."""
+        return self.scratch / "prepared" / f"{check_name(data, 'a data set')}-{recipe}"
+
+    def lock(self, kind: str, name: str) -> Path:
+        """The lock file of an entry, a data set or a run: one folder a kind, since names of two kinds may be alike."""
+        return self.scratch / "locks" / kind / f"{check_name(name, f'what {kind} is given')}.lock"
 
     @property
     def plans(self) -> Path:

@@ -6,7 +6,6 @@ Both are the same bits each time the run is trained on the same machine: no time
 import json
 import math
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,9 @@ import orjson
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
+from howdeep import seals
 from howdeep.errors import UserError
+from howdeep.folders import RUN, written_aside
 
 if TYPE_CHECKING:  # records are read without torch
     from howdeep.training.run import Outcome
@@ -142,17 +143,20 @@ def results(outcome: "Outcome") -> dict:
     }
 
 
-def write(folder: Path, record: dict, weights: dict | None, artifacts: dict[str, Any]) -> None:
+def write(folder: Path, record: dict, weights: dict | None, artifacts: dict[str, Any]) -> dict:
     """Writes a run's folder aside and renames it: whoever finds the folder finds it whole.
 
     Tensors among the artifacts go to artifacts.safetensors, a text to a file of its name.
+
+    Returns:
+        The record as it was written: with the checksum of each file beside it, and of itself.
+
+    Raises:
+        UserError: something else than a run lies in `folder`.
     """
     from safetensors.torch import save_file
 
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        aside.mkdir(parents=True)
+    with written_aside(folder, RUN) as aside:
         if weights is not None:
             save_file(weights, aside / "weights.safetensors")
         if tensors := {name: t.contiguous() for name, t in artifacts.items() if not isinstance(t, str)}:
@@ -160,8 +164,20 @@ def write(folder: Path, record: dict, weights: dict | None, artifacts: dict[str,
         for name, text in artifacts.items():
             if isinstance(text, str):
                 (aside / f"{name}.txt").write_text(text, encoding="utf-8")
-        write_json(aside / "record.json", record)
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.replace(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        written = seals.sealed(finite(record) | {"files": seals.checksums(aside)})
+        write_json(aside / "record.json", written)
+    return written
+
+
+def read_whole(folder: Path) -> dict | None:
+    """The record of a run, if it and each file beside it are as they were written; else None."""
+    try:
+        record = read(folder)
+        if not seals.is_whole(record):
+            return None
+        there = {path.name for path in folder.iterdir()} - {"record.json"}
+        files = record["files"]
+        right = all(name in there and seals.checksum(folder / name) == files[name] for name in files)
+    except (UserError, OSError):
+        return None
+    return record if right else None

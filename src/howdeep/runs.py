@@ -10,13 +10,16 @@ from pathlib import Path
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from howdeep import provenance, records
+from howdeep import processes, progress, provenance, records
 from howdeep.diagnostics.history import History
+from howdeep.errors import UserError
 from howdeep.fingerprint import run_key, settings
+from howdeep.folders import RUN, check_free
 from howdeep.prepare import load_split, prepared_card, train_checksum
 from howdeep.project import Project
 from howdeep.sweeping.outcomes import Pruned
 from howdeep.tracking import Store, TrackedRun, TrialOf
+from howdeep.training.resume import check
 from howdeep.training.run import train
 
 
@@ -75,7 +78,7 @@ def tracked(store: Store | None, job: Job, record: dict, project: Project) -> It
     try:
         yield live
     except BaseException as error:
-        live.run.abort(error, live.rows)
+        live.run.abort(processes.stopping() or error, live.rows)
         raise
 
 
@@ -89,28 +92,52 @@ def _forgotten_if_pruned(resume_point: Path) -> Iterator[None]:
         raise
 
 
+def _where_to_go_on(job: Job, resume_point: Path, identity: dict) -> Path | None:
+    """The checkpoint from which a run goes on; its own one, if that was spoiled, is as good as none."""
+    if job.cfg.resume:
+        return Path(job.cfg.resume)
+    if not resume_point.exists():
+        return None
+    try:
+        check(resume_point, identity)
+    except UserError as error:
+        resume_point.unlink()
+        progress.say(f"{job} starts from its beginning: {error}")
+        return None
+    return resume_point
+
+
 def execute(job: Job, project: Project, store: Store | None, callbacks: Sequence[Callback] = ()) -> dict:
     """Trains a run and writes its record, its provenance and its MLflow run; goes on where a killed one stopped.
+
+    A second process that trains the same run waits until the first has ended: both have one checkpoint.
 
     Returns:
         The record, as written.
 
     Raises:
-        UserError: a config that cannot be trained.
+        UserError: a config that cannot be trained, or somebody else's files where its record goes.
         Pruned: a callback ended the run; it leaves no record.
     """
+    what = f"the run {job.key} ({job})"
+    with processes.only_writer(project.lock("run", job.key), what, seconds=None):
+        return _execute(job, project, store, callbacks)
+
+
+def _execute(job: Job, project: Project, store: Store | None, callbacks: Sequence[Callback]) -> dict:
+    check_free(job.folder, RUN)
     cfg, started, clock = job.cfg, datetime.now(UTC), time.perf_counter()
     split, checksum = load_split(cfg, project), train_checksum(cfg, project)
     record = records.describe(cfg, key=job.key, entry=job.entry, checksum=checksum, config=settings(cfg))
+    identity = {name: record[name] for name in ("model", "data", "depth", "seed", "key")}
     resume_point = job.resume_point(project)
-    resume_point.parent.mkdir(parents=True, exist_ok=True)
-    resume = Path(cfg.resume) if cfg.resume else resume_point if resume_point.exists() else None
+    resume = _where_to_go_on(job, resume_point, identity)
     with tracked(store, job, record, project) as live, _forgotten_if_pruned(resume_point):
         outcome = train(
             cfg,
             split,
             resume_point=resume_point,
-            identity={name: record[name] for name in ("model", "data", "depth", "seed", "key")},
+            identity=identity,
             resume=resume,
             callbacks=[*([live] if live else []), *callbacks],
         )
@@ -123,8 +150,9 @@ def execute(job: Job, project: Project, store: Store | None, callbacks: Sequence
             **provenance.machine(),
             "packages": provenance.packages(),
         }
-        record = records.finite(record | records.results(outcome))
-        records.write(job.folder, record, outcome.weights, outcome.artifacts)
+        record = records.write(
+            job.folder, record | records.results(outcome), outcome.weights, outcome.artifacts
+        )
         trace["seconds"] = time.perf_counter() - clock
         records.write_json(project.provenance / f"{job.key}.json", trace)
         if live:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from howdeep import seals
 from howdeep.errors import UserError
 from howdeep.project import Project
 from howdeep.tuning import SECOND, TrialRow
@@ -75,15 +76,22 @@ def trials_of(name: str, project: Project) -> list[TrialRow]:
         ]
 
 
-def load_weights(net: Any, path: Path) -> None:
+def load_weights(net: Any, folder: Path, record: Mapping[str, Any]) -> None:
     """Gives a net the weights of a run.
 
+    Args:
+        folder: of the run.
+        record: of the run, which holds their checksum.
+
     Raises:
-        UserError: there is no such file, it cannot be read, or it holds the weights of another net.
+        UserError: there is no such file, it is not what the record says, or it holds the weights of another net.
     """
     import torch
 
-    remedy = "delete its folder, then `dvc repro`"
+    path, remedy = folder / "weights.safetensors", "train it again with `dvc repro`"
+    expected = record.get("files", {}).get(path.name)
+    if path.exists() and (came := seals.checksum(path)) != expected:
+        raise UserError(f"expected {path} with sha256 {expected}, as its record says, found {came}: {remedy}")
     weights: Mapping[str, Any] = {name: torch.from_numpy(of) for name, of in arrays(path, remedy).items()}
     try:
         net.load_state_dict(weights)

@@ -97,7 +97,7 @@ def load_model(folder: Path, record: dict, project: Project) -> tuple[Any, Any]:
 
     cfg = records.config_of(record)
     net = build(cfg.model)
-    stored.load_weights(net, folder / "weights.safetensors")
+    stored.load_weights(net, folder, record)
     return net.eval(), load_split(cfg, project).validation[0][:4].numpy()
 
 

@@ -1,6 +1,5 @@
 """The `train` stage of one entry: trains the runs that are missing, removes those that are stale."""
 
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +10,9 @@ from tqdm import tqdm
 
 from howdeep import progress, records, runs, study
 from howdeep.composition import Compositions
-from howdeep.errors import UserError
-from howdeep.prepare import ensure_prepared
+from howdeep.folders import RUN, check_free, clear_asides, is_ours, remove
+from howdeep.prepare import ensure_prepared, load_split
+from howdeep.processes import forced
 from howdeep.project import Project
 from howdeep.provenance import commit
 from howdeep.synchronise import log_best_model, tracked_parent
@@ -25,8 +25,9 @@ from howdeep.workers import cores, run_all
 def train_entry(name: str, project: Project, n_workers: int | None = None) -> list[dict]:
     """Brings the runs of an entry of params.yaml up to date.
 
-    A run whose record has the key that config, data and code give now is kept. Started with nothing missing
-    and nothing stale, the stage was forced: it trains all of it again, to the same bits.
+    A run is kept if its record has the key that config, data and code give now, and neither the record nor a file
+    beside it was spoiled since. A stage that `dvc repro --force` started trains all of them again, to the same bits. A
+    run that is there stays until the one that takes its place is whole.
 
     Returns:
         The records of all runs of the entry.
@@ -35,22 +36,32 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
     entry = plan.entry(name)
     folder = project.runs / name
     jobs, store = _plan(plan, entry, project)
-    wanted = {job.folder: job.key for job in jobs}
-    stale = [path for path in folder.glob("*") if path not in wanted or _key(path) != wanted[path]]
-    missing = [job for job in jobs if job.folder in stale or not job.folder.exists()]
-    if not stale and not missing:
-        missing = jobs
-        for job in jobs:  # left by a stage that was killed just after its last run
-            job.resume_point(project).unlink(missing_ok=True)
-    for path in stale:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    progress.say(
-        f"{name}: {len(missing)} runs to train, {len(jobs) - len(missing)} kept, {len(stale)} removed"
-    )
+    clear_asides(folder)
+    for job in jobs:
+        check_free(job.folder, RUN)
+    wanted = {job.folder for job in jobs}
+    kept = set() if forced() else {job.folder for job in jobs if _is_done(job)}
+    missing = [job for job in jobs if job.folder not in kept]
+    stale = [path for path in folder.glob("*") if path not in kept]
+    for job in jobs if forced() else (job for job in jobs if job.folder in kept):
+        job.resume_point(project).unlink(
+            missing_ok=True
+        )  # left by a stage that was killed just after the run
+    progress.say(f"{name}: {len(missing)} runs to train, {len(kept)} kept, {len(stale)} removed")
     if missing:
         with tracked_parent(store, name, commit(project.root)) as parent:
             _train([replace(job, parent=parent) for job in missing], jobs, name, project, store, n_workers)
+    for path in (path for path in stale if path not in wanted):
+        if is_ours(path, RUN):
+            remove(path, RUN, folder)
+        else:
+            progress.say(f"{name}: {path} is left alone, since howdeep did not make it")
     return [records.read(job.folder) for job in jobs]
+
+
+def _is_done(job: runs.Job) -> bool:
+    record = records.read_whole(job.folder)
+    return record is not None and record["key"] == job.key
 
 
 def _plan(plan: study.Study, entry: study.Entry, project: Project) -> tuple[list[runs.Job], Store | None]:
@@ -62,6 +73,7 @@ def _plan(plan: study.Study, entry: study.Entry, project: Project) -> tuple[list
         cfg = compositions.of(plan.overrides(entry, cell, tuned))
         ensure_prepared(cfg.data, project)
         prepare_task(cfg)
+        load_split(cfg, project)
         store = (
             Store(locate(cfg.tracking.uri, project.root), plan.name, project.root)
             if cfg.tracking.uri
@@ -164,11 +176,3 @@ def _train(
                 progress.say(f"{name}: {job} failed: {record['reason']}")
     told = f", {failed} failed" if failed else ""
     progress.say(f"{name}: {len(missing)} runs in {seconds:.1f} s{told}")
-
-
-def _key(folder: Path) -> str | None:
-    """The key of the run in a folder, None if it holds no readable record."""
-    try:
-        return records.read(folder)["key"]
-    except (UserError, KeyError, TypeError):
-        return None

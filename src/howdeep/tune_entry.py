@@ -1,18 +1,22 @@
 """The `tune` stage of one entry: the optimizer and its settings of each depth, by as many trials for all."""
 
 import csv
+import hashlib
 import json
 import os
-import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from howdeep import stored, study
+from howdeep import records, seals, stored, study
 from howdeep.errors import UserError
-from howdeep.fingerprint import run_key
-from howdeep.plan import configs
+from howdeep.fingerprint import checksum, run_key
+from howdeep.folders import TUNED, written_aside
+from howdeep.plan import Setting, configs
 from howdeep.prepare import ensure_prepared, train_checksum
+from howdeep.processes import forced
 from howdeep.project import Project
 from howdeep.records import Cell
 from howdeep.tuning import (
@@ -27,6 +31,11 @@ from howdeep.tuning import (
     settings,
     winner,
 )
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+RECIPE = "recipe.json"  # by which a stage sees that what it would tune is there
 
 
 def settings_file(name: str, project: Project) -> Path:
@@ -58,7 +67,8 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     """Tries the same points with every optimizer at every depth; writes trials and winning settings.
 
     Where a winner lies on the edge of what was tried, every depth and every optimizer gets two more trials, one
-    beyond either end. A killed stage goes on where it stopped: its trials are in an Optuna journal until it ends.
+    beyond either end. A killed stage goes on where it stopped: its trials are in an Optuna journal until it ends. What
+    was tuned as it would be now is kept, unless `dvc repro --force` started the stage.
 
     Returns:
         All trials.
@@ -66,7 +76,6 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     plan = study.read(project.params)
     entry = plan.entry(name)
     folder = project.tuned / name
-    shutil.rmtree(folder, ignore_errors=True)  # what stands there belongs to other settings
     found = configs(plan, entry, project)
     for cfg in found.values():
         ensure_prepared(cfg.data, project)
@@ -75,13 +84,64 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
         for (cell, optimizer), cfg in found.items()
     }
     if entry.tuning is None:
-        _write(folder, [], {cell: {"overrides": [], "key": key} for (cell, _), key in keys.items()})
+        untuned = {cell: {"overrides": [], "key": key} for (cell, _), key in keys.items()}
+        _write(folder, [], untuned, recipe="")
         print(f"{name}: no tuning is asked for", file=sys.stderr)
         return []
     from howdeep import progress, tune_trials  # which import torch
 
-    bases = tune_trials.of_trials(found, entry.tuning)
+    recipe = _recipe(entry.tuning, keys)
     journal = project.scratch / "tuning" / f"{name}.journal"
+    bases = tune_trials.of_trials(found, entry.tuning)
+    if _is_kept(folder, recipe) and not forced():
+        progress.say(f"{name}: its tuning is kept")
+    else:
+        rows = _tried(name, entry, bases, journal, project, n_workers)
+        tuned = settings(rows)
+        for cell, own in by_cell(rows).items():
+            tuned[cell]["key"] = keys[cell, winner(own).optimizer]
+        _write(folder, rows, tuned, recipe)
+    if journal.exists():
+        kept = project.provenance / "tuning" / journal.name  # for optuna-dashboard
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        journal.replace(kept)
+        tune_trials.track(plan, name, folder, bases, project)
+    return stored.trials_of(name, project)
+
+
+def _recipe(tuning: study.Tuning, keys: dict[tuple[str, str], str]) -> str:
+    """A digest of all that the settings of an entry are a function of."""
+    own = Path(__file__).parent
+    code = checksum([own / "tuning.py", own / "tune_entry.py", own / "tune_trials.py"])
+    parts = [asdict(tuning), sorted([*setting, key] for setting, key in keys.items()), code]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_kept(folder: Path, recipe: str) -> bool:
+    """Whether a folder holds what this recipe gives, as it was written."""
+    try:
+        card = stored.json_map(folder / RECIPE, "")
+        return (
+            seals.is_whole(card)
+            and card["recipe"] == recipe
+            and all(seals.checksum(folder / file) == digits for file, digits in card["files"].items())
+        )
+    except (UserError, OSError):
+        return False
+
+
+def _tried(
+    name: str,
+    entry: study.Entry,
+    bases: Mapping[Setting, "DictConfig"],
+    journal: Path,
+    project: Project,
+    n_workers: int | None,
+) -> list[TrialRow]:
+    """All trials of an entry, in the order in which they are written."""
+    from howdeep import progress, tune_trials
+
+    assert entry.tuning is not None
     journal.parent.mkdir(parents=True, exist_ok=True)
     every = {
         optimizer: points(optimizer, learning_rates(low, high, entry.tuning.trials), entry.tuning.seed)
@@ -103,27 +163,18 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
             row.lr,
         )
     )
-    tuned = settings(rows)
-    for cell, own in by_cell(rows).items():
-        tuned[cell]["key"] = keys[cell, winner(own).optimizer]
-    _write(folder, rows, tuned)
-    kept = project.provenance / "tuning" / journal.name  # for optuna-dashboard
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    journal.replace(kept)
-    tune_trials.track(plan, name, folder, bases, project)
     return rows
 
 
-def _write(folder: Path, rows: Sequence[TrialRow], found: dict) -> None:
+def _write(folder: Path, rows: Sequence[TrialRow], found: dict, recipe: str) -> None:
     """Aside, then renamed: the folder is whole or not there."""
-    aside = folder.with_name(f".{folder.name}.aside")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    (aside / "settings.json").write_text(json.dumps(found, indent=1) + "\n")
-    with (aside / "trials.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        second = [name for name in SECOND if any(name in row.point for row in rows)]
-        columns = ["matching", "depth", "optimizer", "lr", *second, "val_loss", "space"]
-        writer.writerow(columns)
-        writer.writerows([getattr(row, name) for name in columns] for row in rows)
-    aside.replace(folder)
+    with written_aside(folder, TUNED) as aside:
+        (aside / "settings.json").write_text(json.dumps(found, indent=1) + "\n")
+        with (aside / "trials.csv").open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            second = [name for name in SECOND if any(name in row.point for row in rows)]
+            columns = ["matching", "depth", "optimizer", "lr", *second, "val_loss", "space"]
+            writer.writerow(columns)
+            writer.writerows([getattr(row, name) for name in columns] for row in rows)
+        card = seals.sealed({"recipe": recipe, "files": seals.checksums(aside)})
+        records.write_json(aside / RECIPE, card)

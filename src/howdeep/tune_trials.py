@@ -14,12 +14,14 @@ from howdeep.errors import UserError
 from howdeep.fingerprint import run_key
 from howdeep.plan import Setting
 from howdeep.prepare import load_split, train_checksum
+from howdeep.processes import stop_if_asked
 from howdeep.project import Project
 from howdeep.provenance import commit
+from howdeep.sweeping.outcomes import Hopeless
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.pool import run
 from howdeep.sweeping.space import Choice, Space, overrides
-from howdeep.sweeping.study import Trial
+from howdeep.sweeping.study import Trial, one_line
 from howdeep.sweeping.told import Progress
 from howdeep.synchronise import tracked_parent
 from howdeep.tracking import Store, locate
@@ -103,7 +105,15 @@ def tried(
     }
 
     def objective(trial: Trial) -> float:
-        return _best_loss(plans[trial.study.plan.study][1], trial.point, project)
+        try:
+            return _best_loss(plans[trial.study.plan.study][1], trial.point, project)
+        except Diverged:
+            raise
+        except Exception as error:
+            stop_if_asked()
+            # Every other trial would fail so. This one does not count: when the cause is mended it is run again.
+            tried_with = " ".join(overrides(trial.point))
+            raise Hopeless(f"a trial of {name} with {tried_with} failed: {one_line(error)}") from error
 
     studies = [
         Plan(study_name, own, len(own.points), sampler="grid") for study_name, (_, _, own) in plans.items()
@@ -112,9 +122,11 @@ def tried(
         results = run(studies, str(journal), objective, n_workers, told=bar, say=bar.say)
     for result in (result for own in results for result in own):
         if not result.values and not (result.reason or "").startswith(Diverged.__name__):
-            journal.unlink()  # else it would say so again when the cause is mended
             tried_with = " ".join(overrides(result.point))
-            raise UserError(f"a trial of {name} with {tried_with} failed: {result.reason}")
+            raise UserError(
+                f"a trial of {name} with {tried_with} failed: {result.reason}: mend that, delete {journal}, then "
+                "`dvc repro` again"
+            )
     return [
         TrialRow(
             depth=cell.depth,

@@ -21,8 +21,9 @@ from typing import Any
 
 import psutil
 
-from howdeep import processes, project
+from howdeep import dvc_state, processes, project
 from howdeep.errors import Stopped, UserError
+from howdeep.project import Project
 
 # What the stages of each warm process import, and what they import only when they first use it; MLflow uses some only
 # where they are installed.
@@ -49,8 +50,11 @@ def call(argv: list[str]) -> int | None:
         return None
     processes.stop_on_signals()
     try:
-        place = project.find().scratch
+        here = project.find()
+        place = here.scratch
         place.mkdir(exist_ok=True)
+        _remove_dead_sockets(place)
+        dvc_state.tell(here)
         # Relative: an address has 108 bytes at most.
         addresses = {kind: os.path.relpath(place / f"warm-{kind}-{dvc.pid}.sock") for kind in IMPORTS}
         kind = "data" if argv[:1] and argv[0] in DATA else "torch"
@@ -66,7 +70,8 @@ def call(argv: list[str]) -> int | None:
     with connection, processes.stop_with(dvc):
         try:
             socket.send_fds(connection, [b"\n"], [0, 1, 2])
-            request = {"argv": argv, "folder": os.getcwd(), "env": dict(os.environ), "pid": os.getpid()}
+            env = {**os.environ, processes.DVC: str(dvc.pid)}  # a fork has other ancestors
+            request = {"argv": argv, "folder": os.getcwd(), "env": env, "pid": os.getpid()}
             connection.sendall(json.dumps(request).encode() + b"\n")
             answers = connection.makefile()
             fork = int(answers.readline())
@@ -87,11 +92,20 @@ def _connect(address: str) -> socket.socket | None:
     return connection
 
 
+def _remove_dead_sockets(place: Path) -> None:
+    """Removes the sockets of warm processes that were killed with their dvc."""
+    for path in place.glob("warm-*-*.sock"):
+        pid = path.stem.rpartition("-")[2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            path.unlink(missing_ok=True)
+
+
 def _start(kind: str, address: str, dvc: psutil.Process) -> None:
     """Starts a warm process; whoever connects waits until it has imported what it needs."""
     Path(address).unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
+        os.chmod(address, 0o600)  # who connects has commands run as this user
         listener.listen()
         subprocess.Popen(
             [sys.executable, "-m", "howdeep.warm", kind, address, str(dvc.pid), str(listener.fileno())],
@@ -143,15 +157,20 @@ def serve(kind: str, place: Path, dvc: psutil.Process, listener: socket.socket) 
     with suppress(UserError, OSError):  # which the stages tell
         _warm_up(kind)
     gc.freeze()
-    code = _code()
-    with suppress(Stopped), processes.stop_with(dvc):
-        while _code() == code:
-            connection, _ = listener.accept()
-            with connection, suppress(BrokenPipeError, ConnectionResetError):
-                if _code() != code:
-                    break  # what was imported is not what DVC hashes: the command runs itself
-                _serve_one(connection, listener)
-    place.unlink(missing_ok=True)
+    here, code = Project(place.parent.parent), _code()
+    try:
+        with suppress(Stopped), processes.stop_with(dvc, seconds=0.1):
+            while _code() == code:
+                connection, _ = listener.accept()
+                with connection, suppress(BrokenPipeError, ConnectionResetError):
+                    if _code() != code:
+                        break  # what was imported is not what DVC hashes: the command runs itself
+                    dvc_state.keep(here)  # DVC has written it by now, and waits for this stage
+                    _serve_one(connection, listener)
+    finally:
+        place.unlink(missing_ok=True)
+    if not processes.lives(dvc):
+        dvc_state.mend(here)
 
 
 def _warm_up(kind: str) -> None:

@@ -7,6 +7,7 @@ import signal
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import psutil
 
 from howdeep.errors import Stopped, UserError
-from howdeep.processes import hold_stop, stop_on_signals, stop_with
+from howdeep.processes import hold_stop, stop_if_asked, stop_on_signals, stop_with
 
 SECONDS_TO_CLOSE = 10.0
 
@@ -68,42 +69,56 @@ def run_all(
         job = next(waiting, nothing)
         return made_possible.popleft() if job is nothing and made_possible else job
 
-    def start() -> None:
-        """Starts a worker with a job, if there is one."""
-        if (job := following()) is nothing:
-            return
+    def start(job: Any) -> None:
+        """Starts a worker with a job."""
         ours, theirs = context.Pipe()
         # Forked workers inherit every pipe end made so far; they must not keep a sibling's open.
         process = context.Process(target=_work, args=(work, theirs, [*workers, ours]), daemon=True)
         process.start()
         theirs.close()
         workers[ours], running[ours] = process, job
-        ours.send(job)
+        with suppress(ConnectionError):  # it died at once, which is noticed where its answer is awaited
+            ours.send(job)
 
     def go_on() -> None:
         """Gives idle workers what there is to do, and ends them where nothing can come any more."""
         while idle and (job := following()) is not nothing:
-            running[idle[-1]] = job
-            idle.pop().send(job)
+            connection = idle.pop()
+            try:
+                connection.send(job)
+                running[connection] = job
+            except ConnectionError:  # it died while it had nothing to do: nothing is lost but the worker
+                bury(connection)
+                start(job)
         while idle and not (then and running):
-            idle.pop().send(None)
+            with suppress(ConnectionError):
+                idle.pop().send(None)
+
+    def bury(connection: Connection) -> BaseProcess:
+        connection.close()
+        return workers.pop(connection)
 
     try:
         for _ in range(n_workers):
-            start()
+            if (job := following()) is nothing:
+                break
+            start(job)
         while running:
             for connection in wait(list(running)):
                 assert isinstance(connection, Connection)
                 job = running.pop(connection)
                 try:
                     result, error = connection.recv()
-                except EOFError:
-                    death = _died(workers.pop(connection), job)
-                    connection.close()
+                except (
+                    EOFError,
+                    OSError,
+                ):  # the latter where it died with its job unread, or while it answered
+                    death = _died(bury(connection), job)
                     if died is None:
                         raise death from None
                     died(death)
-                    start()
+                    if (another := following()) is not nothing:
+                        start(another)
                     continue
                 idle.append(connection)
                 if error is not None:
@@ -126,9 +141,10 @@ def _work(work: Callable[[Any], Any], connection: Connection, others: list[Conne
                 try:
                     answer = (work(job), None)
                 except Exception as error:
+                    stop_if_asked()
                     answer = (None, _portable(error))
                 connection.send(answer)
-    except (EOFError, BrokenPipeError):  # the parent was killed
+    except (EOFError, ConnectionError):  # the parent was killed
         pass
     except Stopped:
         os._exit(128 + signal.SIGTERM)

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from howdeep.data import prepared, sources
+from howdeep.data import card, sources
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -45,7 +45,7 @@ def folder(composed, raw, tmp_path_factory) -> Callable[[str], Path]:
         if not (root / name).exists():
             data = composed(f"data={name}").data
             content = instantiate(data.prepare)(raw(name))
-            prepared.write(content, root / name, data=data, raw=raw(name))
+            card.write(content, root / name, data=data, raw=raw(name), recipe="")
         return root / name
 
     return written

@@ -15,6 +15,7 @@ from torch import _torch_docs
 from howdeep.data import breast_cancer, digits, elnino, prepared, sunspots, torch_docs
 from howdeep.data.examples import ALPHABET
 from howdeep.errors import UserError
+from howdeep.seals import checksum
 
 CONFIGS = sorted((Path(__file__).parents[2] / "conf" / "data").rglob("*.yaml"))
 NAMES = [path.stem for path in CONFIGS]
@@ -125,7 +126,7 @@ def test_more_characters_than_torch_docs_has_are_refused(raw, characters):
 
 def test_digit_sequences_have_the_split_of_digits(folder):
     for part in ("train", "test"):
-        assert prepared.checksum(folder("digits") / f"{part}.safetensors") == prepared.checksum(
+        assert checksum(folder("digits") / f"{part}.safetensors") == checksum(
             folder("digit_sequences") / f"{part}.safetensors"
         )
 

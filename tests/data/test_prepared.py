@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from howdeep.data import prepared
+from howdeep.data import card, prepared
 from howdeep.errors import UserError
+from howdeep.seals import is_whole
 
 DATA = {
     "name": "toy",
@@ -36,7 +37,7 @@ def raw(tmp_path) -> Path:
 
 @pytest.fixture
 def written(raw, tmp_path) -> Path:
-    prepared.write(content(), tmp_path / "toy", data=DATA, raw=raw)
+    card.write(content(), tmp_path / "toy", data=DATA, raw=raw, recipe="r")
     return tmp_path / "toy"
 
 
@@ -47,15 +48,17 @@ def test_the_training_statistics_scale_both_parts():
 
 
 def test_the_card_says_what_the_data_are(written):
-    card = json.loads((written / "card.json").read_text())
-    low, high = card["range"].pop("standardised")
-    deviations = card.pop("std")
+    said = json.loads((written / "card.json").read_text())
+    assert is_whole(said)
+    said.pop("seal")
+    low, high = said["range"].pop("standardised")
+    deviations = said.pop("std")
     assert (low, high) == pytest.approx((-np.sqrt(2), np.sqrt(2)), rel=1e-6)
     assert deviations == pytest.approx([np.sqrt(2), 1.0], rel=1e-12)
     train, test = (
         hashlib.sha256((written / f"{part}.safetensors").read_bytes()) for part in ("train", "test")
     )
-    assert card == {
+    assert said == {
         "name": "toy",
         "licence": "CC0",
         "homepage": "https://example.org",
@@ -68,6 +71,7 @@ def test_the_card_says_what_the_data_are(written):
         "raw": {"toy.csv": hashlib.sha256(b"1,2\n").hexdigest()},
         "checksums": {"train": train.hexdigest(), "test": test.hexdigest()},
         "digest": hashlib.sha256((train.hexdigest() + test.hexdigest()).encode()).hexdigest(),
+        "recipe": "r",
     }
 
 
@@ -85,14 +89,16 @@ def test_what_was_written_is_read(written):
 
 
 def test_the_bytes_are_the_same_in_another_place_and_process_order(written, raw, tmp_path):
-    prepared.write(content(), tmp_path / "elsewhere" / "toy", data=dict(reversed(DATA.items())), raw=raw)
+    card.write(
+        content(), tmp_path / "elsewhere" / "toy", data=dict(reversed(DATA.items())), raw=raw, recipe="r"
+    )
     for path in sorted(written.iterdir()):
         assert path.read_bytes() == (tmp_path / "elsewhere" / "toy" / path.name).read_bytes()
 
 
 def test_writing_replaces_an_older_folder_whole(written, raw, tmp_path):
     (written / "left over").touch()
-    prepared.write(content(), written, data=DATA, raw=raw)
+    card.write(content(), written, data=DATA, raw=raw, recipe="r")
     assert sorted(path.name for path in written.iterdir()) == [
         "card.json",
         "test.safetensors",
@@ -105,7 +111,7 @@ def test_a_write_that_fails_leaves_the_older_folder_and_nothing_aside(written, r
     before = (written / "card.json").read_bytes()
     (raw / "toy.csv").unlink()
     with pytest.raises(FileNotFoundError):
-        prepared.write(content(), written, data=DATA, raw=raw)
+        card.write(content(), written, data=DATA, raw=raw, recipe="r")
     assert (written / "card.json").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "toy"]
 

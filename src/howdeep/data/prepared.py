@@ -4,23 +4,17 @@ The bytes are a function of the raw files and the options alone: no time, host o
 has the same checksum everywhere.
 """
 
-import hashlib
-import json
-import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file
 
 from howdeep.data.splits import moments, standardise
 from howdeep.errors import UserError
-
-PARTS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -88,49 +82,6 @@ def _standardised(
 
 def _range(x: np.ndarray) -> list[float]:
     return [float(x.min()), float(x.max())]
-
-
-def write(prepared: Prepared, folder: Path, *, data: Mapping[str, Any], raw: Path) -> None:
-    """Writes the folder aside and renames it: whoever finds it finds it whole.
-
-    Args:
-        prepared: what `prepare` returned.
-        folder: where it goes; an older one is replaced.
-        data: the data set's config: `name`, `sources`, `licence`, `homepage`.
-        raw: the folder of the raw files.
-    """
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        aside.mkdir(parents=True)
-        for part in PARTS:
-            # save_file would hide the file from others (mode 600) and tell a full disk as a broken file.
-            _file(aside, part).write_bytes(save(getattr(prepared, part)))
-        card = {name: data[name] for name in ("name", "licence", "homepage")} | prepared.card
-        card["raw"] = {source["file"]: checksum(raw / source["file"]) for source in data["sources"]}
-        card |= _checksums(aside)
-        (aside / "card.json").write_text(json.dumps(card, indent=1, allow_nan=False) + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.replace(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _file(folder: Path, part: str) -> Path:
-    return folder / f"{part}.safetensors"
-
-
-def _checksums(folder: Path) -> dict[str, Any]:
-    """The checksum of each part, and one of both together: the data set's `digest`."""
-    checksums = {part: checksum(_file(folder, part)) for part in PARTS}
-    digest = hashlib.sha256("".join(checksums.values()).encode()).hexdigest()
-    return {"checksums": checksums, "digest": digest}
-
-
-def checksum(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(path: Path, *names: str) -> dict[str, np.ndarray]:

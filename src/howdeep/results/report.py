@@ -2,12 +2,11 @@
 
 import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from howdeep.folders import TABLES, written_aside
 from howdeep.results import best_so_far, galleries, learning, mistakes, tables, tuning
 from howdeep.results.analysis import Analysis
 from howdeep.results.figure import grid
@@ -32,8 +31,7 @@ def compare(analysis: Analysis, *, folder: Path) -> None:
     """
     files = comparison(analysis)
     for name in FOLDERS:
-        with _aside(folder / name) as aside:
-            aside.mkdir(parents=True)
+        with written_aside(folder / name, TABLES) as aside:
             for path in (path for path in files if Path(path).parts[0] == name):
                 (aside / Path(path).name).write_text(files[path], encoding="utf-8")
     for path in (path for path in files if Path(path).parts[0] not in FOLDERS):
@@ -111,26 +109,9 @@ def build_report(
 def write(path: Path, text: str) -> None:
     """Writes a file aside and renames it: nobody ever finds half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def _aside(path: Path) -> Iterator[Path]:
-    """A temporary neighbour of `path`, a file or a folder, that takes its place if all goes well."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    _remove(aside)
     try:
-        yield aside
-        if aside.is_dir():
-            _remove(path)  # a folder, unlike a file, cannot be renamed over another
+        aside.write_text(text, encoding="utf-8")
         aside.replace(path)
     finally:
-        _remove(aside)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)

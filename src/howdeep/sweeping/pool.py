@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from howdeep.errors import UserError
-from howdeep.processes import this_process
+from howdeep.processes import stopping, this_process
 from howdeep.sweeping.outcomes import Hopeless
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.storage import Storage, unreachable
@@ -175,11 +175,12 @@ def run_trial(trial: Trial, objective: Objective) -> Outcome | None:
     except Hopeless:
         study.give_back(trial, "ended the sweep", retry=False)
         raise
-    except Exception as caught:
-        error = caught
-    except BaseException:
-        study.give_back(trial, "stopped")
-        raise
+    except BaseException as caught:
+        if isinstance(caught, Exception) and not stopping():
+            error = caught
+        else:
+            study.give_back(trial, "stopped")
+            raise stopping() or caught from caught
     study.tell(trial, values, error)
     return outcome_of(study, trial)
 

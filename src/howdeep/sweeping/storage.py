@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from howdeep.errors import UserError, masked, of_place
+from howdeep.processes import stop_if_asked
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -70,6 +71,7 @@ class Storage:
                 f"the journal {path} cannot be read: {error.strerror}"
             ) from error
         except Exception as error:  # a line that is no operation of Optuna fails in many ways
+            stop_if_asked()
             raise UserError(f"{path} {_damage(path)}: restore it, or name another storage") from error
 
     def _open_database(self) -> "BaseStorage":

@@ -31,7 +31,7 @@ from howdeep.tasks.task import Task
 from howdeep.training.best_weights import BestWeights
 from howdeep.training.loop import run_whole_epochs
 from howdeep.training.memory import keep_memory
-from howdeep.training.resume import ResumePoint, check
+from howdeep.training.resume import CheckedIO, ResumePoint, check
 from howdeep.training.schedules import constant
 from howdeep.training.seeding import SeedEpochs, seed_everything
 
@@ -258,6 +258,7 @@ def train(
             *callbacks,
             ResumePoint(resume_point, identity, cfg.checkpoint_seconds),
         ],
+        plugins=[CheckedIO()],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -266,7 +267,7 @@ def train(
     run_whole_epochs(trainer)
     batches = Batches(train_set, batch_size=cfg.batch_size, seed=cfg.seed)
     try:
-        trainer.fit(task, batches, ckpt_path=resume, weights_only=False)
+        trainer.fit(task, batches, ckpt_path=resume, weights_only=True)
     except Diverged as reason:
         return Outcome("diverged", str(reason), history, best.epoch, None, cost, None)
     rows = {int(row["epoch"]): row for row in history.epochs}

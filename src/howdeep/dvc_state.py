@@ -1,0 +1,97 @@
+"""What DVC writes in place, so that a kill at that moment cuts it short, and DVC does not start again.
+
+That is dvc.lock, written after every stage, and `.dvc/tmp/rwlock`, written before and after. The warm processes keep a
+copy of dvc.lock when a stage begins, outlive their dvc for a moment, and put it back where they find less than that.
+Where they were killed too, `howdeep repair` does it.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from howdeep.errors import UserError
+from howdeep.project import Project
+
+KEPT = "dvc.lock"  # in scratch/
+TOLD = "dvc.lock.put_back"
+
+
+def keep(project: Project) -> None:
+    """Copies dvc.lock, which must not be in writing."""
+    lock, copy = project.root / "dvc.lock", project.scratch / KEPT
+    if lock.exists() and (content := lock.read_bytes()) and not _same(content, copy):
+        _write(copy, content)
+
+
+def mend(project: Project) -> None:
+    """Puts the copy in the place of a dvc.lock that was cut short, and removes a list of locks that was."""
+    copy = project.scratch / KEPT
+    if copy.exists() and not is_whole(project.root / "dvc.lock"):
+        _write(project.root / "dvc.lock", copy.read_bytes())
+        (project.scratch / TOLD).touch()
+    locks = project.root / ".dvc" / "tmp" / "rwlock"
+    try:
+        json.loads(locks.read_bytes())
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        locks.unlink()  # of processes that have ended
+
+
+def tell(project: Project) -> None:
+    """Says in one line, once, that dvc.lock was put back."""
+    if (project.scratch / TOLD).exists():
+        (project.scratch / TOLD).unlink(missing_ok=True)
+        print("howdeep: a kill had cut dvc.lock short: its last whole copy was put back", file=sys.stderr)
+
+
+def repair(project: Project) -> None:
+    """What `howdeep repair` does, while no dvc runs.
+
+    Raises:
+        UserError: dvc.lock was cut short, and there is no copy.
+    """
+    mend(project)
+    tell(project)
+    if not is_whole(project.root / "dvc.lock"):
+        raise UserError(
+            "dvc.lock was cut short and there is no copy of it: `git checkout dvc.lock`, or delete it and `dvc repro`, "
+            "which keeps what is finished"
+        )
+
+
+def is_whole(lock: Path) -> bool:
+    """Whether a lock file is what DVC wrote; one that is not there is none that was cut short."""
+    import yaml
+
+    try:
+        content = lock.read_bytes()
+        found = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        return True
+    except (yaml.YAMLError, ValueError):
+        return False
+    stages = found.get("stages") if isinstance(found, dict) else None
+    return content.endswith(b"\n") and isinstance(stages, dict) and all(map(_is_stage, stages.values()))
+
+
+def _is_stage(stage: object) -> bool:
+    """Whether each output of a stage has more than its path: the last one has not where a line was lost."""
+    if not isinstance(stage, dict) or "cmd" not in stage:
+        return False
+    outs = stage.get("outs", [])
+    return isinstance(outs, list) and all(isinstance(out, dict) and len(out) > 1 for out in outs)
+
+
+def _same(content: bytes, copy: Path) -> bool:
+    return copy.exists() and copy.read_bytes() == content
+
+
+def _write(path: Path, content: bytes) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
