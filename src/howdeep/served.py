@@ -34,7 +34,7 @@ class ServedNet:
         return self.net
 
 
-def write(folder: Path, net: torch.nn.Module, config: dict[str, Any]) -> None:
+def write(folder: Path, net: torch.nn.Module, config: dict[Any, Any]) -> None:
     """Writes what `_load_pyfunc` reads.
 
     Args:

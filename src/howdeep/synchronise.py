@@ -8,6 +8,7 @@ from typing import Any
 
 from howdeep import records, stored
 from howdeep.errors import Stopped, UserError
+from howdeep.processes import stopping
 from howdeep.project import Project
 from howdeep.provenance import commit
 from howdeep.tracking import ENTRY, MODEL, PARENT, STUDY, Store, TrialOf, flat
@@ -34,7 +35,8 @@ def tracked_parent(
         yield parent
     except BaseException as error:
         store.close_abandoned()
-        store.close(parent, "KILLED" if isinstance(error, Stopped) else "FAILED")
+        stopped = isinstance(stopping() or error, Stopped)
+        store.close(parent, "KILLED" if stopped else "FAILED")
         raise
     store.close(parent, "FINISHED")
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from howdeep import mlflow_database, mlflow_failures
 from howdeep.errors import Stopped, UserError, masked
-from howdeep.processes import hold_stop, is_gone, this_process
+from howdeep.processes import hold_stop, is_gone, stop_if_asked, this_process
 from howdeep.records import Cell
 from howdeep.sweeping.outcomes import Pruned
 
@@ -80,6 +80,7 @@ def _view(instead: "Callable[[Store], Any]") -> Callable[[F], F]:
             try:
                 return method(self, *args, **kwargs)
             except Exception as error:
+                stop_if_asked()  # a stop that MLflow has turned into an error of its own
                 if not mlflow_failures.is_mlflows(error):
                     raise
                 self._lose(error)
@@ -440,7 +441,7 @@ class Store:
 
     @_view(lambda _: None)
     @hold_stop()
-    def log_model(self, run_id: str, net: Any, config: dict[str, Any], example: Any) -> None:
+    def log_model(self, run_id: str, net: Any, config: dict[Any, Any], example: Any) -> None:
         """Logs a net as a model with signature and input example, that `mlflow models serve` can serve.
 
         It is what `howdeep.served` reads: no pickle, written in milliseconds, where `torch.export` takes seconds.
@@ -485,7 +486,7 @@ class Store:
         ]
         self.client.log_batch(run.info.run_id, metrics=metrics)
 
-    def _save_model(self, run_id: str, model: Any, net: Any, config: dict[str, Any], example: Any) -> None:
+    def _save_model(self, run_id: str, model: Any, net: Any, config: dict[Any, Any], example: Any) -> None:
         """Writes the files of a model, in place where that is on this machine."""
         import safetensors
         import torch
