@@ -271,7 +271,7 @@ FOUND = {  # what once ended in a traceback, or was trained without meaning anyt
     ("checkpoint_seconds=nan",): "checkpoint_seconds must be a finite number, got nan",
     ("diagnostics=5",): "diagnostics must hold its settings, as in diagnostics.every=5, got 5",
     ("model=null",): "expected the name of a file for each folder of conf/, as in model=mlp",
-    ("model._target_=nothing",): "expected _target_ to name what can be imported, got 'nothing'",
+    ("model._target_=nothing",): "model._target_ must be a class of a file in howdeep/nets",
     ("+task.labels=5",): "howdeep.tasks.classification.Classification refuses its values: ",
     ("+schedule.steps=5",): "howdeep.training.schedules.constant refuses its values: ",
 }

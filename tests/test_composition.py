@@ -1,11 +1,15 @@
 """Every YAML composes, builds and trains one step; a mistyped override is one line with a near match."""
 
+import hashlib
 import itertools
+import json
+import pickle
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from howdeep import composition
 from howdeep.composition import Compositions, compose_train, explain, options
@@ -71,6 +75,94 @@ def test_what_a_stage_has_composed_is_read_until_a_yaml_is_edited(tmp_path, monk
     yaml.write_text(yaml.read_text().replace("width: 16", "width: 24"))
     assert Compositions(conf, tmp_path / "kept").of(overrides).model.width == 24
     assert len(list((tmp_path / "kept").iterdir())) == 1
+
+
+def kept(folder: Path) -> Path:
+    """The one file in a folder of compositions."""
+    (file,) = (path for path in folder.rglob("*") if path.is_file())
+    return file
+
+
+def signed(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+class Runs:
+    """What a pickle can do when it is read."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (self.file,)
+
+
+def hostile(content: bytes, canary: Path) -> dict[str, bytes]:
+    """What may stand there in place of a composition, in well-formed JSON with its checksum or not."""
+    config = json.loads(content.partition(b"\n")[2])
+    runs = {"_target_": "pathlib.Path.touch", "self": {"_target_": "pathlib.Path", "_args_": [str(canary)]}}
+    changed = {
+        "a target": config | {"model": runs},
+        "a target that is made": config
+        | {"model": f"${{oc.create:{{_target_: os.system, command: touch {canary}}}}}"},
+        "a target elsewhere": config | {"model": "${data.extra}", "data": config["data"] | {"extra": runs}},
+        "no model": {name: node for name, node in config.items() if name != "model"},
+        "no data": config | {"data": None},
+        "another name": config | {"data": config["data"] | {"name": "../.."}},
+        "a cycle": config | {"seed": "${batch_size}", "batch_size": "${seed}"},
+        "a list": [config],
+        "nothing": None,
+        "text": "model",
+    }
+    spoiled = bytearray(content)
+    spoiled[len(content) // 2] ^= 1
+    found = {name: signed(json.dumps(other).encode()) for name, other in changed.items()}
+    found |= {"a pickle": pickle.dumps(Runs(canary)), "a signed pickle": signed(pickle.dumps(Runs(canary)))}
+    found |= {"a bit": bytes(spoiled), "cut": content[:-20], "empty": b"", "deep": signed(b"[" * 100_000)}
+    return found | {"no number": signed(content.partition(b"\n")[2].replace(b'"seed": 0', b'"seed": NaN'))}
+
+
+def test_what_is_no_composition_of_ours_runs_nothing_and_is_composed_anew(tmp_path):
+    overrides = ["model=mlp", "model.depth=4", "optimizer=adam"]
+    wanted = Compositions(CONF, tmp_path / "kept").of(overrides)
+    place = kept(tmp_path / "kept")
+    content = place.read_bytes()
+    for name, other in hostile(content, tmp_path / "canary").items():
+        place.write_bytes(other)
+        assert Compositions(CONF, tmp_path / "kept").of(overrides) == wanted, name
+    place.unlink()
+    place.mkdir()
+    assert Compositions(CONF, tmp_path / "kept").of(overrides) == wanted
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_kept_config_is_what_was_composed_to_the_last_flag(tmp_path):
+    for overrides in (
+        ["model=lstm", "data=sunspots"],
+        ["model=gan"],
+        ["+note={a: [1, 2.0, true, null]}", "seed=???"],
+    ):
+        first = Compositions(CONF, tmp_path)._read_or_compose(tuple(overrides))
+        read = Compositions(CONF, tmp_path)._read_or_compose(tuple(overrides))
+        assert repr(read) == repr(first)
+        assert OmegaConf.to_yaml(read) == OmegaConf.to_yaml(first)  # interpolations too
+        assert OmegaConf.is_struct(read)
+
+
+@pytest.mark.parametrize("override", ["+data.names={1: one}", "+data.least=inf", "+data.none=nan"])
+def test_what_json_does_not_know_is_composed_each_time(tmp_path, override):
+    for _ in range(2):
+        cfg = Compositions(CONF, tmp_path)._read_or_compose((override,))
+        assert set(cfg.data) & {"names", "least", "none"}
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_no_other_folder_is_removed_where_compositions_are_kept(tmp_path):
+    (tmp_path / "kept" / "mine").mkdir(parents=True)
+    (tmp_path / "kept" / ("0" * 16)).mkdir()
+    Compositions(CONF, tmp_path / "kept").of(["model.depth=2"])
+    assert (tmp_path / "kept" / "mine").exists()
+    assert not (tmp_path / "kept" / ("0" * 16)).exists()
 
 
 def test_a_place_is_read_from_the_environment_of_who_asks(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Jobs of a multirun that share what Hydra composes: each config is Hydra's own for that job."""
 
+import copy
 import itertools
 
 import pytest
@@ -7,9 +8,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from hydra.types import HydraContext
-from omegaconf import OmegaConf
+from omegaconf import Node, OmegaConf
 
-from hydra_plugins.howdeep_jobs import sharing
+from hydra_plugins.howdeep_jobs import duplicate, sharing
 
 GRIDS = [
     [["seed=1", "seed=2"], ["model.depth=1", "model.depth=4"], ["optimizer.lr=0.1", "optimizer.lr=1e-3"]],
@@ -79,3 +80,42 @@ def test_a_job_that_cannot_be_composed_is_refused_as_by_hydra(contexts, wrong):
             of.config_loader.load_sweep_config(master, [wrong])
         told.append(str(caught.value))
     assert told[0] == told[1]
+
+
+def test_a_duplicate_is_what_deepcopy_gives_and_shares_no_node(contexts):
+    """It stands on private attributes of OmegaConf: another version may have others."""
+    hydras, _, master = contexts
+    typed = OmegaConf.create({"a": {"b": [1, "${c}", None, {"d": "???"}]}, "c": "${now:%Y}", "n": None})
+    OmegaConf.set_readonly(typed.a, True)
+    for config in (master, hydras.config_loader.load_sweep_config(master, ["seed=3"]), typed):
+        found, wanted = duplicate(config), copy.deepcopy(config)
+        assert list(parts(found)) == list(parts(wanted))
+        assert not {id(node) for node in nodes(found)} & {id(node) for node in nodes(config)}
+
+
+def nodes(node):
+    yield node
+    content = node.__dict__.get("_content")
+    children = content.values() if isinstance(content, dict) else content if isinstance(content, list) else []
+    for child in [content] if isinstance(content, Node) else children:
+        assert child._parent is node
+        yield from nodes(child)
+
+
+def parts(config):
+    """Of each node its type, metadata and value."""
+    for node in nodes(config):
+        state = {
+            k: v
+            for k, v in node.__dict__.items()
+            if k not in ("_content", "_parent", "_flags_cache", "_metadata")
+        }
+        content = node.__dict__.get("_content")
+        plain = (
+            list(content)
+            if isinstance(content, dict)
+            else None
+            if isinstance(content, list | Node)
+            else content
+        )
+        yield type(node), vars(node._metadata), state, plain

@@ -1,15 +1,22 @@
 """What people mistype, and files that were spoiled, end in one line that says what to do, never in a traceback."""
 
+import copy
+import csv
+import json
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from howdeep import records, stored
 from howdeep.cli import main
 from howdeep.composition import check_kinds, compose_train
 from howdeep.errors import UserError
 from howdeep.prepare import load_split
+from howdeep.project import Project
 
 GROUP = "expected the name of a file for each folder of conf/, as in model=mlp"
 MISTYPED = {
@@ -17,6 +24,11 @@ MISTYPED = {
     "data=[digits,5]": GROUP,
     "data=5": GROUP,
     "data.name=5": "data.name must be text, as in conf/, got 5",
+    "data.name=../..": "data.name must be a name (letters",
+    "data.name=/tmp/x": "data.name must be a name (letters",
+    "data.name='x; touch pwned'": "data.name must be a name (letters",
+    "data.name=${oc.env:HOME}": "data.name must be a name (letters",
+    "tracking.experiment=../x": "tracking.experiment must be a name (letters",
     "data.examples=null": "data.examples must be a map with _target_, as in conf/, got None",
     "data.sources=null": "data.sources must be a list, as in conf/, got None",
     "data.prepare=null": "data.prepare must be a map with _target_, as in conf/, got None",
@@ -105,7 +117,7 @@ SPOILED = {  # file -> the commands that read it
 }
 
 
-@pytest.mark.parametrize("how", ["gone", "empty", "cut", "a list"])
+@pytest.mark.parametrize("how", ["gone", "empty", "cut", "a list", "an empty map"])
 @pytest.mark.parametrize("path", SPOILED)
 def test_a_spoiled_file_is_named_in_one_line(trained, tmp_path, monkeypatch, capfd, path, how):
     here = tmp_path / "here"
@@ -114,7 +126,9 @@ def test_a_spoiled_file_is_named_in_one_line(trained, tmp_path, monkeypatch, cap
     if how == "gone":
         (here / path).unlink()
     else:
-        (here / path).write_bytes({"empty": b"", "cut": content[: len(content) // 2], "a list": b"[1]"}[how])
+        (here / path).write_bytes(
+            {"empty": b"", "cut": content[: len(content) // 2], "a list": b"[1]"}.get(how, b"{}")
+        )
     monkeypatch.chdir(here)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     for command in SPOILED[path]:
@@ -124,3 +138,113 @@ def test_a_spoiled_file_is_named_in_one_line(trained, tmp_path, monkeypatch, cap
             assert len(said) == 1, said
             assert said[0].startswith("howdeep: ")
             assert Path(path).parts[0] in said[0]
+
+
+TRACE = "provenance"
+WRONG = {  # file -> of each place what must not stand there
+    RECORD: {
+        "key": ["../x", None, 5],
+        "entry": ["../..", 5, []],
+        "data": ["..", {}],
+        "model": [None, "a/b"],
+        "depth": ["1", 1.5, None, True],
+        "seed": ["0", None],
+        "matching": [None, 5],
+        "score": [None, "accuracy", {"name": "accuracy"}],
+        "score.name": [5, None],
+        "config": [None, [], {}],
+        "config.data.name": ["../..", 5],
+        "config.model": [None, "mlp"],
+        "state": ["done", None, 5],
+        "best_epoch": [None, "0", 99, -1],
+        "epochs": [None, {}, [], [5], [{}]],
+        "epochs.0.epoch": [1, None, "0"],
+        "epochs.0.val/loss": [None, "x", []],
+        "gap": [None, {}, {"best": {}}, 5],
+        "gap.best": [None, {"loss": "x"}],
+        "gradient_flow": [None, [5], {}],
+        "cost": [None, {"parameters": 5}],
+        "cost.parameters": ["5", None, 1.5],
+    },
+    "tuned/digits-mlp/settings.json": {
+        "depth=1": [None, [], "x", {}],
+        "depth=1.overrides": [None, {}, "x", [5], [None]],
+        "depth=1.key": [None, 5],
+    },
+    "results/test.json": {
+        "runs": [None, [], {"a": 5}, {"a": {"loss": "x"}}],
+        "baselines": [None, {"digits": 5}, {"digits": {"mean": {"val": 5, "test": {}}}}],
+        "examples": [None, {"digits-mlp": "5"}],
+        "train_examples": [[], {"digits-mlp": 1.5}],
+        "classes": [None, {"digits-mlp": "x"}, {"digits-mlp": [5]}],
+    },
+    "data/prepared/digits/card.json": {
+        "name": [None, "../x"],
+        "licence": [None, 5],
+        "shape": [None, 5, ["x"]],
+        "examples": [None, {}, {"train": "5", "test": 5}],
+        "checksums": [None, [], {"train": 5}],
+        "digest": [None, 5],
+        "classes": [None, "x", [5]],
+    },
+    TRACE: {"seconds": [None, "5"], "train_seconds": ["x"], "packages": [None, {"torch": 5}], "commit": [5]},
+}
+
+
+@pytest.mark.parametrize("path", WRONG)
+def test_well_formed_json_of_another_shape_is_one_line_with_the_place(trained, tmp_path, path):
+    source = next((trained / "provenance").glob("*.json")) if path == TRACE else trained / path
+    content = json.loads(source.read_bytes())
+    spoiled = tmp_path / (path if path != TRACE else f"provenance/{source.name}")
+    spoiled.parent.mkdir(parents=True)
+    shutil.copy(source, spoiled)
+    assert read(spoiled) == content
+    for place, values in WRONG[path].items():
+        for value in values if place == "depth=1" else (*values, GONE):  # of that cell `train-entry` says it
+            spoiled.write_text(json.dumps(put(content, place.split("."), value)))
+            with pytest.raises(UserError, match=re.escape(str(spoiled))) as refused:
+                read(spoiled)
+            assert "\n" not in str(refused.value)
+
+
+GONE = object()
+
+
+def read(path: Path) -> dict:
+    return records.read(path.parent) if path.name == "record.json" else stored.json_map(path, "make it again")
+
+
+def put(content: Any, place: list[str], value: Any) -> Any:
+    """The content with another value in a place, or without it."""
+    content = copy.deepcopy(content)
+    node, last = content, place[-1]
+    for name in place[:-1]:
+        node = node[int(name) if isinstance(node, list) else name]
+    if value is GONE:
+        node.pop(last, None)
+    else:
+        node[last] = value
+    if value is GONE and last == "classes" and "digest" in content:  # only classifiers have them
+        content["digest"] = None
+    return content
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("depth", "x"), ("depth", ""), ("depth", "0"), ("lr", "nan"), ("lr", "-1"), ("val_loss", "inf")),
+        *(("matching", "x"), ("space", "x"), ("optimizer", "../x"), ("val_loss", "x"), ("lr", "")),
+    ],
+)
+def test_a_trial_of_another_shape_is_named_by_its_line(trained, tmp_path, name, value):
+    with (trained / "tuned/digits-mlp/trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    here = Project(tmp_path)
+    (here.tuned / "digits-mlp").mkdir(parents=True)
+    rows[1][name] = value
+    with (here.tuned / "digits-mlp" / "trials.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(UserError, match=r"trials.csv line 3 is no trial \(.*: delete its folder, then"):
+        stored.trials_of("digits-mlp", here)

@@ -254,12 +254,22 @@ def test_a_killed_tuning_goes_on_with_the_trials_that_it_has(clone):
         time.sleep(0.05)
     process.kill()
     process.communicate()
-    assert not (clone.folder / "tuned/digits-mlp").exists()
+    refused = clone.run("howdeep", "train-entry", "digits-mlp", check=False)
+    assert refused.returncode == 1
+    assert (
+        "expected the tuned setting of digits-mlp" in refused.stderr
+    )  # what lies there was made without tuning
     clone.run(*command)
     resumed = (clone.folder / "tuned/digits-mlp/trials.csv").read_text()
     told = journal.parents[2] / "provenance/tuning/digits-mlp.journal"
     assert told.read_text().count('"study_name"') > 0
-    clone.run(*command)
+    kept = clone.run(*command)
+    assert "digits-mlp: its tuning is kept" in kept.stderr
+    entry["overrides"] = {"trainer": {"max_epochs": 61}}
+    clone.write_params({**TUNED, "entries": {"digits-mlp": entry}})
+    stale = clone.run("howdeep", "train-entry", "digits-mlp", check=False)
+    assert stale.returncode == 1
+    assert "tuned as digits-mlp is now, found others: run `dvc repro tune@digits-mlp`" in stale.stderr
     assert (clone.folder / "tuned/digits-mlp/trials.csv").read_text() == resumed
 
 

@@ -1,9 +1,12 @@
 """The study of params.yaml: read whole, or refused in one line."""
 
+from importlib import import_module
+from pathlib import Path
+
 import pytest
 import yaml
 
-from howdeep import study
+from howdeep import study, tasks
 from howdeep.errors import UserError
 from howdeep.records import Cell
 
@@ -170,7 +173,7 @@ def test_a_tuned_setting_takes_the_place_of_the_study_s_optimizer_and_comes_last
             {"entries": {"a": {**ENTRY, "data": "digit"}}},
             "'digit', which the list `data` lacks, did you mean 'digits'",
         ),
-        ({"entries": {"a": {"data": "digits", "task": "t"}}}, "entries.a.model must be a name, got None"),
+        ({"entries": {"a": {"data": "digits", "task": "t"}}}, "entries.a lacks the key 'model'"),
         ({"entries": {"a": {**ENTRY, "modle": "x"}}}, "unknown key 'modle', did you mean 'model'?"),
         ({"entries": {"a": {**ENTRY, "overrides": [1]}}}, "overrides must be a map"),
     ],
@@ -179,6 +182,108 @@ def test_a_mistake_is_named_in_one_line(tmp_path, changes, words):
     with pytest.raises(UserError, match=words) as caught:
         study.read(write(tmp_path, **changes))
     assert "\n" not in str(caught.value)
+
+
+WRITTEN = {  # as YAML reads it -> what is said
+    "study:": "study in params.yaml must be a name, found nothing",
+    "study: ../../x": "study in params.yaml must be a name .*, got '../../x'",
+    "study: no": "study in params.yaml must be a name, got False, which YAML takes for yes or no: put the name into",
+    "study: 1.5": "got 1.5, which YAML takes for a number",
+    "study: 2020-01-01": "which YAML takes for a date",
+    "study: [a]": r"study in params.yaml must be a name, got \['a'\]",
+    "data: [digits, no]": "each name in the list `data` of params.yaml must be a name, got False, which YAML takes",
+    "data: [digits, ..]": "each name in the list `data` .* got '..'",
+    "data: [digits, Digits]": "'digits' and 'Digits', which differ in upper and lower case alone",
+    "data: [digits, digits]": "data in params.yaml must be a list of different names",
+    "data: []": "data in params.yaml must be a list of different names",
+    "optimizer: ../x": "optimizer in params.yaml must be a name",
+    "schedule:": "schedule in params.yaml must be a name, found nothing",
+    "trainer: {a: b}": "trainer in params.yaml must be a name, got",
+    "margins: {acuracy: 0.01}": "unknown score 'acuracy', did you mean 'accuracy'?",
+    "margins: {no: 0.01}": "each score in `margins` of params.yaml must be a name, got False",
+    "tune: {trials: 1, epochs: 1, seed: 9, optimizers: {'x;y': [0.1, 1]}}": "each key of tune.optimizers must be a",
+    "tune: {trials: 1, epochs: 1, seed: 9, optimizers: {no: [0.1, 1]}}": "each key of tune.optimizers must be a name",
+}
+
+
+@pytest.mark.parametrize("line", WRITTEN)
+def test_what_is_no_name_is_refused_with_what_yaml_takes_it_for(tmp_path, line):
+    content = {name: value for name, value in GOOD.items() if name != line.partition(":")[0]}
+    (tmp_path / "params.yaml").write_text(f"{line}\n{yaml.safe_dump(content)}")
+    with pytest.raises(UserError, match=WRITTEN[line]) as caught:
+        study.read(tmp_path / "params.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".", "../../x", "/tmp/x", "x; touch pwned #", "-x", "no", "1.5", "2020-01-01"]
+)
+def test_an_entry_has_a_name_that_leads_nowhere(tmp_path, name):
+    content = {name: value for name, value in GOOD.items() if name != "entries"}
+    text = yaml.safe_dump(ENTRY, default_flow_style=True)
+    written = f"'{name}'" if "#" in name else name
+    (tmp_path / "params.yaml").write_text(f"{yaml.safe_dump(content)}\nentries:\n  {written}: {text}")
+    with pytest.raises(UserError, match=r"each entry of params.yaml must be a name"):
+        study.read(tmp_path / "params.yaml")
+
+
+def test_entries_that_differ_in_case_alone_would_share_a_folder(tmp_path):
+    with pytest.raises(UserError, match=r"entries in params.yaml has 'a' and 'A', which differ in upper"):
+        study.read(write(tmp_path, entries={"a": ENTRY, "A": ENTRY}))
+
+
+def test_an_override_whose_name_is_no_text_is_refused(tmp_path):
+    entries = {"a": {**ENTRY, "overrides": {"model": {False: 1}}}}
+    with pytest.raises(UserError, match=r"the key model.False, which YAML takes for no text"):
+        study.read(write(tmp_path, entries=entries))
+
+
+def test_the_scores_that_have_margins_are_those_of_the_tasks():
+    found = {
+        part.score_name
+        for file in Path(tasks.__file__).parent.glob("*.py")
+        for part in vars(import_module(f"howdeep.tasks.{file.stem}")).values()
+        if isinstance(part, type) and hasattr(part, "score_name")
+    }
+    assert study.scores() == found
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("study: a\nstudy: b\n", "params.yaml line 2 has the key 'study' twice"),
+        ("study: &a [*a]\n", "params.yaml line 1 holds itself"),
+        ("study: [1\ndata: x\n", "params.yaml line 2, column 5 is no YAML: expected ',' or"),
+        ("study: @x\n", "params.yaml line 1, column 8 is no YAML: found character '@'"),
+        ("study: !!python/object/apply:os.system [ls]\n", "could not determine a constructor for the tag"),
+        ("? [a]\n: b\n", "found unhashable key"),
+        ("\tstudy: a\n", "line 1, column 1 is no YAML"),
+        ("[" * 5000, "nested too deep"),
+        ("study: \x00\n", "is no YAML: special characters are not allowed"),
+        ("study: 2020-13-45\n", "is no YAML: month must be in 1..12"),
+    ],
+)
+def test_what_is_no_yaml_has_its_line(tmp_path, monkeypatch, text, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError, match=words) as caught:
+        study.read(tmp_path / "params.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_no_yaml(tmp_path):
+    (tmp_path / "params.yaml").write_bytes(b"study: \xff\n")
+    with pytest.raises(UserError, match=r"params.yaml is no YAML: "):
+        study.read(tmp_path / "params.yaml")
+
+
+def test_one_part_may_stand_in_many_places(tmp_path):
+    shared = (
+        "entries: {a: &a {data: digits, model: mlp, task: classification}, b: *a, c: {<<: *a, seeds: [3]}}"
+    )
+    content = {name: value for name, value in GOOD.items() if name != "entries"}
+    (tmp_path / "params.yaml").write_text(f"{yaml.safe_dump(content)}{shared}\n")
+    assert study.read(tmp_path / "params.yaml").entry("c").seeds == (3,)
 
 
 @pytest.mark.parametrize("key", GOOD)

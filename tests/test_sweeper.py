@@ -16,8 +16,10 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from howdeep import train
+from howdeep.cli import main
 from howdeep.composition import compose_train
 from howdeep.errors import UserError
+from howdeep.names import is_name
 from howdeep.project import Project
 from howdeep.sweeping import told
 from howdeep.sweeping.plan import Plan
@@ -27,7 +29,7 @@ from howdeep.sweeping.storage import Storage
 from howdeep.sweeping.study import Counts, Result, Study, best, pareto_front
 from howdeep.tracking import Store
 from howdeep.trials import objective_values
-from hydra_plugins.howdeep_optuna import space_of
+from hydra_plugins.howdeep_optuna import _name, space_of
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("model=mlp", "data=digits", "model.width=8", "trainer.max_epochs=3", "train_examples=64")
@@ -460,3 +462,25 @@ def test_a_study_of_the_same_name_that_is_not_howdeeps_is_refused(tmp_path):
         study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
         with pytest.raises(UserError, match="the study s was not made by howdeep: name another study"):
             Study(Plan("s", Space({"x": FloatRange(0, 1)}), 3), storage).open()
+
+
+@pytest.mark.parametrize("name", ["..", "../../x", "/tmp/x", "'x;y'", "'-x'"])
+def test_a_study_whose_name_leads_elsewhere_is_refused(project, monkeypatch, capfd, name):
+    monkeypatch.chdir(project.root)
+    arguments = ["hydra/sweeper=optuna", f"hydra.sweeper.study={name}", "model.depth=1,2"]
+    assert main(["train", "-m", "tracking.uri=null", *arguments]) == 1
+    said = capfd.readouterr().err
+    assert said.startswith("howdeep: hydra.sweeper.study must be a name (letters")
+    assert said.count("\n") == 1
+
+
+def test_a_study_that_is_named_by_itself_has_a_name():
+    space = Space({"model.depth": IntRange(1, 2)}, {})
+    for setting in (
+        {"model": "[a/../b;c]"},
+        {"experiment": "x" * 300, "data": "digits"},
+        {"data": "../.."},
+        {},
+    ):
+        assert is_name(_name(setting, space, {"val/loss": "minimize"}))
+    assert _name({"model": "mlp", "data": "digits"}, space, {}).startswith("mlp-digits-sweep-")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from howdeep.tuning import (
     beyond,
     edges,
     learning_rates,
+    not_tuned,
     on_edge,
     points,
     settings,
@@ -193,3 +195,41 @@ def test_trials_are_read_as_they_were_written_with_columns_of_what_was_tuned(tmp
     _write(project.tuned / "e", own, settings(own), "r")
     assert (project.tuned / "e/trials.csv").read_text().splitlines()[0] == columns
     assert trials_of("e", project) == own
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["optimizer=sgd", "optimizer.lr=0.1", "model._target_=os.system"],
+        ["optimizer=sgd", "optimizer._target_=os.system"],
+        ["optimizer=adamw", "optimizer.lr=0.1"],  # not tuned
+        ["optimizer=sgd", "optimizer.lr=${oc.env:HOME}"],
+        ["optimizer=sgd", "optimizer.lr=nan"],
+        ["optimizer=sgd", "optimizer.lr=1e999"],
+        ["optimizer=sgd", "optimizer.lr=1,2"],
+        ["optimizer=sgd", "optimizer.lr=0.1\n"],
+        ["optimizer=sgd", "optimizer.betas=[0,1]"],
+        ["optimizer=sgd", "optimizer.lr=0.1", "optimizer.lr=0.2"],
+        ["+optimizer=sgd"],
+        ["optimizer.lr=0.1"],
+        ["optimizer=sgd", 5],
+        ["hydra.run.dir=/"],
+        [],
+        "optimizer=sgd",
+        5,
+        {"optimizer": "sgd"},
+    ],
+)
+def test_a_setting_that_no_tuning_writes_is_told(overrides):
+    assert not_tuned(overrides, ["adam", "sgd"]) is not None
+
+
+def test_what_a_tuning_writes_is_taken():
+    points: list[dict[str, Any]] = [
+        {"lr": 1e-05},
+        {"lr": 0.1, "momentum": 0.99},
+        {"lr": 3.0, "weight_decay": 1.23e-06},
+    ]
+    for point in points:
+        row = TrialRow(depth=1, optimizer="adam", val_loss=0.1, **point)
+        assert not_tuned(settings([row])["depth=1"]["overrides"], ["adam", "sgd"]) is None

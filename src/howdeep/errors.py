@@ -40,8 +40,11 @@ def of_place(error: OSError) -> UserError | None:
 
 
 def near(name: object, names: Iterable[str]) -> str:
-    """`", did you mean 'lstm'?"` if one of `names` is close to `name`, else the list: `"; there are: gru, lstm"`."""
-    known = sorted(names)
+    """`", did you mean 'lstm'?"` if one of `names` is close to `name`, else the list: `"; there are: gru, lstm"`.
+
+    What was typed is never its own remedy.
+    """
+    known = sorted(set(names) - {str(name)})
     if found := get_close_matches(str(name), known, n=1, cutoff=0.5):
         return f", did you mean '{found[0]}'?"
     return f"; there are: {', '.join(known)}"

@@ -111,11 +111,15 @@ def written_aside(folder: Path, kind: Kind) -> Iterator[Path]:
 
 
 def clear_asides(parent: Path) -> None:
-    """Removes what killed processes, or this one before, have left aside in a folder."""
+    """Removes the files and folders that killed processes, or this one before, have left aside in a folder."""
     for path in parent.glob(".*"):
         found = _ASIDE.fullmatch(path.name)
-        if found and path.is_dir() and not path.is_symlink() and not _lives(int(found[1])):
+        if found is None or _lives(int(found[1])):
+            continue
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _lives(pid: int) -> bool:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from howdeep import study, tuning
 from howdeep.composition import Compositions
+from howdeep.errors import UserError
 from howdeep.fingerprint import checksum, code_checksum, settings
 from howdeep.folders import PLANS, written_aside
 from howdeep.project import Project
@@ -29,7 +30,7 @@ def plan(project: Project) -> study.Study:
         The study.
 
     Raises:
-        UserError: an entry that cannot be composed.
+        UserError: an entry that cannot be composed, or trained.
     """
     found = study.read(project.params)
     entries = found.entries.values()
@@ -47,9 +48,30 @@ def of_entry(plan: study.Study, entry: study.Entry, project: Project) -> dict[st
     """How an entry is tuned, and its configs, each with a checksum of the sources that it uses."""
     cells: dict[str, list[dict]] = {}
     for (cell, _), cfg in configs(plan, entry, project).items():
+        _check(entry, cfg, build=cell.name not in cells)
         cells.setdefault(cell.name, []).append({"config": settings(cfg), "code": code_checksum(cfg)})
     tune = asdict(entry.tuning) | {"code": checksum([Path(tuning.__file__)])} if entry.tuning else None
     return {"tune": tune, "cells": cells}
+
+
+def _check(entry: study.Entry, cfg: DictConfig, *, build: bool) -> None:
+    """Refuses what the training would refuse hours later; a network is built without memory, and nothing is drawn.
+
+    Raises:
+        UserError: a setting that cannot be trained, with the entry that has it.
+    """
+    import torch
+
+    from howdeep.training.run import check_settings, prepare_task
+
+    try:
+        if build:
+            with torch.device("meta"):
+                prepare_task(cfg)
+        else:
+            check_settings(cfg)
+    except UserError as error:
+        raise UserError(f"entries.{entry.name} cannot be trained: {error}") from None
 
 
 def configs(plan: study.Study, entry: study.Entry, project: Project) -> dict[Setting, DictConfig]:

@@ -7,7 +7,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from howdeep import fingerprint, seals, stored
@@ -15,6 +14,7 @@ from howdeep.data import card, sources
 from howdeep.errors import UserError
 from howdeep.processes import only_writer
 from howdeep.project import Project
+from howdeep.training import targets
 
 if TYPE_CHECKING:  # data sets are pulled and prepared without torch
     from howdeep.data.examples import Split
@@ -36,7 +36,8 @@ def prepare(data: DictConfig, project: Project, folder: Path | None = None) -> P
     folder = folder or project.prepared(data.name)
     raw, plain = project.raw(data.name), _plain(data)
     sources.check(data.name, plain["sources"], raw)
-    card.write(instantiate(data.prepare)(raw), folder, data=plain, raw=raw, recipe=recipe(data))
+    content = targets.call("data.prepare", plain["prepare"], raw)
+    card.write(content, folder, data=plain, raw=raw, recipe=recipe(data))
     return folder
 
 
@@ -186,5 +187,4 @@ def _plain(data: DictConfig) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)  # where each seed draws a split of its own, all of them would fill the memory
 def _load(options: str, train_file: Path, test_file: Path | None, _checksums: tuple[str, ...]) -> "Split":
-    load = instantiate(json.loads(options)["examples"])
-    return load(train_file, test_file)
+    return targets.call("data.examples", json.loads(options)["examples"], train_file, test_file)

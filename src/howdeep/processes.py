@@ -134,13 +134,8 @@ def dvc() -> psutil.Process | None:
     """The `dvc` that started this process, None if none did.
 
     Between DVC and a stage stands a shell, so that the parent alone tells nothing: DVC is the nearest ancestor
-    without DVC_STAGE in its environment. A warm process is told.
+    without DVC_STAGE in its environment.
     """
-    if (pid := os.environ.get(DVC)) is not None:
-        try:
-            return psutil.Process(int(pid))
-        except psutil.Error:
-            return None
     if "DVC_STAGE" not in os.environ:
         return None
     for process in psutil.Process().parents():
@@ -154,9 +149,11 @@ def dvc() -> psutil.Process | None:
 
 def forced() -> bool:
     """Whether this process is a stage that `dvc repro --force`, or `dvc exp run --force`, started."""
-    if (owner := dvc()) is None:
-        return False
     try:
+        # The fork of a warm process has other ancestors: it is told of its dvc.
+        owner = psutil.Process(int(os.environ[DVC])) if DVC in os.environ else dvc()
+        if owner is None:
+            return False
         words = owner.cmdline()
     except psutil.Error:
         return False

@@ -15,9 +15,11 @@ import orjson
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
-from howdeep import seals
+from howdeep import seals, shapes
 from howdeep.errors import UserError
 from howdeep.folders import RUN, written_aside
+from howdeep.names import check_name
+from howdeep.training import targets
 
 if TYPE_CHECKING:  # records are read without torch
     from howdeep.training.run import Outcome
@@ -72,17 +74,45 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def config_of(record: dict) -> DictConfig:
-    """The composed config that a record keeps, as it was trained."""
-    cfg = OmegaConf.create(record["config"])
+    """The composed config that a record keeps, as it was trained.
+
+    Raises:
+        UserError: it holds a `_target_` that no config of howdeep has, or an interpolation: such a record was not
+            written by howdeep, and nothing that it names is imported.
+    """
+    config, whose = record["config"], f"the record of {record.get('entry')} with the key {record.get('key')}"
+    again = "delete the run's folder, then `dvc repro`"
+    if any(
+        "${" in text or text == "???" for text in _texts(config)
+    ):  # it could become a `_target_` when it is read
+        raise UserError(f"{whose} must hold plain values, found an interpolation: {again}")
+    try:
+        check_name(config["data"]["name"], "data.name")
+        targets.verify(config)
+    except UserError as error:
+        raise UserError(f"{whose} cannot be read: {error}: {again}") from None
+    cfg = OmegaConf.create(config)
     assert isinstance(cfg, DictConfig)
     return cfg
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for name, child in node.items():
+            yield name
+            yield from _texts(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _texts(child)
 
 
 def read(folder: Path) -> dict:
     """The record in a run's folder.
 
     Raises:
-        UserError: there is none, or it is no JSON.
+        UserError: there is none, or it holds anything else.
     """
     path = folder / "record.json"
     try:
@@ -95,10 +125,18 @@ def read(folder: Path) -> dict:
         raise UserError(
             f"{path} is not readable as JSON ({error}): delete its folder, then `dvc repro`"
         ) from None
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}: delete its folder, then `dvc repro`"
+        ) from None
     if not isinstance(found, dict):
         raise UserError(
             f"{path} must hold a map, got {type(found).__name__}: delete its folder, then `dvc repro`"
         )
+    try:
+        shapes.check(path.name, found)
+    except UserError as error:
+        raise UserError(f"{path} holds no record ({error}): delete its folder, then `dvc repro`") from None
     return found
 
 

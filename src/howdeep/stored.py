@@ -1,20 +1,98 @@
-"""Reading what other commands wrote: a file that is gone or spoiled is told in one line, with what makes it again."""
+"""Reading what people and other commands wrote: a file that is gone or spoiled is told in one line, with what to do."""
 
 import csv
-import json
+import io
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from howdeep import seals
+import orjson
+
+from howdeep import seals, shapes
 from howdeep.errors import UserError
+from howdeep.names import is_name
 from howdeep.project import Project
-from howdeep.tuning import SECOND, TrialRow
+from howdeep.records import MATCHINGS
+from howdeep.tuning import BASE, SECOND, WIDENED, TrialRow
+
+
+def yaml_of(path: Path) -> Any:
+    """The content of a YAML file that a person wrote; a key that stands there twice is refused.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read: where, and what stands there.
+    """
+    import yaml
+
+    try:
+        loader = yaml.SafeLoader(content_of(path, "write it, or take it from git").decode())
+        try:
+            node: Any = loader.get_single_node()
+            _check_keys(node, path)
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise error if isinstance(error, UserError) else no_yaml(error, path) from None
+
+
+def no_yaml(error: Exception, path: Path) -> UserError:
+    """What is wrong in a YAML file, in one line with its place."""
+    mark = getattr(error, "problem_mark", None)
+    at = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    if isinstance(error, RecursionError):
+        what = "it is nested too deep"
+    else:
+        what = " ".join(
+            str(getattr(error, "problem", None) or getattr(error, "reason", None) or error).split()
+        )
+    return UserError(
+        f"{os.path.relpath(path)}{at} is no YAML: {what}: mend it, and quote what is meant as text"
+    )
+
+
+def _check_keys(node: Any, path: Path, above: tuple[int, ...] = (), done: set[int] | None = None) -> None:
+    """Refuses a key that stands there twice, of which YAML would keep the last, and a part that holds itself."""
+    import yaml
+
+    done = set() if done is None else done
+    where = f"{os.path.relpath(path)} line {node.start_mark.line + 1}" if node else ""
+    if id(node) in above:
+        raise UserError(f"{where} holds itself: remove the reference to it")
+    if not isinstance(node, yaml.CollectionNode) or id(node) in done:
+        return
+    done.add(id(node))
+    seen: set[str] = set()
+    for child in node.value:
+        key, value = child if isinstance(child, tuple) else (None, child)
+        if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise UserError(
+                    f"{os.path.relpath(path)} line {line} has the key '{key.value}' twice: remove one"
+                )
+            seen.add(key.value)
+        _check_keys(value, path, (*above, id(node)), done)
+
+
+def content_of(path: Path, remedy: str) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UserError: there is no such file, or it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise _missing(path, remedy) from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}: {remedy}") from None
 
 
 def json_map(path: Path, remedy: str) -> dict[str, Any]:
-    """The map in a JSON file.
+    """The map in a JSON file; of the kinds that `shapes` knows, such as card.json, with what these hold.
 
     Args:
         remedy: what makes the file again, such as 'run `dvc repro evaluate`'.
@@ -23,13 +101,17 @@ def json_map(path: Path, remedy: str) -> dict[str, Any]:
         UserError: there is no such file, or it holds anything else.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise _missing(path, remedy) from None
-    except ValueError as error:  # JSON's own, and text that is none
+        content = orjson.loads(content_of(path, remedy))
+    except orjson.JSONDecodeError as error:
         raise UserError(f"{path} is not readable as JSON ({error}): {remedy}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a map, got {type(content).__name__}: {remedy}")
+    try:
+        shapes.check(path.parent.name if path.parent.name == "provenance" else path.name, content)
+    except UserError as error:
+        raise UserError(
+            f"{path} holds something else than howdeep writes there ({error}): {remedy}"
+        ) from None
     return content
 
 
@@ -46,8 +128,8 @@ def arrays(path: Path, remedy: str) -> dict[str, Any]:
         return load_file(path)
     except FileNotFoundError:
         raise _missing(path, remedy) from None
-    except (SafetensorError, ValueError) as error:
-        raise UserError(f"{path} is not readable ({error}): {remedy}") from None
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:  # as its own bytes have it
+        raise UserError(f"{path} is not readable ({' '.join(str(error).split())}): {remedy}") from None
 
 
 def trials_of(name: str, project: Project) -> list[TrialRow]:
@@ -57,23 +139,53 @@ def trials_of(name: str, project: Project) -> list[TrialRow]:
         UserError: it was not tuned yet.
     """
     path = project.tuned / name / "trials.csv"
+    again = f"delete its folder, then `dvc repro tune@{name}`"
     if not path.exists():
         raise UserError(
             f"expected the trials of {name} in {os.path.relpath(path)}, found none: run `dvc repro`"
         )
-    with path.open(newline="") as file:
-        return [
-            TrialRow(
-                depth=int(row["depth"]),
-                optimizer=row["optimizer"],
-                lr=float(row["lr"]),
-                val_loss=float(row["val_loss"]) if row["val_loss"] else None,
-                space=row["space"],
-                matching=row["matching"],
-                **{name: float(row[name]) for name in SECOND if row.get(name)},
-            )
-            for row in csv.DictReader(file)
-        ]
+    try:
+        rows = list(csv.DictReader(io.StringIO(content_of(path, again).decode(), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is not readable as a table ({error}): {again}") from None
+    found = []
+    for number, row in enumerate(rows, start=2):
+        try:
+            found.append(_trial(row))
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise UserError(f"{path} line {number} is no trial ({reason}): {again}") from None
+    if not found:
+        raise UserError(f"{path} holds no trials: {again}")
+    return found
+
+
+def _trial(row: Mapping[str, str]) -> TrialRow:
+    """A line of trials.csv.
+
+    Raises:
+        KeyError, ValueError, TypeError, AttributeError: it lacks a column, or holds something else.
+    """
+    trial = TrialRow(
+        depth=int(row["depth"]),
+        optimizer=row["optimizer"],
+        lr=float(row["lr"]),
+        val_loss=float(row["val_loss"]) if row["val_loss"] else None,
+        space=row["space"],
+        matching=row["matching"],
+        **{name: float(row[name]) for name in SECOND if row.get(name)},
+    )
+    if (
+        not all(map(math.isfinite, (*trial.point.values(), trial.val_loss or 0.0)))
+        or trial.lr <= 0
+        or trial.depth < 1
+    ):
+        raise ValueError("its numbers must be finite, depth and lr above 0")
+    if not is_name(trial.optimizer) or trial.matching not in MATCHINGS or trial.space not in (BASE, WIDENED):
+        raise ValueError(
+            f"unknown optimizer {trial.optimizer!r}, matching {trial.matching!r} or space {trial.space!r}"
+        )
+    return trial
 
 
 def load_weights(net: Any, folder: Path, record: Mapping[str, Any]) -> None:

@@ -1,12 +1,17 @@
 """The study of params.yaml: which data, architectures, depths, matchings and seeds are compared."""
 
+import datetime
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from howdeep import stored
 from howdeep.errors import UserError, near
+from howdeep.names import check_name
 from howdeep.records import MATCHINGS, Cell
 from howdeep.tuning import MOST_ALONE, tuned_settings
 
@@ -22,6 +27,8 @@ VARIED = {  # what no entry overrides, and where it is set
     "model.depth": "write `depths` of the study, a list,",
 }
 TUNE_KEYS = ("trials", "epochs", "seed", "optimizers")
+CHOICES = ("optimizer", "schedule", "trainer")
+TASKS = Path(__file__).with_name("tasks")
 
 
 @dataclass(frozen=True)
@@ -127,39 +134,68 @@ def read(params: Path) -> Study:
     Raises:
         UserError: no such file, no YAML, a missing or mistyped key, a value that no study can have.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(params.read_text())
-    except FileNotFoundError:
-        raise UserError(f"expected a study in {params}, found no such file") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{params.name} is no YAML: {' '.join(str(error).split())}") from None
+    content = stored.yaml_of(params)
     if not isinstance(content, dict):
         raise UserError(f"{params.name} must be a map with the keys {', '.join(KEYS)}, got {content!r}")
     _known(content, KEYS, params.name)
     for key in KEYS:
         if key not in content:
             raise UserError(f"{params.name} lacks the key '{key}'")
-    data = tuple(_list(content, "data", str))
+    data = _data(content["data"])
     if not isinstance(content["entries"], dict) or not content["entries"]:
         raise UserError(
             f"entries in {params.name} must be a map, such as {{digits-mlp: {{data: digits, model: mlp}}}}"
         )
     seeds = _seeds(content["seeds"], "seeds")
     matchings = _matchings(content["matching"], "matching")
+    names = [_name(name, "each entry of params.yaml") for name in content["entries"]]
+    _differ_in_more_than_case(names, "entries")
     return Study(
-        name=str(content["study"]),
+        name=_name(content["study"], "study in params.yaml"),
         data=data,
-        depths=tuple(_list(content, "depths", int, least=1)),
-        choices=tuple(f"{group}={content[group]}" for group in ("optimizer", "schedule", "trainer")),
+        depths=_whole_numbers(content["depths"], "depths", least=1),
+        choices=tuple(f"{group}={_name(content[group], f'{group} in params.yaml')}" for group in CHOICES),
         margins=_margins(content["margins"]),
         entries={
-            str(name): _entry(str(name), node, data, content["tune"], seeds, matchings)
+            name: _entry(name, node, data, content["tune"], seeds, matchings)
             for name, node in content["entries"].items()
         },
         split=_split(content["split"]),
     )
+
+
+def _name(node: Any, what: str) -> str:
+    """A name; where YAML took a word for something else, the line says how to keep it."""
+    if isinstance(node, str):
+        return check_name(node, what)
+    if node is None:
+        raise UserError(f"{what} must be a name, found nothing: write one, such as 'digits-mlp'")
+    taken = {bool: "yes or no", int: "a number", float: "a number"}.get(type(node))
+    if isinstance(node, datetime.date):
+        taken = "a date"
+    hint = f", which YAML takes for {taken}: put the name into quotes" if taken else ""
+    raise UserError(f"{what} must be a name, got {node!r}{hint}")
+
+
+def _data(node: Any) -> tuple[str, ...]:
+    if not isinstance(node, list) or not node:
+        raise UserError(f"data in params.yaml must be a list of different names, got {node!r}")
+    names = [_name(name, "each name in the list `data` of params.yaml") for name in node]
+    _differ_in_more_than_case(names, "data")
+    return tuple(names)
+
+
+def _differ_in_more_than_case(names: Sequence[str], where: str) -> None:
+    """Each name is a folder, and where upper and lower case are one, two of them would be the same folder."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (other := seen.setdefault(name.lower(), name)) != name:
+            raise UserError(
+                f"{where} in params.yaml has '{other}' and '{name}', which differ in upper and lower case alone: "
+                "rename one of them"
+            )
+    if len(seen) < len(names):
+        raise UserError(f"{where} in params.yaml must be a list of different names, got {list(names)!r}")
 
 
 def _split(node: Any) -> str:
@@ -181,8 +217,9 @@ def _entry(
         raise UserError(f"{where} must be a map with data, model and task, got {node!r}")
     _known(node, ENTRY_KEYS, where)
     for key in ("data", "model", "task"):
-        if not isinstance(node.get(key), str):
-            raise UserError(f"{where}.{key} must be a name, got {node.get(key)!r}")
+        if key not in node:
+            raise UserError(f"{where} lacks the key '{key}'")
+        _name(node[key], f"{where}.{key}")
     if node["data"] not in data:
         raise UserError(
             f"{where}.data is '{node['data']}', which the list `data` lacks{near(node['data'], data)}"
@@ -217,7 +254,7 @@ def _entry(
 
 
 def _seeds(node: Any, where: str) -> tuple[int, ...]:
-    return tuple(_list({where: node}, where, int, least=0))
+    return _whole_numbers(node, where, least=0)
 
 
 def _matchings(node: Any, where: str) -> tuple[str, ...]:
@@ -263,7 +300,9 @@ def _tuning(shared: Any, own: Any, where: str, seeds: tuple[int, ...]) -> Tuning
             "tune.optimizers must be a map of optimizers to their lowest and highest learning rate, such as "
             f"{{adam: [1.0e-3, 1.0e-2]}}, got {optimizers!r}"
         )
-    ranges = {str(name): (float(low), float(high)) for name, (low, high) in optimizers.items()}
+    for name in optimizers:
+        _name(name, f"each key of {'tune' if own is None else f'{where}.tune'}.optimizers")
+    ranges = {name: (float(low), float(high)) for name, (low, high) in optimizers.items()}
     return Tuning(trials, float(epochs), seed, ranges)
 
 
@@ -278,12 +317,28 @@ def _margins(node: Any) -> dict[str, float]:
             f"margins in params.yaml must be a map of scores to numbers of at least 0, such as {{accuracy: 0.01}}, "
             f"got {node!r}"
         )
-    return {str(score): float(margin) for score, margin in node.items()}
+    known = scores()
+    for score in node:
+        if _name(score, "each score in `margins` of params.yaml") not in known:
+            raise UserError(f"margins in params.yaml names the unknown score '{score}'{near(score, known)}")
+    return {score: float(margin) for score, margin in node.items()}
+
+
+@cache
+def scores() -> frozenset[str]:
+    """The names of all tasks' scores, read from their sources: to import them takes seconds."""
+    texts = (path.read_text(encoding="utf-8") for path in TASKS.glob("*.py"))
+    return frozenset(found[1] for text in texts for found in re.finditer(r'\bscore_name\b.*= "(\w+)"', text))
 
 
 def _flat(node: Any, prefix: str = "") -> Iterator[str]:
     """`{model: {width: 16}}` as the Hydra override `model.width=16`."""
     for key, value in node.items():
+        if not isinstance(key, str):
+            raise UserError(
+                f"overrides in params.yaml have the key {prefix}{key!r}, which YAML takes for no text: put it into "
+                "quotes, or remove it"
+            )
         path = f"{prefix}{key}"
         if isinstance(value, dict):
             yield from _flat(value, f"{path}.")
@@ -291,13 +346,13 @@ def _flat(node: Any, prefix: str = "") -> Iterator[str]:
             yield f"{path}={'null' if value is None else str(value).lower() if isinstance(value, bool) else value}"
 
 
-def _list(content: dict, key: str, kind: type, least: int | None = None) -> list:
-    values = content[key]
-    good = isinstance(values, list) and values and len(set(map(str, values))) == len(values)
-    if not good or not all(type(v) is kind and (least is None or v >= least) for v in values):
-        what = "names" if kind is str else f"whole numbers of at least {least}"
-        raise UserError(f"{key} in params.yaml must be a list of different {what}, got {values!r}")
-    return values
+def _whole_numbers(values: Any, where: str, least: int) -> tuple[int, ...]:
+    good = isinstance(values, list) and values and all(type(v) is int and v >= least for v in values)
+    if not good or len(set(values)) < len(values):
+        raise UserError(
+            f"{where} in params.yaml must be a list of different whole numbers of at least {least}, got {values!r}"
+        )
+    return tuple(values)
 
 
 def _known(node: dict, keys: tuple[str, ...], where: str) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from howdeep import progress, project
-from howdeep.composition import COMPLAINTS, check_kinds, explain
+from howdeep.composition import COMPLAINTS, check_kinds, explain, resolve
 from howdeep.errors import UserError, of_place
 from howdeep.matching import match
 from howdeep.processes import stop_on_signals
@@ -30,14 +30,11 @@ def job(cfg: DictConfig, failed: list[UserError]) -> float | list[float] | None:
     """
     from howdeep import trials
 
-    OmegaConf.resolve(cfg)
     if trials.is_trial():
-        check_kinds(cfg)
-        match(cfg)
+        _settle(cfg)
         return trials.train_trial(cfg)
     try:
-        check_kinds(cfg)
-        match(cfg)
+        _settle(cfg)
         return train_one(cfg)
     except (UserError, OSError) as error:
         line = error if isinstance(error, UserError) else of_place(error)
@@ -48,6 +45,17 @@ def job(cfg: DictConfig, failed: list[UserError]) -> float | list[float] | None:
         return float("nan")
     except OmegaConfBaseException as error:
         raise RuntimeError(f"howdeep read its config wrongly: {error}") from error
+
+
+def _settle(cfg: DictConfig) -> None:
+    """Resolves and checks the config of a job, and gives it the width that its matching asks for.
+
+    Raises:
+        UserError: an interpolation that leads nowhere, a setting of the wrong kind, or a width that cannot be matched.
+    """
+    resolve(cfg)
+    check_kinds(cfg)
+    match(cfg)
 
 
 def train_one(cfg: DictConfig) -> float:

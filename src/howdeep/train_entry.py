@@ -18,7 +18,7 @@ from howdeep.provenance import commit
 from howdeep.synchronise import log_best_model, tracked_parent
 from howdeep.tracking import Store, locate
 from howdeep.training.run import prepare_task
-from howdeep.tune_entry import tuned_overrides
+from howdeep.tune_entry import check_current, tuned_overrides
 from howdeep.workers import cores, run_all
 
 
@@ -36,7 +36,8 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
     entry = plan.entry(name)
     folder = project.runs / name
     jobs, store = _plan(plan, entry, project)
-    clear_asides(folder)
+    for place in (folder, project.scratch):
+        clear_asides(place)
     for job in jobs:
         check_free(job.folder, RUN)
     wanted = {job.folder for job in jobs}
@@ -84,6 +85,7 @@ def _plan(plan: study.Study, entry: study.Entry, project: Project) -> tuple[list
             jobs.append(
                 runs.job(own, project.runs / entry.name / cell.run_name(seed), project, entry=entry.name)
             )
+    check_current(plan, entry, project)
     return jobs, store
 
 

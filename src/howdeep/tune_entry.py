@@ -27,6 +27,7 @@ from howdeep.tuning import (
     by_cell,
     edges,
     learning_rates,
+    not_tuned,
     points,
     settings,
     winner,
@@ -60,6 +61,11 @@ def tuned_overrides(entry: study.Entry, cell: Cell, project: Project) -> list[st
             f"expected the tuned setting of {entry.name} at {at} in {os.path.relpath(path)}, found none: "
             f"run `dvc repro tune@{entry.name}`, or set `tune: null` in params.yaml"
         )
+    if (wrong := not_tuned(overrides, entry.tuning.optimizers)) is not None:
+        raise UserError(
+            f"{os.path.relpath(path)} must give {entry.name} at {cell.name} one of its tuned optimizers and that one's "
+            f"lr, {' or '.join(SECOND)}, all finite numbers, got {wrong!r}: {again}"
+        )
     return overrides
 
 
@@ -79,18 +85,15 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     found = configs(plan, entry, project)
     for cfg in found.values():
         ensure_prepared(cfg.data, project)
-    keys = {  # by which DVC sees whether an entry must be trained again
-        (cell.name, optimizer): run_key(cfg, train_checksum(cfg, project))
-        for (cell, optimizer), cfg in found.items()
-    }
+    keys = _keys(found, project)  # by which DVC sees whether an entry must be trained again
+    recipe = _recipe(entry.tuning, keys)
     if entry.tuning is None:
         untuned = {cell: {"overrides": [], "key": key} for (cell, _), key in keys.items()}
-        _write(folder, [], untuned, recipe="")
+        _write(folder, [], untuned, recipe)
         print(f"{name}: no tuning is asked for", file=sys.stderr)
         return []
     from howdeep import progress, tune_trials  # which import torch
 
-    recipe = _recipe(entry.tuning, keys)
     journal = project.scratch / "tuning" / f"{name}.journal"
     bases = tune_trials.of_trials(found, entry.tuning)
     if _is_kept(folder, recipe) and not forced():
@@ -109,11 +112,33 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     return stored.trials_of(name, project)
 
 
-def _recipe(tuning: study.Tuning, keys: dict[tuple[str, str], str]) -> str:
+def check_current(plan: study.Study, entry: study.Entry, project: Project) -> None:
+    """Refuses settings that were tuned for other networks, data or code than those of now, or were spoiled since.
+
+    Raises:
+        UserError: there are none that are right.
+    """
+    recipe = _recipe(entry.tuning, _keys(configs(plan, entry, project), project))
+    if entry.tuning is not None and not _is_kept(project.tuned / entry.name, recipe):
+        raise UserError(
+            f"expected tuned/{entry.name} to hold settings that were tuned as {entry.name} is now, found others: run "
+            f"`dvc repro tune@{entry.name}`"
+        )
+
+
+def _keys(found: Mapping[Setting, "DictConfig"], project: Project) -> dict[tuple[str, str], str]:
+    """The key that each cell with each optimizer would have with the defaults of conf/."""
+    return {
+        (cell.name, optimizer): run_key(cfg, train_checksum(cfg, project))
+        for (cell, optimizer), cfg in found.items()
+    }
+
+
+def _recipe(tuning: study.Tuning | None, keys: dict[tuple[str, str], str]) -> str:
     """A digest of all that the settings of an entry are a function of."""
     own = Path(__file__).parent
     code = checksum([own / "tuning.py", own / "tune_entry.py", own / "tune_trials.py"])
-    parts = [asdict(tuning), sorted([*setting, key] for setting, key in keys.items()), code]
+    parts = [tuning and asdict(tuning), sorted([*setting, key] for setting, key in keys.items()), code]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

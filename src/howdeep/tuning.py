@@ -5,6 +5,7 @@ matchings, a depth has a network for each of them, and each is tuned on its own.
 """
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -160,6 +161,29 @@ def settings(rows: Sequence[TrialRow]) -> dict[str, dict]:
             "trials": len(own),
         }
     return found
+
+
+def not_tuned(overrides: object, optimizers: Iterable[str]) -> object:
+    """What of a tuned setting no tuning writes, None where all of it is as `settings` writes it.
+
+    A setting is a list of Hydra overrides, and an override may set anything: the file that it is read from may not.
+    """
+    if not isinstance(overrides, list) or not overrides:
+        return overrides
+    chosen = {f"optimizer={name}" for name in optimizers}
+    names = [override.partition("=")[0] if isinstance(override, str) else "" for override in overrides]
+    if names[0] != "optimizer" or len(set(names)) < len(names):
+        return overrides
+    for override in overrides:
+        setting = _TUNED.fullmatch(override) if isinstance(override, str) else None
+        if override not in chosen and not (setting and math.isfinite(float(setting[1]))):
+            return override
+    return None
+
+
+_TUNED = re.compile(
+    rf"optimizer\.(?:lr|{'|'.join(SECOND)})=([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]{{1,3}})?)", re.ASCII
+)
 
 
 def _three_digits(value: float) -> float:

@@ -1,8 +1,8 @@
 """Warm one-thread worker processes: forked once, each runs many jobs without paying the imports again."""
 
+import copy
 import multiprocessing
 import os
-import pickle
 import signal
 import traceback
 from collections import deque
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import psutil
@@ -151,11 +152,12 @@ def _work(work: Callable[[Any], Any], connection: Connection, others: list[Conne
 
 
 def _portable(error: Exception) -> Exception:
-    """The error, or its words where it cannot be pickled."""
+    """The error, or its words where it cannot be sent to another process and made there again."""
     error.add_note("".join(traceback.format_exception(error)))
     try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
+        ForkingPickler.dumps(error)
+        copy.copy(error)  # made from the parts that were sent, as the other process does
+    except Exception:  # whatever the constructor of somebody's exception raises
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
 

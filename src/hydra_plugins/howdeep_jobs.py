@@ -4,8 +4,7 @@ Hydra composes every job twice, to check it and to run it, and each time takes l
 network. Hydra imports this module whenever it starts.
 """
 
-import io
-import pickle
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -15,7 +14,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 MOST_KEPT = 1000
@@ -26,14 +25,14 @@ class SharingLoader(ConfigLoaderImpl):
 
     def __init__(self, loader: ConfigLoaderImpl) -> None:
         super().__init__(loader.get_search_path())
-        self._composed: dict[tuple[str, ...], Kept] = {}
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_composed": {}}  # launchers carry it to other processes
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """The config of a job, which nobody else holds."""
-        config = self.shared(master_config, sweep_overrides).copy()
+        config = duplicate(self.shared(master_config, sweep_overrides))
         overrides = [_parsed(line) for line in sweep_overrides]
         for override in overrides:
             if _is_number(override, overrides, master_config):
@@ -41,7 +40,7 @@ class SharingLoader(ConfigLoaderImpl):
         _tell_overrides(config, [override for override in overrides if not override.is_hydra_override()])
         return config
 
-    def shared(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> "Kept":
+    def shared(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
         """What a job shares with those that differ from it in numbers alone: the config of the first of them.
 
         Raises:
@@ -55,35 +54,32 @@ class SharingLoader(ConfigLoaderImpl):
         if alike not in self._composed:
             if len(self._composed) == MOST_KEPT:
                 self._composed.clear()
-            self._composed[alike] = Kept(super().load_sweep_config(master_config, list(sweep_overrides)))
+            self._composed[alike] = super().load_sweep_config(master_config, list(sweep_overrides))
         return self._composed[alike]
 
 
-class Kept:
-    """A config that is pickled once and unpickled for each copy, a sixth of the time that `deepcopy` takes.
+def duplicate(node: Any, parent: Any = None) -> Any:
+    """A config that shares no node with another one, in a fifth of the time that `deepcopy` takes.
 
-    Its types stay the objects that they are, since Hydra may have imported the plugin that defines one twice.
+    OmegaConf has no public way: a node is its attributes, and a container holds its nodes in `_content`. Types and
+    plain values are shared, as nobody changes these.
     """
-
-    def __init__(self, config: DictConfig) -> None:
-        self._types: list[type] = []
-        content = io.BytesIO()
-        pickler = pickle.Pickler(content)
-        pickler.persistent_id = self._number  # type: ignore[method-assign]
-        pickler.dump(config)
-        self._pickled = content.getvalue()
-
-    def _number(self, part: Any) -> int | None:
-        if not isinstance(part, type):
-            return None
-        if part not in self._types:
-            self._types.append(part)
-        return self._types.index(part)
-
-    def copy(self) -> DictConfig:
-        unpickler = pickle.Unpickler(io.BytesIO(self._pickled))
-        unpickler.persistent_load = self._types.__getitem__  # type: ignore[method-assign]
-        return unpickler.load()
+    new = object.__new__(type(node))
+    state, metadata = new.__dict__, object.__new__(type(node._metadata))
+    state.update(node.__dict__)
+    metadata.__dict__.update(node._metadata.__dict__)
+    metadata.flags, metadata.resolver_cache = dict(metadata.flags), defaultdict(dict)
+    for name, cache in node._metadata.resolver_cache.items():  # such as the time of ${now:}
+        metadata.resolver_cache[name] = dict(cache)
+    state |= {"_metadata": metadata, "_parent": parent, "_flags_cache": None}
+    content = state.get("_content")
+    if isinstance(content, dict):
+        state["_content"] = {key: duplicate(child, new) for key, child in content.items()}
+    elif isinstance(content, list):
+        state["_content"] = [duplicate(child, new) for child in content]
+    elif isinstance(content, Node):  # of a union
+        state["_content"] = duplicate(content, new)
+    return new
 
 
 @lru_cache(MOST_KEPT)  # each is asked for when a job is checked, and when it is run

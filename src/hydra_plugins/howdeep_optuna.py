@@ -5,6 +5,7 @@ Hydra imports this module whenever it starts, so that everything else is importe
 
 import hashlib
 import os
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,10 +112,13 @@ class OptunaSweeper(Sweeper):
     # What the user wants
 
     def _plan(self, arguments: list[str]) -> "Plan":
+        from howdeep.names import check_name
         from howdeep.sweeping.plan import Plan
         from howdeep.sweeping.pool import check_jobs
 
         check_jobs(self.n_jobs)
+        if self.name is not None:
+            check_name(self.name, "hydra.sweeper.study")
         lines = [f"{key}={value}" for key, value in self.params.items()]
         parser = OverridesParser.create(config_loader=self.context.config_loader)
         # What is typed comes last and wins.
@@ -333,9 +337,13 @@ def _range(numbers: list[Any], log: bool) -> "Dimension":
 
 def _name(setting: dict[str, str], space: "Space", objectives: dict[str, str]) -> str:
     """The same for the same command: what is fixed, what for, and what is tried, but not in which range."""
-    words = [setting[key].replace("/", "-") for key in ("experiment", "model", "data") if key in setting]
+    from howdeep.names import LONGEST
+
+    words = [setting[key] for key in ("experiment", "model", "data") if key in setting]
     fingerprint = repr((sorted(setting.items()), sorted(space.dimensions), list(objectives.items())))
-    return "-".join([*words, "sweep", hashlib.sha256(fingerprint.encode()).hexdigest()[:8]])
+    end = f"sweep-{hashlib.sha256(fingerprint.encode()).hexdigest()[:8]}"
+    begin = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(words)).lstrip(".-")[: LONGEST - len(end) - 1]
+    return f"{begin}-{end}" if begin else end
 
 
 def _short(where: str) -> str:

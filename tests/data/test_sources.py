@@ -196,7 +196,28 @@ def test_a_package_that_lacks_the_file_gives_one_line(tmp_path, composed, change
         ({"file": "a", "url": "http://x/a"}, "either a sha256 or an md5"),
         ({"file": "a", "url": "http://x/a", "sha256": "0", "md5": "0"}, "either a sha256 or an md5"),
         ({"file": "a", "package": "sklearn", "sha256": "0"}, "either a url, or a package and a path"),
-        ({"file": "../a", "url": "http://x/a", "md5": "0"}, "without folders"),
+        ({"file": "../a", "url": "http://x/a", "md5": "0"}, "a source's file must be a name"),
+        ({"file": "-a", "url": "http://x/a", "md5": "0"}, "a source's file must be a name"),
+        ({"file": 5, "url": "http://x/a", "md5": "0"}, "a source's file must be a name"),
+        ({"file": "a", "url": "http://x/a", "md5": 5}, "md5 of the source of a must be text, got 5"),
+        ({"file": "a", "url": "file:///etc/passwd", "md5": "0"}, "url .* such as https://host/folder"),
+        ({"file": "a", "url": "http://[::1", "md5": "0"}, "url .* such as https://host/folder"),
+        (
+            {"file": "a", "package": "sklearn.nope.x", "path": "a", "md5": "0"},
+            "without dots, .* 'sklearn.nope.x'",
+        ),
+        ({"file": "a", "package": "../etc", "path": "a", "md5": "0"}, "without dots"),
+        (
+            {"file": "a", "package": "sklearn", "path": "../a", "md5": "0"},
+            "inside of the package, got '../a'",
+        ),
+        ({"file": "a", "package": "sklearn", "path": "/etc/passwd", "md5": "0"}, "inside of the package"),
+        (
+            {"file": "a", "package": "__main__", "path": "a", "md5": "0"},
+            "the Python package '__main__', found none",
+        ),
+        ({"file": "a", "ulr": "http://x/a", "md5": "0"}, "unknown key 'ulr', did you mean 'url'?"),
+        ("http://x/a", "must be a map with file, .*, got 'http://x/a'"),
         ({"file": "a", "url": "http://x/a", "sha1": "0"}, "conf/data/toy.yaml has wrong keys.*sha1"),
         ({"url": "http://x/a", "md5": "0"}, "conf/data/toy.yaml has wrong keys.*file"),
     ],
@@ -204,6 +225,16 @@ def test_a_package_that_lacks_the_file_gives_one_line(tmp_path, composed, change
 def test_a_source_that_says_too_little_or_too_much_is_refused(tmp_path, source, message):
     with pytest.raises(UserError, match=message):
         sources.pull("toy", [source], tmp_path, None)
+
+
+def test_a_dotted_package_is_refused_without_an_import(tmp_path, monkeypatch):
+    (tmp_path / "watched").mkdir()
+    (tmp_path / "watched" / "__init__.py").write_text("raise SystemExit('it was imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for package in ("watched.inside", "watched"):
+        source = {"file": "a", "package": package, "path": "a", "md5": "0"}
+        with pytest.raises(UserError):
+            sources.pull("toy", [source], tmp_path / "raw", None)
 
 
 def test_check_tells_an_absent_and_a_changed_file_from_the_right_one(tmp_path):

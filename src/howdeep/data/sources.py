@@ -2,19 +2,23 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from howdeep.errors import UserError
+from howdeep.errors import UserError, masked, near
+from howdeep.names import check_name
 
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 20  # bytes
+PACKAGE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # without dots: to find what is inside of one would import it
 ADVICE = "try again, or name a folder or URL that holds <name>/<file> with data.mirror or HOWDEEP_MIRROR"
 
 
@@ -30,12 +34,25 @@ class Source:
     md5: str | None = None
 
     def __post_init__(self) -> None:
-        if Path(self.file).name != self.file:
-            raise UserError(f"a source's file must be a name without folders, got '{self.file}'")
+        check_name(self.file, "a source's file")
+        of = f"the source of {self.file}"
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and not isinstance(value, str):
+                raise UserError(f"{field.name} of {of} must be text, got {value!r}: put it into quotes")
         if bool(self.url) == bool(self.package and self.path):
-            raise UserError(f"the source of {self.file} must be either a url, or a package and a path in it")
+            raise UserError(f"{of} must be either a url, or a package and a path in it")
         if bool(self.sha256) == bool(self.md5):
-            raise UserError(f"the source of {self.file} must have either a sha256 or an md5")
+            raise UserError(f"{of} must have either a sha256 or an md5")
+        if self.url:
+            _check_url(self.url, f"url of {of}")
+        if self.package and not PACKAGE.fullmatch(self.package):
+            raise UserError(
+                f"package of {of} must be the name of a package without dots, such as sklearn, got {self.package!r}: "
+                "what is inside of it stands in path"
+            )
+        if self.path and not _stays_inside(self.path):
+            raise UserError(f"path of {of} must lead to a file inside of the package, got {self.path!r}")
 
     @property
     def checksum(self) -> tuple[str, str]:
@@ -43,7 +60,23 @@ class Source:
         return ("sha256", self.sha256) if self.sha256 else ("md5", str(self.md5))
 
 
-def pull(name: str, sources: Sequence[Mapping[str, Any]], folder: Path, mirror: str | None) -> None:
+def _stays_inside(path: str) -> bool:
+    parts = path.split("/")
+    return not any(part in ("", ".", "..") or "\\" in part or not part.isprintable() for part in parts)
+
+
+def _check_url(url: str, what: str) -> None:
+    """Refuses what urllib would stumble over, or read from this machine's own files."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        good = False
+    if not good or not url.isascii() or any(c.isspace() or not c.isprintable() for c in url):
+        raise UserError(f"{what} must be an address such as https://host/folder, got {masked(url)!r}")
+
+
+def pull(name: str, sources: Sequence[object], folder: Path, mirror: str | None) -> None:
     """Brings `folder` to hold the files of a data set, verified, and no other file.
 
     A file goes aside, is verified and then renamed, so that whatever has its final name is whole and right.
@@ -66,7 +99,7 @@ def pull(name: str, sources: Sequence[Mapping[str, Any]], folder: Path, mirror: 
     _remove_all_but({source.file for source in wanted}, folder)
 
 
-def check(name: str, sources: Sequence[Mapping[str, Any]], folder: Path) -> None:
+def check(name: str, sources: Sequence[object], folder: Path) -> None:
     """Raises `UserError` unless `folder` holds every file of the data set with its checksum."""
     for source in (_source(name, node) for node in sources):
         path = folder / source.file
@@ -77,11 +110,16 @@ def check(name: str, sources: Sequence[Mapping[str, Any]], folder: Path) -> None
             raise UserError(f"expected {path} with {kind} {digits}, found {came}: {advice}")
 
 
-def _source(name: str, node: Mapping[str, Any]) -> Source:
-    try:
-        return Source(**node)
-    except TypeError as error:
-        raise UserError(f"a source in conf/data/{name}.yaml has wrong keys: {error}") from None
+def _source(name: str, node: object) -> Source:
+    where, known = f"a source in conf/data/{name}.yaml", [field.name for field in fields(Source)]
+    if not isinstance(node, Mapping):
+        raise UserError(f"{where} must be a map with {', '.join(known)}, got {node!r}")
+    for key in node:
+        if key not in known:
+            raise UserError(f"{where} has wrong keys: it has the unknown key {key!r}{near(key, known)}")
+    if "file" not in node:
+        raise UserError(f"{where} has wrong keys: it lacks the key 'file'")
+    return Source(**{str(key): value for key, value in node.items()})
 
 
 def _is_right(path: Path, source: Source) -> bool:
@@ -107,7 +145,10 @@ def _address(name: str, source: Source, mirror: str | None) -> str | Path:
 
 
 def _package_folder(package: str) -> Path:
-    spec = find_spec(package)  # does not import it
+    try:
+        spec = find_spec(package)  # does not import it
+    except ValueError:  # __main__
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise UserError(f"expected the Python package '{package}', found none: reinstall what howdeep needs")
     return Path(spec.submodule_search_locations[0])

@@ -29,7 +29,13 @@ from howdeep.results.scores import known, rows_of, select
 from howdeep.results.tables import Table, Text
 from howdeep.results.wording import listing, number, series
 
-TABLES = ("representations", "similarity", "attention", "attribution")
+NAMES = {"entry": str, "matching": str, "depth": float}
+TABLES = {  # the columns of each, and what they hold
+    "representations": {"layer": float, "part": str, "probe": float, "untrained": float},
+    "similarity": {"with": str, "other_layer": float, "layer": float, "cka": float},
+    "attention": {"layer": float, "head": float, "spread": float, "distance": float},
+    "attribution": {"agreement": float, "completeness_error": float, "examples": float},
+}
 MOST = {"depths": 4, "rows": 5, "layers": 3, "heads": 4, "images": 8}
 ROW = 0.42  # inches of a row of images
 MAP = 0.72  # inches of an attention map
@@ -61,13 +67,33 @@ def read(folder: Path) -> Inspection:
     if not folder.exists():
         return NOTHING
     try:
-        tables = {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES}
-        return Inspection(tables, load_file(folder / "pictures.safetensors"))
-    except (OSError, ValueError, SafetensorError) as error:
+        tables = {name: _table(folder / f"{name}.csv", {**NAMES, **TABLES[name]}) for name in TABLES}
+        return Inspection(tables, _pictures(folder / "pictures.safetensors"))
+    except (OSError, ValueError, SafetensorError, KeyError, TypeError) as error:
         raise UserError(
             f"expected what `howdeep inspect` writes in {folder}, got a file that cannot be read ({error}): "
             "delete the folder, then `dvc repro inspect`"
         ) from None
+
+
+def _table(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
+    """Raises `ValueError` where a column is missing, or holds something else."""
+    table = pd.read_csv(path)
+    for name, kind in columns.items():
+        if name not in table:
+            raise ValueError(f"{path.name} lacks the column {name}")
+        if len(table) and pd.api.types.is_numeric_dtype(table[name]) is not (kind is float):
+            raise ValueError(f"{name} in {path.name} must hold {'numbers' if kind is float else 'text'}")
+    return table
+
+
+def _pictures(path: Path) -> dict[str, np.ndarray]:
+    """Raises `ValueError` where an array has another shape than pictures, or labels, have."""
+    found = load_file(path)
+    for name, array in found.items():
+        if name.count("/") != 3 or array.ndim != (1 if name.endswith("/labels") else 4):
+            raise ValueError(f"{path.name} holds {name} of the shape {array.shape}")
+    return found
 
 
 @dataclass

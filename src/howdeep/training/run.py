@@ -28,6 +28,7 @@ from howdeep.diagnostics.history import Diverged, History
 from howdeep.errors import UserError
 from howdeep.nets import checks
 from howdeep.tasks.task import Task
+from howdeep.training import targets
 from howdeep.training.best_weights import BestWeights
 from howdeep.training.loop import run_whole_epochs
 from howdeep.training.memory import keep_memory
@@ -83,10 +84,6 @@ def build(node: DictConfig, **kwargs: Any) -> Any:
             ) from cause
         if isinstance(cause, ValueError | TypeError | MisconfigurationException):
             raise UserError(f"{node._target_} refuses its values: {cause}".splitlines()[0]) from cause
-        if "locating target" in str(error) or "callable target" in str(error):
-            raise UserError(
-                f"expected _target_ to name what can be imported, got {node._target_!r}"
-            ) from cause
         raise
 
 
@@ -110,6 +107,9 @@ def check_settings(cfg: DictConfig) -> None:
             )
     if not isinstance(cfg.seed, int) or isinstance(cfg.seed, bool) or cfg.seed < 0:
         raise UserError(f"seed must be a whole number of at least 0, got {cfg.seed!r}")
+    plain = OmegaConf.to_container(cfg)
+    assert isinstance(plain, dict)
+    targets.verify({str(name): node for name, node in plain.items()})
     _check_trainer(cfg.trainer)
     _check_sizes(cfg)
     if not isinstance(cfg.checkpoint_seconds, int | float) or cfg.checkpoint_seconds < 0:
@@ -120,7 +120,7 @@ def check_settings(cfg: DictConfig) -> None:
     # Both check their values only when they are called, in the middle of a fit.
     _call(cfg.schedule, 0.0)
     _call(cfg.optimizer, [torch.nn.Parameter(torch.zeros(1))])
-    _check_no_nan(OmegaConf.to_container(cfg))
+    _check_no_nan(plain)
 
 
 def _call(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
