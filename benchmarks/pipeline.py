@@ -113,6 +113,7 @@ def run(bench: Bench) -> list[Row]:
         return {"": beyond, **parts, "the rest": beyond - sum(parts.values())}
 
     _, *found = [parts for _, parts in run_all(work, [replace(job, parent=parent) for job in jobs], 1)]
+    assert parent is not None
     store.close(parent, "FINISHED")
     rows = [
         line("a run in a warm worker, beyond its training", [parts[""] for parts in found], "ms", "<= 40")

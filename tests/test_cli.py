@@ -109,7 +109,7 @@ MISTAKES = [
     (["train", "-m", "--cfg", "job"], "expected one of Hydra's options at a time"),
     (["train", "optimizer.lr=0"], "optimizer.lr must be a number above 0, got 0"),
     (["train", "resume=nowhere.ckpt"], "found no such file"),
-    (["train", "tracking.uri=sqlite:////proc/none/m.db"], "cannot be opened"),
+    (["train", "tracking.uri=foo://bar"], "cannot be opened"),
     (["train-entry", "digit-mlp"], "did you mean 'digits-mlp'?"),
     (["pull", "data=mnst"], "did you mean 'mnist'?"),
     (["pull", "data=mnist", "data.mirror=/nowhere"], "expected a file at /nowhere/mnist/"),

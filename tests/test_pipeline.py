@@ -349,6 +349,8 @@ def test_a_stage_whose_data_restores_from_the_cache_is_rebuilt_in_mlflow_by_sync
     runs = clone.store().find(howdeep__kind="run")
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert len(runs) == 8
+    (comparison,) = clone.store().find(howdeep__kind="comparison")
+    assert comparison.info.status == "FINISHED"
 
 
 def test_a_diverged_run_is_counted_and_the_study_goes_on(clone):

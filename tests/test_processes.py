@@ -177,6 +177,7 @@ def test_a_held_stop_outlives_an_error():
 def test_a_store_is_whole_and_writable_after_a_stop_in_the_middle_of_a_write(tmp_path, capfd):
     store = Store(f"sqlite:///{tmp_path}/mlflow.db", "stops", tmp_path)
     run_id = store.open_parent("entry", {})
+    assert run_id is not None
     values = [(f"value{i}", float(i), 0) for i in range(900)]
 
     def write_until_stopped(delay: float) -> None:

@@ -13,6 +13,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from howdeep.prepare import load_split
 from howdeep.tracking import Store
@@ -37,11 +38,16 @@ def test_a_served_model_answers_as_the_network_does(compose, project, tmp_path, 
         expected = net(torch.from_numpy(example)).numpy()
     store = Store(f"sqlite:///{tmp_path}/mlflow.db", "serving", tmp_path)
     run_id = store.open_parent("entry", {})
-    store.log_model(run_id, net, example)
+    assert run_id is not None
+    config = OmegaConf.to_container(cfg.model, resolve=True)
+    assert isinstance(config, dict)
+    store.log_model(run_id, net, config, example)
     logged = store.client.get_run(run_id).outputs
     assert logged is not None
     (model,) = logged.model_outputs
 
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
     port = free_port()
     command = [
         "models",
@@ -53,10 +59,11 @@ def test_a_served_model_answers_as_the_network_does(compose, project, tmp_path, 
         "--port",
         str(port),
     ]
+    env = {**os.environ, "MLFLOW_TRACKING_URI": store.uri, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
     with (tmp_path / "said").open("w+") as said:
         server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *command, "--host", "127.0.0.1"], cwd=tmp_path, start_new_session=True,
-            env={**os.environ, "MLFLOW_TRACKING_URI": store.uri}, stdout=said, stderr=said,
+            [sys.executable, "-m", "mlflow", *command, "--host", "127.0.0.1"], cwd=elsewhere, start_new_session=True,
+            env=env, stdout=said, stderr=said,
         )  # fmt: skip
         try:
             answer = ask(server, port, {"inputs": example.tolist()})

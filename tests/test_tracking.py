@@ -6,22 +6,29 @@ import re
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
+import safetensors
+import torch
 import yaml
 from mlflow import MlflowClient
 from mlflow.models import infer_signature
-from mlflow.pytorch import log_model
+from mlflow.pyfunc import log_model
 from sqlalchemy.event import listen
 
-from howdeep import tracking
+from howdeep import served, tracking
 from howdeep.errors import Stopped, UserError
+from howdeep.nets.mlp import MLP
 from howdeep.sweeping.outcomes import Pruned
 from howdeep.tracking import KEY, KIND, MODEL, PROCESS, Store, TrialOf, flat, is_gone, locate, this_process
 
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+NET = {
+    "_target_": "howdeep.nets.mlp.MLP", "in_shape": [2, 3], "out_features": 2, "depth": 2, "width": 4,
+    "activation": "relu", "initialisation": "he", "residual": True, "normalisation": "none", "dropout": 0.0,
+}  # fmt: skip
 CARD = {"name": "digits", "homepage": "https://example.org/digits", "digest": "0123456789abcdef0123"}
 
 
@@ -76,6 +83,11 @@ def test_a_run_has_parameters_curves_summary_data_set_and_config(store):
     assert artifacts == {"record.json"}
 
 
+def strict(store):
+    """The same store for `howdeep sync`, which raises what a training goes on without."""
+    return Store(store.uri, store.experiment, store.root, strict=True)
+
+
 def tell(store):
     """Runs of all fates, as trained or rebuilt ones are told; the ids of those that stay."""
     parent = store.open_parent("digits-mlp", {"commit": "c0"})
@@ -88,7 +100,7 @@ def tell(store):
     worst = [{"epoch": 0, "train/loss": float("nan"), "val/loss": float("inf"), "gap/loss": None}]
     diverged.end(record("k2", "diverged") | {"gap": None, "epochs": worst, "best_epoch": None}, None)
     pruned = store.start(
-        record("k3"), parent=None, about={}, dataset=CARD, trial=TrialOf("sweep", 7, retry_of=3)
+        record("k3"), parent=None, about={}, dataset=CARD, trial=TrialOf("sweep", 7, replaces=(3,))
     )
     pruned.abort(Pruned(), record()["epochs"])
     return [again.run_id, diverged.run_id, pruned.run_id]
@@ -142,8 +154,10 @@ def test_a_database_gets_the_rows_and_files_that_the_client_of_mlflow_writes(sto
 
 def test_a_run_in_a_deleted_experiment_is_refused_in_one_line(store):
     store.client.delete_experiment(store.experiment_id)
-    with pytest.raises(UserError, match="the MLflow experiment study was deleted: restore it with"):
-        Store(store.uri, "study", store.root).start(record(), parent=None, about={}, dataset=CARD)
+    with pytest.raises(
+        UserError, match=r"the experiment study was deleted: restore it with `mlflow exp.* -x 1`"
+    ):
+        strict(store).start(record(), parent=None, about={}, dataset=CARD)
 
 
 def test_curves_are_buffered_and_every_epoch_is_sent_once(store):
@@ -272,18 +286,16 @@ def test_two_first_writers_do_not_crash(tmp_path):
 
 
 def test_a_logged_model_predicts_what_the_net_predicts(store, monkeypatch):
-    import numpy as np
-    import torch
-
     run = store.start(record(), parent=None, about={}, dataset=CARD)
     run.end(record(), None)
-    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 2))
+    net = MLP(**{name: value for name, value in NET.items() if name != "_target_"}).eval()
     example = np.random.default_rng(0).normal(size=(4, 2, 3)).astype("float32")
     address = os.environ.get("MLFLOW_TRACKING_URI")
-    store.log_model(run.run_id, net, example)
+    store.log_model(run.run_id, net, NET, example)
     assert os.environ.get("MLFLOW_TRACKING_URI") == address  # the next config would read it
     (output,) = store.client.get_run(run.run_id).outputs.model_outputs
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     model = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
     np.testing.assert_allclose(
         model.predict(example), net(torch.from_numpy(example)).detach().numpy(), rtol=1e-6
@@ -301,28 +313,33 @@ def model_of(store, log):
     about = yaml.safe_load(files.pop("MLmodel").read_text())
     for name in ("artifact_path", "model_id", "model_uuid", "run_id", "utc_time_created"):
         assert about.pop(name)
-    texts = {name: path.read_bytes() for name, path in files.items() if path.suffix != ".pth"}
+    texts = {name: path.read_bytes() for name, path in files.items() if path.suffix != ".pyc"}
     return rows_of(store, [run.run_id] * 3), about, set(files), texts
 
 
 @pytest.mark.parametrize("databases", [tracking.SQL, ()], ids=["database", "server"])
 def test_a_logged_model_has_the_rows_and_files_that_mlflow_gives_it(store, tmp_path, monkeypatch, databases):
-    import numpy as np
-    import torch
-
     (tmp_path / "client").mkdir()
     (tmp_path / "client/mlflow.db").write_bytes((tmp_path / "mlflow.db").read_bytes())
     other = Store(f"sqlite:///{tmp_path}/client/mlflow.db", "study", tmp_path / "client")
-    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 2))
+    net = MLP(**{name: value for name, value in NET.items() if name != "_target_"}).eval()
     example = np.zeros((4, 2, 3), "float32")
+    served.write(tmp_path / "net", net, NET)
+    served.copy_code(tmp_path / "howdeep")
 
     def by_mlflow(run_id):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", other.uri)
         with mlflow.start_run(run_id=run_id):
+            pins = [
+                f"torch=={torch.__version__.split('+')[0]}",
+                "numpy",
+                f"safetensors=={safetensors.__version__}",
+            ]
             log_model(
-                net, name="model", signature=infer_signature(example, np.zeros((4, 2), "float32")),
-                input_example=example, pip_requirements=["torch==" + torch.__version__.split("+")[0], "numpy"],
-                serialization_format="pickle", code_paths=[str(Path(tracking.__file__).parent)],
+                name="model", loader_module="howdeep.served", data_path=str(tmp_path / "net"),
+                signature=infer_signature(example, np.zeros((4, 2), "float32")), input_example=example,
+                pip_requirements=pins, code_paths=[str(tmp_path / "howdeep")],
+                tags={PROCESS: this_process()},
             )  # fmt: skip
         other.set_tags(run_id, {MODEL: "logged"})
 
@@ -330,7 +347,7 @@ def test_a_logged_model_has_the_rows_and_files_that_mlflow_gives_it(store, tmp_p
         patched.setattr(
             tracking, "SQL", databases
         )  # a store that is none is spoken to by MLflow's client alone
-        ours = model_of(store, lambda run_id: store.log_model(run_id, net, example))
+        ours = model_of(store, lambda run_id: store.log_model(run_id, net, NET, example))
     assert {name for name, rows in ours[0].items() if rows} >= {
         "logged_models", "logged_model_metrics", "logged_model_params", "logged_model_tags"
     }  # fmt: skip
@@ -340,8 +357,10 @@ def test_a_logged_model_has_the_rows_and_files_that_mlflow_gives_it(store, tmp_p
 
 def test_a_store_that_cannot_be_opened_is_one_line(tmp_path):
     (tmp_path / "mlflow.db").write_text("this is no database" * 100)
-    with pytest.raises(UserError, match=r"cannot be opened .* check tracking.uri") as caught:
-        Store(f"sqlite:///{tmp_path}/mlflow.db", "study", tmp_path).client  # noqa: B018
+    with pytest.raises(
+        UserError, match=r"cannot be used \(file is not a database\): move .*mlflow.db away"
+    ) as caught:
+        Store(f"sqlite:///{tmp_path}/mlflow.db", "study", tmp_path, strict=True).find()
     assert "\n" not in str(caught.value)
 
 

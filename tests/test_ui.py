@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -13,12 +14,27 @@ from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
+
+from howdeep.nets.mlp import MLP
+from howdeep.tracking import PROCESS, Store
 
 pytestmark = pytest.mark.slow
 # MLflow leaves the address of the store that it used last, in another test, in the environment.
 ENV = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+CARD = {"name": "digits", "homepage": "https://example.org/digits", "digest": "0123456789abcdef0123"}
+NET = {
+    "_target_": "howdeep.nets.mlp.MLP", "in_shape": [2, 3], "out_features": 2, "depth": 2, "width": 4,
+    "activation": "relu", "initialisation": "he", "residual": True, "normalisation": "none", "dropout": 0.0,
+}  # fmt: skip
+RECORD = {
+    "key": "k1", "entry": "digits-mlp", "data": "digits", "model": "mlp", "task": "classification", "depth": 2,
+    "matching": "width", "seed": 0, "data_checksum": "abc", "config": {"model": NET}, "state": "finished",
+    "reason": None, "best_epoch": 0, "epochs": [{"epoch": 0, "val/loss": 0.9}],
+    "gap": {"best": {"loss": 0.1}}, "gradient_flow": [], "cost": {"parameters": 10},
+}  # fmt: skip
 SECONDS = 60  # until the test gives up; it takes a few
 
 
@@ -44,8 +60,9 @@ class Served(NamedTuple):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Path:
-    """A project with a store of one run, which has a metric and an artifact."""
-    folder = tmp_path_factory.mktemp("ui")
+    """A project with a store of one run, which has a metric and an artifact; it was moved since."""
+    folder = tmp_path_factory.mktemp("ui") / "before"
+    folder.mkdir()
     (folder / "conf").mkdir()
     (folder / "conf" / "train.yaml").touch()
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
@@ -54,7 +71,7 @@ def store(tmp_path_factory) -> Path:
     client.log_metric(run, "val/loss", 0.25, step=3)
     client.log_dict(run, {"depth": 4}, "config.json")
     client.set_terminated(run)
-    return folder
+    return folder.rename(folder.with_name("after"))
 
 
 def free_port() -> int:
@@ -92,6 +109,23 @@ def test_the_ui_answers_with_its_page_and_with_the_runs_of_the_project(served):
     assert (metric["key"], metric["value"], metric["step"]) == ("val/loss", 0.25, 3)
     artifact = served.ask(f"/get-artifact?path=config.json&run_uuid={run['info']['run_id']}")
     assert json.loads(artifact) == {"depth": 4}
+
+
+def test_a_training_that_logs_to_a_server_leaves_one_run_and_one_model(served, tmp_path, capfd):
+    store = Store(f"http://me:PW@127.0.0.1:{served.port}", "served", tmp_path, strict=True)
+    net = MLP(**{name: value for name, value in NET.items() if name != "_target_"}).eval()
+    for _ in range(2):  # the second one takes the place of the first
+        run = store.start(RECORD, parent=None, about={}, dataset=CARD)
+        run.end(RECORD, None)
+        store.log_model(run.run_id, net, NET, np.zeros((4, 2, 3), "float32"))
+    dead = {PROCESS: f"{platform.node()}:1:0"}
+    store.client.create_logged_model(store.experiment_id, "half written", run.run_id, tags=dead)
+    store.close_abandoned()
+    models = store.client.search_logged_models([store.experiment_id])
+    assert [(model.name, str(model.status)) for model in models] == [("model", "READY")]
+    assert [found.info.run_id for found in store.find()] == [run.run_id]
+    assert [file.path for file in store.client.list_artifacts(run.run_id)] == ["record.json"]
+    assert "PW" not in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

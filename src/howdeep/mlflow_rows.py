@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mlflow.entities import Metric, Param, RunStatus, RunTag
+from mlflow.entities import LoggedModelStatus, Metric, Param, RunStatus, RunTag
 from mlflow.entities.lifecycle_stage import LifecycleStage
 from mlflow.store.tracking.dbmodels import models
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 # Plain tables: objects for a hundred rows cost more than writing them.
-EXPERIMENTS, RUNS, TAGS, PARAMS, METRICS, LATEST, DATASETS, INPUTS, INPUT_TAGS, MODEL_METRICS = (
+EXPERIMENTS, RUNS, TAGS, PARAMS, METRICS, LATEST, DATASETS, INPUTS, INPUT_TAGS, MODELS, MODEL_METRICS, MODEL_TAGS = (
     model.__table__
     for model in (
         models.SqlExperiment, models.SqlRun, models.SqlTag, models.SqlParam, models.SqlMetric, models.SqlLatestMetric,
-        models.SqlDataset, models.SqlInput, models.SqlInputTag, models.SqlLoggedModelMetric,
+        models.SqlDataset, models.SqlInput, models.SqlInputTag, models.SqlLoggedModel, models.SqlLoggedModelMetric,
+        models.SqlLoggedModelTag,
     )
 )  # fmt: skip
 
@@ -52,12 +53,12 @@ class Rows:
         tags: Mapping[str, str],
         params: Iterable[tuple[str, str]],
         dataset: "DatasetInput",
-        replaced: Mapping[str, str] | None = None,
+        replaced: Iterable[Mapping[str, str]] = (),
     ) -> tuple[str, str]:
         """A new run that is RUNNING; where it has a data set that the store has not seen, that too.
 
         Args:
-            replaced: the tags of older runs that it takes the place of: they are deleted.
+            replaced: older runs with all tags of one of these are deleted, and their models: it takes their place.
 
         Returns:
             The run's id, and the address of its artifacts.
@@ -68,10 +69,10 @@ class Rows:
         )
         labels.append(RunTag(MLFLOW_RUN_NAME, name))
         with self.store.ManagedSessionMaker(read_only=False) as session:
-            for old in (
-                session.execute(self._tagged(experiment_id, replaced)).scalars().all() if replaced else ()
-            ):
-                self.store._mark_run_deleted(session, self.store._get_run(session, old))
+            for tags_of_old in replaced:
+                for old in session.execute(self._tagged(experiment_id, tags_of_old)).scalars().all():
+                    self.store._mark_run_deleted(session, self.store._get_run(session, old))
+                    session.execute(update(MODELS).where(MODELS.c.source_run_id == old).values(**_deleted()))
             place = self._artifacts(session, experiment, run_id)
             run = {
                 "run_uuid": run_id, "experiment_id": experiment, "name": name, "artifact_uri": place,
@@ -200,6 +201,19 @@ class Rows:
         with self.store.ManagedSessionMaker() as session:
             return [(run_id, value) for run_id, value in session.execute(with_tag)]
 
+    def pending_models(self, experiment_id: str, tag: str) -> list[tuple[str, str | None]]:
+        """The id of each model that is PENDING, and the value of a tag."""
+        pending = select(MODELS.c.model_id).where(
+            MODELS.c.experiment_id == int(experiment_id),
+            MODELS.c.lifecycle_stage == LifecycleStage.ACTIVE,
+            MODELS.c.status == LoggedModelStatus.PENDING.to_int(),
+        )
+        with_tag = pending.add_columns(MODEL_TAGS.c.tag_value).outerjoin(
+            MODEL_TAGS, (MODEL_TAGS.c.model_id == MODELS.c.model_id) & (MODEL_TAGS.c.tag_key == tag)
+        )
+        with self.store.ManagedSessionMaker() as session:
+            return [(model_id, value) for model_id, value in session.execute(with_tag)]
+
     def ended(self, experiment_id: str, tag: str, kind: tuple[str, str]) -> set[str]:
         """What a tag says in the runs that ended by themselves, of those of which another tag says `kind`."""
         having = select(TAGS.c.run_uuid).where(TAGS.c.key == kind[0], TAGS.c.value == kind[1])
@@ -224,6 +238,10 @@ class Rows:
     def _read(self, query: Any) -> list[str]:
         with self.store.ManagedSessionMaker() as session:
             return list(session.execute(query).scalars())
+
+
+def _deleted() -> dict[str, Any]:
+    return {"lifecycle_stage": LifecycleStage.DELETED, "last_updated_timestamp_ms": get_current_time_millis()}
 
 
 def _pairs(run_id: str, pairs: Iterable[Any]) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from howdeep import records, stored, study
@@ -11,6 +12,8 @@ from howdeep.project import Project
 from howdeep.stored import trials_of
 
 if TYPE_CHECKING:  # the other stages do not wait for pandas and matplotlib
+    from omegaconf import DictConfig
+
     from howdeep.results.analysis import Analysis
     from howdeep.tracking import Store
 
@@ -111,20 +114,28 @@ def sync(project: Project) -> None:
 
     if not (store := _store(project)):
         raise UserError("expected an MLflow store to bring in line, got tracking.uri=null in conf/train.yaml")
-    runs, models = synchronise.sync(project.runs, project, store)
+    store.strict = True
+    elsewhere = replace(store, experiment=_tracking(project).experiment)
+    runs, models, others = synchronise.sync(project, store, elsewhere)
+    also = f", {others} single runs and trials to '{elsewhere.experiment}'" if others else ""
     print(
-        f"sync: {runs} runs and {models} models added to MLflow's experiment '{store.experiment}'",
+        f"sync: {runs} runs and {models} models added to MLflow's experiment '{store.experiment}'{also}",
         file=sys.stderr,
     )
 
 
 def _store(project: Project) -> "Store | None":
     """The MLflow store of the study; None where conf/train.yaml wants none."""
-    from howdeep.composition import compose_train
     from howdeep.tracking import Store, locate
 
-    uri = compose_train(project.conf, []).tracking.uri
+    uri = _tracking(project).uri
     return Store(locate(uri, project.root), study.read(project.params).name, project.root) if uri else None
+
+
+def _tracking(project: Project) -> "DictConfig":
+    from howdeep.composition import compose_train
+
+    return compose_train(project.conf, []).tracking
 
 
 def _records(project: Project) -> list[dict]:

@@ -1,15 +1,17 @@
 """Bringing MLflow in line with the records: while an entry trains, and later by `howdeep sync`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from howdeep import records, stored
-from howdeep.errors import Stopped
+from howdeep.errors import Stopped, UserError
+from howdeep.processes import stopping
 from howdeep.project import Project
 from howdeep.provenance import commit
-from howdeep.tracking import MODEL, Store, flat
+from howdeep.tracking import ENTRY, MODEL, PARENT, STUDY, Store, TrialOf, flat
 from howdeep.workers import cores, run_all
 
 FIGURES_AND_TABLES = ("figures", "tables")
@@ -26,11 +28,15 @@ def tracked_parent(
         return
     store.close_abandoned()
     parent = store.open_parent(name, about, kind)
+    if parent is None:
+        yield None
+        return
     try:
         yield parent
     except BaseException as error:
         store.close_abandoned()
-        store.close(parent, "KILLED" if isinstance(error, Stopped) else "FAILED")
+        stopped = isinstance(stopping() or error, Stopped)
+        store.close(parent, "KILLED" if stopped else "FAILED")
         raise
     store.close(parent, "FINISHED")
 
@@ -45,14 +51,14 @@ def log_comparison(project: Project, store: Store) -> None:
     }
     words = {name: value for name, value in found.items() if isinstance(value, str)}
     with tracked_parent(store, "comparison", commit(project.root), kind="comparison") as run:
-        assert run is not None
+        if run is None:
+            return
         store.log(run, [(name, value, 0) for name, value in found.items() if name not in words])
         store.set_tags(run, words)
         for path in (*FIGURES_AND_TABLES, *SMALL):
             place = project.results / path
-            log = store.client.log_artifacts if place.is_dir() else store.client.log_artifact
-            log(run, str(place), f"results/{path}" if place.is_dir() else "results")
-        store.client.log_artifact(run, str(project.reports / "index.html"))
+            store.log_path(run, place, f"results/{path}" if place.is_dir() else "results")
+        store.log_path(run, project.reports / "index.html")
 
 
 def best_of_cells(folders: Iterable[Path]) -> list[tuple[Path, dict]]:
@@ -80,7 +86,8 @@ def log_best_model(folders: Iterable[Path], project: Project, store: Store) -> i
     for folder, record in best_of_cells(folders):
         found = store.find(howdeep__kind="run", howdeep__key=record["key"])
         if found and MODEL not in found[0].data.tags:
-            store.log_model(found[0].info.run_id, *load_model(folder, record, project))
+            net, example = load_model(folder, record, project)
+            store.log_model(found[0].info.run_id, net, record["config"]["model"], example)
             return 1
     return 0
 
@@ -96,35 +103,131 @@ def load_model(folder: Path, record: dict, project: Project) -> tuple[Any, Any]:
     return net.eval(), load_split(cfg, project).validation[0][:4].numpy()
 
 
-def sync(runs: Path, project: Project, store: Store) -> tuple[int, int]:
-    """Rebuilds in MLflow the runs and models that the records have and it lacks.
+def sync(project: Project, store: Store, elsewhere: Store) -> tuple[int, int, int]:
+    """Rebuilds in MLflow what the records have and it lacks.
+
+    Args:
+        store: of the study.
+        elsewhere: of runs and sweeps that were typed on the command line.
 
     Returns:
-        How many runs and how many models were added; (0, 0) the second time.
-    """
+        How many runs and how many models of the study, and how many other runs and trials were added; the second time
+        none.
 
+    Raises:
+        UserError: MLflow cannot be used, where the stores are strict; a record cannot be read.
+    """
+    store.close_abandoned()
+    runs, models = _sync_study(project, store)
+    typed = [*records.run_folders(project.root / "outputs"), *records.run_folders(project.root / "multirun")]
+    others = _sync_typed(typed, project, elsewhere) if typed else 0
+    return runs, models, others
+
+
+def _sync_study(project: Project, store: Store) -> tuple[int, int]:
+    known, folders, added = store.keys(), list(records.run_folders(project.runs)), 0
+    with _parents(store) as parent_of:
+        for folder in folders:
+            record = records.read(folder)
+            if record["key"] not in known:
+                _rebuild(record, project, store, parent_of(record["entry"], "entry"))
+                added += 1
+        _nest_orphans(store, parent_of)
+        for tuned in sorted(project.tuned.glob("*/trials.csv")):
+            parent = parent_of(tuned.parent.name, "entry")
+            if not store.client.list_artifacts(parent, "tuning"):
+                store.log_path(parent, tuned.parent, "tuning")
+    models = log_best_models(folders, project, store)
+    compared = [run.info.status for run in store.find(howdeep__kind="comparison")]
+    if "FINISHED" not in compared and (project.results / "metrics.json").exists():
+        log_comparison(project, store)
+    return added, models
+
+
+def _sync_typed(folders: Iterable[Path], project: Project, store: Store) -> int:
+    """Single runs, and trials of sweeps, whose folders are named by study and number."""
+    store.close_abandoned()
+    known, trials, added = store.keys(), {}, 0
+    with _parents(store) as parent_of:
+        for folder in folders:
+            trial = _trial_of(folder, project)
+            if trial is None:
+                record = records.read(folder)
+                if record["key"] in known:
+                    continue
+                known.add(record["key"])
+                _rebuild(record, project, store, None)
+            else:
+                there = trials.setdefault(trial.study, store.trials(trial.study))
+                if trial.number in there:
+                    continue
+                _rebuild(records.read(folder), project, store, parent_of(trial.study, "sweep"), trial)
+            added += 1
+        _nest_orphans(store, parent_of)
+    return added
+
+
+def _trial_of(folder: Path, project: Project) -> TrialOf | None:
+    """Of multirun/STUDY/NUMBER/run; it takes the place of its own run, if that was not written to its end."""
+    place = folder.relative_to(project.root).parts
+    if len(place) != 4 or place[0] != "multirun" or not place[2].isdecimal():
+        return None
+    hydra = folder.parent / ".hydra" / "hydra.yaml"
+    if hydra.exists() and "howdeep_optuna" not in hydra.read_text():  # a multirun that was given this folder
+        return None
+    return TrialOf(place[1], int(place[2]), replaces=(int(place[2]),))
+
+
+def _rebuild(
+    record: dict, project: Project, store: Store, parent: str | None, trial: TrialOf | None = None
+) -> None:
+    trace_file = project.provenance / f"{record['key']}.json"
+    trace = stored.json_map(trace_file, "delete it") if trace_file.exists() else None
+    about = {name: trace[name] for name in ("commit", "dirty")} if trace else {}
+    run = store.start(
+        record,
+        parent=parent,
+        about={**about, "howdeep.rebuilt": "true"},
+        dataset=_card(record, project),
+        trial=trial,
+    )
+    run.end(record, trace)
+
+
+def _card(record: dict, project: Project) -> dict:
+    """The data card; what the record knows of it, where the data is not prepared any more."""
     from howdeep.prepare import prepared_card
 
-    store.close_abandoned()
-    known, folders = store.keys(), list(records.run_folders(runs))
-    parents: dict[str, str] = {}
-    added = 0
-    for folder in folders:
-        record = records.read(folder)
-        if record["key"] in known:
-            continue
-        entry = record["entry"]
-        if entry not in parents:
-            parents[entry] = store.open_parent(entry, {})
-        trace_file = project.provenance / f"{record['key']}.json"
-        trace = stored.json_map(trace_file, "delete it") if trace_file.exists() else None
-        about = {name: trace[name] for name in ("commit", "dirty")} if trace else {}
-        card = prepared_card(records.config_of(record), project)
-        run = store.start(
-            record, parent=parents[entry], about={**about, "howdeep.rebuilt": "true"}, dataset=card
-        )
-        run.end(record, trace)
-        added += 1
-    for parent in parents.values():
+    try:
+        return prepared_card(records.config_of(record), project)
+    except UserError:
+        homepage = record["config"]["data"].get("homepage", "")
+        return {"name": record["data"], "homepage": homepage, "digest": record["data_checksum"]}
+
+
+@contextmanager
+def _parents(store: Store) -> Iterator[Callable[[str, str], str]]:
+    """Gives the run of an entry or a sweep, by its name and kind; opened when first asked for, closed at the end."""
+
+    @cache
+    def parent_of(name: str, kind: str) -> str:
+        parent = store.open_parent(name, {}, kind)
+        assert parent is not None  # the store is strict
+        opened.append(parent)
+        return parent
+
+    opened: list[str] = []
+    yield parent_of
+    for parent in opened:
         store.close(parent, "FINISHED")
-    return added, log_best_models(folders, project, store)
+
+
+def _nest_orphans(store: Store, parent_of: Callable[[str, str], str]) -> None:
+    """Gives a parent to runs whose parent was deleted."""
+    found = store.find()
+    there = {run.info.run_id for run in found}
+    for run in found:
+        tags = run.data.tags
+        if PARENT in tags and tags[PARENT] not in there and (STUDY in tags or ENTRY in tags):
+            name, kind = (tags[STUDY], "sweep") if STUDY in tags else (tags[ENTRY], "entry")
+            store.set_tags(run.info.run_id, {PARENT: parent_of(name, kind)})

@@ -2,27 +2,29 @@
 
 A run is known by its run key, a tag. Writes are buffered, since one write to the store costs as much as an
 epoch of a small network; where the store is a database, `mlflow_rows` makes them in few transactions. `Store` is the
-only door: nothing else in howdeep imports mlflow, but `ui`, which serves it.
+only door: nothing else in howdeep imports mlflow, but `ui`, which serves it. MLflow never ends the work: what it
+raises is told once, and what it lacks then is rebuilt by `howdeep sync`.
 """
 
+import hashlib
 import io
 import json
 import logging
+import mmap
 import os
 import platform
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from filelock import FileLock
-
-from howdeep.errors import Stopped, UserError
-from howdeep.processes import hold_stop, is_gone, this_process
+from howdeep import mlflow_database, mlflow_failures
+from howdeep.errors import Stopped, UserError, masked
+from howdeep.processes import hold_stop, is_gone, stop_if_asked, this_process
 from howdeep.records import Cell
 from howdeep.sweeping.outcomes import Pruned
 
@@ -32,6 +34,13 @@ if TYPE_CHECKING:  # commands start without MLflow
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+# It prints the address of a server with its password.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+# MLflow would wait four minutes for a server that is not there, and a quarter of an hour for one that is silent.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("PGCONNECT_TIMEOUT", "6")
+ATTEMPTS = 3  # to reach a database server
 
 KEY, ENTRY, PROCESS, KIND = "howdeep.key", "howdeep.entry", "howdeep.process", "howdeep.kind"
 MODEL, STUDY, TRIAL = "howdeep.model", "howdeep.study", "howdeep.trial"
@@ -40,6 +49,11 @@ FLUSH_SECONDS = 3.0
 BATCH, TAGS = 1000, 100  # metrics, and params or tags, that MLflow takes in one request
 SQL = ("sqlite:", "postgresql", "mysql")
 Value = tuple[str, float | None, int]  # a metric's name, its value, its epoch
+F = TypeVar("F", bound=Callable[..., Any])
+
+_lost = mmap.mmap(
+    -1, 16
+)  # the store that was lost, by a digest of its address; all forks of this process see it
 
 
 def locate(uri: str, root: Path) -> str:
@@ -50,19 +64,56 @@ def locate(uri: str, root: Path) -> str:
     return f"{prefix}{root / uri.removeprefix(prefix)}"
 
 
+def _view(instead: "Callable[[Store], Any]") -> Callable[[F], F]:
+    """Makes a method of `Store` one that ends no work: what MLflow raises is told, once, and the store is lost.
+
+    Args:
+        instead: gives what the method gives then, and from then on.
+    """
+
+    def of(method: F) -> F:
+        @wraps(method)
+        def guarded(self: "Store", *args: Any, **kwargs: Any) -> Any:
+            if self._inside:  # another method of the store calls this one
+                return method(self, *args, **kwargs)
+            if self.lost:
+                return instead(self)
+            self._inside = True
+            try:
+                return method(self, *args, **kwargs)
+            except Exception as error:
+                stop_if_asked()  # a stop that MLflow has turned into an error of its own
+                if not mlflow_failures.is_mlflows(error):
+                    raise
+                self._lose(error)
+                return instead(self)
+            finally:
+                self._inside = False
+
+        return guarded  # type: ignore[return-value]
+
+    return of
+
+
 @dataclass
 class Store:
     """One experiment in an MLflow store.
+
+    Where MLflow fails, its methods say so in one line, and do nothing from then on, in this process and in all of its
+    forks.
 
     Args:
         uri: where MLflow keeps its runs, e.g. 'sqlite:////home/me/howdeep/mlflow.db' or 'http://...'.
         experiment: its name, the study's.
         root: the project's folder; artifacts of an sqlite store go to mlartifacts/ there.
+        strict: what MLflow raises becomes a `UserError`.
     """
 
     uri: str
     experiment: str
     root: Path
+    strict: bool = False
+    _inside: bool = False
     _datasets: dict[str, Any] = field(default_factory=dict)
     _pid: int | None = None
 
@@ -82,53 +133,75 @@ class Store:
 
         return Rows(self.client._tracking_client.store) if self.uri.startswith(SQL) else None
 
+    @property
+    def lost(self) -> bool:
+        """Whether MLflow could not be used, here or in another fork."""
+        return not self.strict and _lost[:] == self._digest
+
+    @property
+    def _digest(self) -> bytes:
+        return hashlib.md5(self.uri.encode(), usedforsecurity=False).digest()
+
+    def _lose(self, error: Exception) -> None:
+        """Tells a person, unless another fork has."""
+        told, remedy = mlflow_failures.told(error, self.uri), mlflow_failures.remedy(error, self.uri)
+        mlflow_database.forget(self.uri)
+        if self.strict:
+            raise UserError(f"{told}: {remedy}") from error
+        if self.lost:
+            return
+        _lost[:] = self._digest
+        from howdeep.progress import say
+
+        say(f"howdeep: {told}: the work goes on without it; {remedy}")
+
     @cached_property
     def _open(self):
         from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy import text
-        from sqlalchemy.exc import SQLAlchemyError
+        from mlflow.store.db import utils
+        from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 
-        try:
-            (self.root / "scratch").mkdir(exist_ok=True)
-            with self._lock():  # two first writers would both create the tables, and one crash
+        utils.MAX_RETRY_COUNT = ATTEMPTS  # with the ten of MLflow it takes minutes
+        # What they would print comes as an exception too.
+        logging.getLogger(utils.__name__).setLevel(logging.CRITICAL)
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+        with mlflow_database.lock(self.root):  # two first writers would both create the tables, and one crash
+            mlflow_database.prepare(self.uri, self.root)
+            try:
                 client = MlflowClient(self.uri)
-                client.search_experiments(max_results=1)
-                if self.uri.startswith("sqlite:"):
-                    # A run looks for an older one with its key; MLflow's own tables make it read the key of every run.
-                    with client._tracking_client.store.engine.begin() as database:
-                        database.execute(text("CREATE INDEX IF NOT EXISTS howdeep_tags ON tags (key, value)"))
-                return client
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = str(error).splitlines()[0][:200]
-            raise UserError(
-                f"the MLflow store {self.uri} cannot be opened ({reason}): check tracking.uri, or tracking.uri=null"
-            ) from error
-
-    def _lock(self) -> FileLock:
-        return FileLock(self.root / "scratch" / "mlflow.lock")
+            except UnsupportedModelRegistryStoreURIException as error:
+                raise UserError(
+                    f"the MLflow store {masked(self.uri)} cannot be opened: expected an address such as "
+                    "sqlite:///mlflow.db or http://127.0.0.1:5000, or tracking.uri=null"
+                ) from error
+            client.search_experiments(max_results=1)
+            return client
 
     @cached_property
     def experiment_id(self) -> str:
+        from mlflow.exceptions import MlflowException
+
         client = self.client
-        with self._lock():
+        with mlflow_database.lock(self.root):
             if found := client.get_experiment_by_name(self.experiment):
                 if found.lifecycle_stage == "deleted":
-                    raise UserError(
-                        f"the MLflow experiment {self.experiment} was deleted: restore it with `mlflow experiments "
-                        f"restore -x {found.experiment_id}`, or choose another tracking.experiment"
+                    raise MlflowException(
+                        f"the experiment {self.experiment} was deleted: restore it with `mlflow experiments restore "
+                        f"-x {found.experiment_id}`"
                     )
                 return found.experiment_id
             local = self.uri.startswith("sqlite:")
-            place = (self.root / "mlartifacts" / self.experiment).as_uri() if local else None
+            place = (self.root / mlflow_database.ARTIFACTS / self.experiment).as_uri() if local else None
             kind = {"mlflow.experimentKind": "custom_model_development"}  # else the UI opens its GenAI pages
             return client.create_experiment(self.experiment, artifact_location=place, tags=kind)
 
+    @_view(lambda _: [])
     def find(self, **tags: str) -> list[Any]:
         """Active runs with these tags ('.' is written '__'), newest first."""
         wanted = [f"tags.`{name.replace('__', '.')}` = '{value}'" for name, value in tags.items()]
         return list(self.client.search_runs([self.experiment_id], " and ".join(wanted), max_results=50_000))
 
+    @_view(lambda _: set())
     def keys(self) -> set[str]:
         """Keys of the runs that are here and finished."""
         if self.rows:  # MLflow's search takes 3 ms a run, since it loads all that runs have
@@ -149,17 +222,61 @@ class Store:
         )
         return [(run.info.run_id, run.data.tags.get(PROCESS)) for run in runs]
 
+    @_view(lambda _: set())
+    def trials(self, study: str) -> set[int]:
+        """Numbers of the trials of a sweep that are here and ended by themselves."""
+        runs = self.client.search_runs(
+            [self.experiment_id],
+            f"tags.`{KIND}` = 'trial' and tags.`{STUDY}` = '{study}'",
+            max_results=50_000,
+        )
+        return {int(run.data.tags[TRIAL]) for run in runs if run.info.status not in ("RUNNING", "KILLED")}
+
+    @_view(lambda _: 0)
     @hold_stop()
     def close_abandoned(self) -> int:
-        """Ends the runs that a killed process left RUNNING; how many there were."""
-        gone = [run_id for run_id, process in self._running() if is_gone(process or f"{platform.node()}:0:0")]
+        """Ends the runs that a killed process left RUNNING, and deletes its half-written models; how many runs."""
+        gone = [run_id for run_id, process in self._running() if _left(process)]
         for run_id in gone:
             self.client.set_terminated(run_id, "KILLED")
+        for model_id, process in self._pending():
+            if _left(process):
+                self._drop_model(model_id)
         return len(gone)
 
+    def _pending(self) -> list[tuple[str, str | None]]:
+        """The id of each model that is not written to its end, and its process."""
+        if self.rows:
+            return self.rows.pending_models(self.experiment_id, PROCESS)
+        return [
+            (model.model_id, model.tags.get(PROCESS))
+            for model in self._models()
+            if str(model.status) == "PENDING"
+        ]
+
+    def _models(self) -> list[Any]:
+        """All models of a server's experiment."""
+        found, page = [], None
+        while True:
+            answer = self.client.search_logged_models([self.experiment_id], page_token=page)
+            found += answer
+            if not (page := answer.token):
+                return found
+
+    def _drop_model(self, model_id: str) -> None:
+        from mlflow.entities import LoggedModelStatus
+
+        self.client.finalize_logged_model(model_id, LoggedModelStatus.FAILED)
+        self.client.delete_logged_model(model_id)
+
+    @_view(lambda _: None)
     @hold_stop()
-    def open_parent(self, name: str, about: dict[str, str], kind: str = "entry") -> str:
-        """The run under which the runs of an entry, or the trials of a sweep, are nested: found again, or made."""
+    def open_parent(self, name: str, about: dict[str, str], kind: str = "entry") -> str | None:
+        """The run under which the runs of an entry, or the trials of a sweep, are nested: found again, or made.
+
+        Returns:
+            Its id, None where the store is lost.
+        """
         tag = STUDY if kind == "sweep" else ENTRY
         found = self.find(**{KIND: kind, tag: name})
         if found:
@@ -172,6 +289,7 @@ class Store:
         self.set_tags(run_id, {**about, PROCESS: this_process()})
         return run_id
 
+    @_view(lambda _: None)
     @hold_stop()
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Sets tags in as few requests as MLflow allows."""
@@ -181,10 +299,12 @@ class Store:
         for first in range(0, len(found), TAGS):
             self.client.log_batch(run_id, tags=found[first : first + TAGS])
 
+    @_view(lambda _: None)
     @hold_stop()
     def close(self, run_id: str, status: str) -> None:
         self.client.set_terminated(run_id, status)
 
+    @_view(lambda store: TrackedRun(store, "", ""))
     @hold_stop()
     def start(
         self,
@@ -197,7 +317,7 @@ class Store:
     ) -> "TrackedRun":
         """Opens the run of a record that is about to be trained; replaces an older run with the same key.
 
-        Two trials may try the same settings: a trial replaces only the interrupted one whose place it takes.
+        Two trials may try the same settings: a trial replaces only the interrupted ones whose place it takes.
 
         Args:
             record: what `records.describe` gives.
@@ -207,11 +327,9 @@ class Store:
         """
         kind = "trial" if trial else "run"
         if trial is None:
-            replaced = {KEY: record["key"], KIND: kind}
-        elif trial.retry_of is not None:
-            replaced = {KIND: kind, STUDY: trial.study, TRIAL: str(trial.retry_of)}
+            replaced = [{KEY: record["key"], KIND: kind}]
         else:
-            replaced = {}
+            replaced = [{KIND: kind, STUDY: trial.study, TRIAL: str(number)} for number in trial.replaces]
         tags = {
             KIND: kind,
             KEY: record["key"],
@@ -231,23 +349,31 @@ class Store:
         tags: dict[str, str],
         params: list[tuple[str, str]],
         card: dict[str, Any],
-        replaced: dict[str, str],
+        replaced: Sequence[dict[str, str]],
     ) -> tuple[str, str]:
-        """A new run's id, and the address of its artifacts; the runs with all of the tags `replaced` are deleted."""
+        """A new run's id, and the address of its artifacts.
+
+        Args:
+            replaced: runs with all tags of one of these are deleted, and their models.
+        """
         from mlflow.entities import Param
 
         if self.rows:
             return self.rows.open_run(
                 self.experiment_id, name, tags, params, self._dataset_input(card), replaced
             )
-        for old in self.find(**replaced) if replaced else ():
+        for old in [run for having in replaced for run in self.find(**having)]:
+            for model in old.outputs.model_outputs if old.outputs else ():
+                self.client.delete_logged_model(model.model_id)
             self.client.delete_run(old.info.run_id)
         run = self.client.create_run(self.experiment_id, run_name=name, tags=tags).info
         for first in range(0, len(params), TAGS):
             self.client.log_batch(
                 run.run_id, params=[Param(*param) for param in params[first : first + TAGS]]
             )
-        with self._lock():  # two first writers of a data set would both insert it, and one crash
+        with mlflow_database.lock(
+            self.root
+        ):  # two first writers of a data set would both insert it, and one crash
             self.client.log_inputs(run.run_id, [self._dataset_input(card)])
         assert run.artifact_uri is not None
         return run.run_id, run.artifact_uri
@@ -265,6 +391,7 @@ class Store:
             )
         return self._datasets[name]
 
+    @_view(lambda _: None)
     @hold_stop()
     def log(
         self,
@@ -288,27 +415,43 @@ class Store:
         if status:
             self.close(run_id, status)
 
+    @_view(lambda _: None)
     def log_file(self, artifacts: str, name: str, content: bytes) -> None:
         """Writes a file of a run whose artifacts have this address; `client.log_text` would ask for it first."""
         from mlflow.store.artifact.artifact_repo import StreamUploadMixin
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        place = get_artifact_repository(artifacts, tracking_uri=self.uri)
-        if isinstance(place, StreamUploadMixin):
-            return place.log_artifact_from_stream(io.BytesIO(content), name)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, name)
-            path.write_bytes(content)
-            place.log_artifact(str(path))
+        with _clouds_are_mlflows():
+            place = get_artifact_repository(artifacts, tracking_uri=self.uri)
+            if isinstance(place, StreamUploadMixin):
+                return place.log_artifact_from_stream(io.BytesIO(content), name)
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, name)
+                path.write_bytes(content)
+                place.log_artifact(str(path))
 
-    @hold_stop()
-    def log_model(self, run_id: str, net: Any, example: Any) -> None:
-        """Logs a net as a model with signature and input example, that `mlflow models serve` can serve.
-
-        It takes the steps of `mlflow.pytorch.log_model`, which would open the ended run again, ask for each of its
-        metrics on its own, copy all files once more and load the model to try it: that takes three times as long.
+    @_view(lambda _: None)
+    def log_path(self, run_id: str, path: Path, place: str | None = None) -> None:
+        """Copies a file, or a folder with all that is in it, to the artifacts of a run.
 
         Args:
+            place: the folder among the artifacts; None: the uppermost.
+        """
+        with _clouds_are_mlflows():
+            log = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
+            log(run_id, str(path), place)
+
+    @_view(lambda _: None)
+    @hold_stop()
+    def log_model(self, run_id: str, net: Any, config: dict[Any, Any], example: Any) -> None:
+        """Logs a net as a model with signature and input example, that `mlflow models serve` can serve.
+
+        It is what `howdeep.served` reads: no pickle, written in milliseconds, where `torch.export` takes seconds.
+        It takes the steps of `mlflow.pyfunc.log_model`, which would open the ended run again, ask for each of its
+        metrics on its own, copy all files once more and load the model to try it.
+
+        Args:
+            config: from which the net was built, with its `_target_`.
             example: a numpy array of a few inputs, (batch, *in_shape), float32.
         """
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
@@ -317,14 +460,15 @@ class Store:
         run = self.client.get_run(run_id)
         with _in_environment(MLFLOW_TRACKING_URI=self.uri):
             model = self.client.create_logged_model(
-                run.info.experiment_id, "model", run_id, tags=resolve_tags(), params=run.data.params
-            )
+                run.info.experiment_id, "model", run_id,
+                tags={**resolve_tags(), PROCESS: this_process()}, params=run.data.params,
+            )  # fmt: skip
             self.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
             self._copy_metrics(run, model.model_id)
             try:
-                self._save_model(run_id, model, net.cpu().eval(), example)
+                self._save_model(run_id, model, net.cpu().eval(), config, example)
             except BaseException:
-                self.client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
+                self._drop_model(model.model_id)
                 raise
             self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
         self.client.set_tag(run_id, MODEL, "logged")
@@ -344,36 +488,61 @@ class Store:
         ]
         self.client.log_batch(run.info.run_id, metrics=metrics)
 
-    def _save_model(self, run_id: str, model: Any, net: Any, example: Any) -> None:
+    def _save_model(self, run_id: str, model: Any, net: Any, config: dict[Any, Any], example: Any) -> None:
         """Writes the files of a model, in place where that is on this machine."""
+        import safetensors
         import torch
         from mlflow.models import Model, ModelSignature
-        from mlflow.pytorch import save_model
+        from mlflow.pyfunc import save_model
         from mlflow.types.schema import Schema, TensorSpec
         from mlflow.utils.file_utils import local_file_uri_to_path
 
+        from howdeep import served
+
+        logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)  # it has a word for each model
         with torch.no_grad():
             output = net(torch.from_numpy(example)).numpy()
         inputs, outputs = (Schema([TensorSpec(a.dtype, (-1, *a.shape[1:]))]) for a in (example, output))
-        # It warns of pickle with every model; the file is written and read by the same project.
-        logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)
         local = model.artifact_location.startswith("file:")
         with tempfile.TemporaryDirectory() as folder:
             place = local_file_uri_to_path(model.artifact_location) if local else f"{folder}/model"
+            served.write(Path(folder, "net"), net, config)
+            served.copy_code(Path(folder, "howdeep"))
             save_model(
-                net,
                 place,
+                loader_module=served.__name__,
+                data_path=f"{folder}/net",
                 mlflow_model=Model(
                     model.artifact_location, run_id, model_uuid=model.model_id, model_id=model.model_id
                 ),
                 signature=ModelSignature(inputs, outputs),
                 input_example=example,
-                pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "numpy"],
-                code_paths=[str(Path(__file__).parent)],
-                serialization_format="pickle",
-            )
+                pip_requirements=[
+                    f"torch=={torch.__version__.split('+')[0]}", "numpy", f"safetensors=={safetensors.__version__}",
+                ],
+                code_paths=[f"{folder}/howdeep"],
+            )  # fmt: skip
             if not local:
-                self.client.log_model_artifacts(model.model_id, place)
+                with _clouds_are_mlflows():
+                    self.client.log_model_artifacts(model.model_id, place)
+
+
+def _left(process: str | None) -> bool:
+    """Whether what belongs to a process was left by it; what belongs to none was."""
+    return is_gone(process or f"{platform.node()}:0:0")
+
+
+@contextmanager
+def _clouds_are_mlflows() -> Iterator[None]:
+    """Artifacts may lie in anybody's cloud, whose library raises its own kinds of errors: they are MLflow's here."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError):
+        raise
+    except Exception as error:
+        raise MlflowException(f"{type(error).__name__}: {error}") from error
 
 
 @contextmanager
@@ -454,11 +623,11 @@ class TrackedRun:
 
 @dataclass(frozen=True)
 class TrialOf:
-    """Where in a sweep a run belongs: its study, its number, and the interrupted trial whose place it takes."""
+    """Where in a sweep a run belongs: its study, its number, and the interrupted trials whose place it takes."""
 
     study: str
     number: int
-    retry_of: int | None = None
+    replaces: tuple[int, ...] = ()
 
 
 def _run_name(record: dict, trial: TrialOf | None) -> str:

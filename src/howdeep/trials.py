@@ -72,8 +72,8 @@ def train_trial(cfg: DictConfig) -> list[float] | None:
     with told_in_one_line(storage), closing(Storage(storage)) as opened:
         trial = Study(_plan_of(opened, name), opened).open().adopt(int(number))
         running = Running(trial, store := store_of(cfg, project.find()), None)
-        if store is not None:
-            running.parent = store.find(howdeep__kind="sweep", **{STUDY: name})[0].info.run_id
+        if store is not None and (found := store.find(howdeep__kind="sweep", **{STUDY: name})):
+            running.parent = found[0].info.run_id
         run_trial(trial, lambda _: train_in(_folder(), cfg, running))
     return None
 
@@ -113,7 +113,7 @@ def train_in(folder: Path, cfg: DictConfig, running: Running) -> list[float]:
     here, trial = project.find(), running.trial
     ensure_prepared(cfg.data, here)
     objectives = trial.study.plan.objectives
-    place = TrialOf(trial.study.plan.study, trial.number, trial.retry_of)
+    place = TrialOf(trial.study.plan.study, trial.number, trial.replaces)
     job = runs.job(cfg, folder, here, parent=running.parent, trial=place)
     record = runs.execute(job, here, running.store, [Watch(trial, list(objectives))])
     if record["state"] != "finished":

@@ -68,8 +68,8 @@ def track(
     if uri:
         store = Store(locate(uri, project.root), plan.name, project.root)
         with tracked_parent(store, name, commit(project.root)) as parent:
-            assert parent is not None  # there is a store
-            store.client.log_artifacts(parent, str(folder), "tuning")
+            if parent is not None:
+                store.log_path(parent, folder, "tuning")
 
 
 def of_trials(configs: Mapping[Setting, DictConfig], tuning: study.Tuning) -> dict[Setting, DictConfig]:

@@ -10,9 +10,12 @@ import socket
 import sys
 import warnings
 from contextlib import suppress
+from pathlib import Path
 
+from howdeep import mlflow_database, mlflow_failures
 from howdeep.errors import UserError
 from howdeep.project import Project
+from howdeep.tracking import locate
 
 HOST = "127.0.0.1"  # nobody else's: whoever reaches the port may change every run
 
@@ -28,8 +31,8 @@ def serve(project: Project, port: int) -> int:
         # From here on a browser waits for its answer, instead of being told that nobody is there.
         print(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)", file=sys.stderr, flush=True)
         os.chdir(project.root)
-        uri = os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{project.root / 'mlflow.db'}")
-        server = _server(uri)
+        uri = locate(os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"), project.root)
+        server = _server(uri, project.root)
         with suppress(KeyboardInterrupt):  # uvicorn ends in order, then raises again what it was ended by
             server.run(sockets=[listening])
         return 0 if server.started else 1
@@ -52,7 +55,7 @@ def _listening(port: int) -> socket.socket:
     return listening
 
 
-def _server(uri: str):
+def _server(uri: str, root: Path):
     """A server of MLflow's application, told as by MLflow's command where runs and artifacts are.
 
     Job execution stays off: it starts processes of its own, for nothing that howdeep uses.
@@ -62,11 +65,9 @@ def _server(uri: str):
         "ignore", message=".*starlette.middleware.wsgi is deprecated"
     )  # MLflow's business
     import uvicorn  # before MLflow, which by that knows that it is going to be served
-    from mlflow.exceptions import MlflowException
     from mlflow.server import constants
     from mlflow.server.handlers import initialize_backend_stores
     from mlflow.store.tracking import DEFAULT_ARTIFACTS_URI
-    from sqlalchemy.exc import SQLAlchemyError
 
     os.environ |= {
         constants.BACKEND_STORE_URI_ENV_VAR: uri,
@@ -76,13 +77,14 @@ def _server(uri: str):
         constants.ARTIFACTS_DESTINATION_ENV_VAR: "./mlartifacts",
     }
     try:
+        with mlflow_database.lock(root):
+            mlflow_database.prepare(uri, root)
         initialize_backend_stores(uri, uri, DEFAULT_ARTIFACTS_URI)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise UserError(
-            f"the MLflow store {uri} cannot be opened ({reason}): check MLFLOW_TRACKING_URI, or move the file away and "
-            "run `howdeep sync`"
-        ) from error
+    except Exception as error:
+        if not mlflow_failures.is_mlflows(error):
+            raise
+        told, remedy = mlflow_failures.told(error, uri), mlflow_failures.remedy(error, uri)
+        raise UserError(f"{told}: {remedy}, or check MLFLOW_TRACKING_URI") from error
     from mlflow.server.fastapi_app import app
 
     return uvicorn.Server(uvicorn.Config(app, log_level="warning"))

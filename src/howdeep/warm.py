@@ -183,7 +183,8 @@ def _warm_up(kind: str) -> None:
         from howdeep import study
         from howdeep.tracking import Store, locate
 
-        store = Store(locate(uri, here.root), study.read(here.params).name, here.root)
+        # Strict: a stage tells what is wrong, this process has no terminal.
+        store = Store(locate(uri, here.root), study.read(here.params).name, here.root, strict=True)
         store.close_abandoned()
         store.find(howdeep__kind="comparison")
         store.client._tracking_client.store.engine.dispose()  # forks must not share a connection

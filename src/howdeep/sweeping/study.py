@@ -343,6 +343,16 @@ class Trial:
         """The number of the interrupted trial whose point this one has."""
         return self._trial.user_attrs.get(RETRY_OF)
 
+    @property
+    def replaces(self) -> tuple[int, ...]:
+        """The numbers of the interrupted trials whose point this one has: that which it retries, and so on back."""
+        found, number = [], self.retry_of
+        by_number = {trial.number: trial for trial in self.study._trials()} if number is not None else {}
+        while number is not None:
+            found.append(number)
+            number = by_number[number].user_attrs.get(RETRY_OF)
+        return tuple(found)
+
     @hold_stop()
     def report(self, step: int, value: float) -> None:
         """Tells the pruner how good the first objective is now.
