@@ -5,6 +5,7 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +215,7 @@ def read(path: Path) -> dict:
     return records.read(path.parent) if path.name == "record.json" else stored.json_map(path, "make it again")
 
 
-def put(content: Any, place: list[str], value: Any) -> Any:
+def put(content: Any, place: Sequence[str], value: Any) -> Any:
     """The content with another value in a place, or without it."""
     content = copy.deepcopy(content)
     node, last = content, place[-1]

@@ -133,6 +133,10 @@ def _digest(path: Path, kind: str) -> str:
         return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 
 
+def _shown(address: str | Path) -> str:
+    return masked(str(address))
+
+
 def _address(name: str, source: Source, mirror: str | None) -> str | Path:
     """A path, or a URL as a string."""
     if source.package:
@@ -164,7 +168,7 @@ def _fetch(address: str | Path, target: Path, source: Source) -> None:
         kind, expected = source.checksum
         if (came := _digest(aside, kind)) != expected:
             advice = _package_advice(source) if source.package else ADVICE
-            raise UserError(f"expected {kind} {expected} of {address}, got {came}: {advice}")
+            raise UserError(f"expected {kind} {expected} of {_shown(address)}, got {came}: {advice}")
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
@@ -178,13 +182,13 @@ def _chunks(address: str | Path, source: Source) -> Iterator[bytes]:
     except HTTPError as error:
         error.close()
         status = f"{error.code} {error.reason}"
-        raise UserError(f"expected a file at {address}, got {status}: {ADVICE}") from None
+        raise UserError(f"expected a file at {_shown(address)}, got {status}: {ADVICE}") from None
     except FileNotFoundError:
         advice = _package_advice(source) if source.package else "data.mirror must hold <name>/<file>"
-        raise UserError(f"expected a file at {address}, found none: {advice}") from None
+        raise UserError(f"expected a file at {_shown(address)}, found none: {advice}") from None
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
-        raise UserError(f"cannot read {address} ({reason}): {ADVICE}") from None
+        raise UserError(f"cannot read {_shown(address)} ({masked(str(reason))}): {ADVICE}") from None
 
 
 def _open(address: str | Path) -> IO[bytes]:
@@ -199,7 +203,7 @@ def _all_of(stream: IO[bytes], address: str | Path) -> Iterator[bytes]:
         came += len(chunk)
         yield chunk
     if came < expected:
-        raise UserError(f"expected {expected} bytes of {address}, got only {came}: {ADVICE}")
+        raise UserError(f"expected {expected} bytes of {_shown(address)}, got only {came}: {ADVICE}")
 
 
 def _package_advice(source: Source) -> str:
