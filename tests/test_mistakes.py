@@ -5,18 +5,23 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 from howdeep import records, stored
 from howdeep.cli import main
 from howdeep.composition import check_kinds, compose_train
 from howdeep.errors import UserError
+from howdeep.inspect_runs import COLUMNS, NAMES
 from howdeep.prepare import load_split
 from howdeep.project import Project
+from howdeep.results import answers, inside
 
 GROUP = "expected the name of a file for each folder of conf/, as in model=mlp"
 MISTYPED = {
@@ -214,7 +219,7 @@ def read(path: Path) -> dict:
     return records.read(path.parent) if path.name == "record.json" else stored.json_map(path, "make it again")
 
 
-def put(content: Any, place: list[str], value: Any) -> Any:
+def put(content: Any, place: Sequence[str], value: Any) -> Any:
     """The content with another value in a place, or without it."""
     content = copy.deepcopy(content)
     node, last = content, place[-1]
@@ -248,3 +253,48 @@ def test_a_trial_of_another_shape_is_named_by_its_line(trained, tmp_path, name, 
         writer.writerows(rows)
     with pytest.raises(UserError, match=r"trials.csv line 3 is no trial \(.*: delete its folder, then"):
         stored.trials_of("digits-mlp", here)
+
+
+def test_answers_of_another_shape_are_one_line(trained):
+    path = trained / "results/answers.safetensors"
+    good = stored.arrays(path, "again")
+    predicted = next(name for name in good if name.endswith("/predicted"))
+    label = next(name for name in good if name.endswith("/label"))
+    assert answers.check(good, path, "again") == good
+    for wrong in (
+        {predicted: good[predicted][:5]},
+        {predicted: good[predicted].astype("float32")},
+        {label: good[label][None]},
+        {"x": good[label]},
+        {predicted.replace("predicted", "guessed"): good[predicted]},
+    ):
+        with pytest.raises(
+            UserError, match=r"must hold predicted and confidence, or label, for each example"
+        ):
+            answers.check({**good, **wrong}, path, "again")
+    with pytest.raises(UserError, match=r"labels of digits-mlp and .* answers of the run"):
+        answers.predicted({**good, label: good[label][:5]}, "digits-mlp", predicted.partition("/")[0])
+    with pytest.raises(UserError, match="lacks the labels of digits-mlp"):
+        answers.predicted({predicted: good[predicted]}, "digits-mlp", predicted.partition("/")[0])
+
+
+def test_inspection_tables_of_another_shape_are_one_line(tmp_path):
+    assert {name: tuple(of) for name, of in inside.TABLES.items()} == COLUMNS
+    assert tuple(inside.NAMES) == NAMES
+    for name, columns in inside.TABLES.items():
+        row = {column: "x" if kind is str else 1 for column, kind in {**inside.NAMES, **columns}.items()}
+        (tmp_path / f"{name}.csv").write_text(f"{','.join(row)}\n{','.join(map(str, row.values()))}\n")
+    shown = {"e/width/1/images": np.zeros((1, 1, 2, 2)), "e/width/1/labels": np.zeros(1)}
+    save_file(shown, tmp_path / "pictures.safetensors")
+    assert len(inside.read(tmp_path).tables["attention"]) == 1
+    table = tmp_path / "attention.csv"
+    good = table.read_text()
+    for spoiled in ("", "a,b\n1,2\n", good.replace("spread", "spred"), good.replace("1", "x"), "[1]"):
+        table.write_text(spoiled)
+        with pytest.raises(UserError, match=r"expected what `howdeep inspect` writes") as refused:
+            inside.read(tmp_path)
+        assert "\n" not in str(refused.value)
+    table.write_text(good)
+    save_file({"e/width/1/images": np.zeros(3)}, tmp_path / "pictures.safetensors")
+    with pytest.raises(UserError, match=r"pictures.safetensors holds e/width/1/images of the shape"):
+        inside.read(tmp_path)

@@ -15,7 +15,7 @@ import orjson
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
-from howdeep import seals, shapes
+from howdeep import seals
 from howdeep.errors import UserError
 from howdeep.folders import RUN, written_aside
 from howdeep.names import check_name
@@ -133,6 +133,8 @@ def read(folder: Path) -> dict:
         raise UserError(
             f"{path} must hold a map, got {type(found).__name__}: delete its folder, then `dvc repro`"
         )
+    from howdeep import shapes  # and with it pydantic, which most commands do without
+
     try:
         shapes.check(path.name, found)
     except UserError as error:

@@ -165,4 +165,7 @@ def _test(project: Project) -> dict:
 
 def _answers(project: Project) -> Mapping[str, Any]:
     """What classifiers answered to each test example."""
-    return stored.arrays(project.results / "answers.safetensors", "run `dvc repro evaluate`")
+    from howdeep.results.answers import check
+
+    path, again = project.results / "answers.safetensors", "run `dvc repro evaluate`"
+    return check(stored.arrays(path, again), path, again)

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from howdeep import seals, shapes
+from howdeep import seals
 from howdeep.errors import UserError
 from howdeep.names import is_name
 from howdeep.project import Project
@@ -106,6 +106,8 @@ def json_map(path: Path, remedy: str) -> dict[str, Any]:
         raise UserError(f"{path} is not readable as JSON ({error}): {remedy}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a map, got {type(content).__name__}: {remedy}")
+    from howdeep import shapes  # and with it pydantic, which most commands do without
+
     try:
         shapes.check(path.parent.name if path.parent.name == "provenance" else path.name, content)
     except UserError as error:

@@ -12,9 +12,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from howdeep import progress, project
+from howdeep import passwords, progress, project
 from howdeep.composition import COMPLAINTS, check_kinds, explain, resolve
-from howdeep.errors import UserError, of_place
+from howdeep.errors import UserError, masked, of_place
 from howdeep.matching import match
 from howdeep.processes import stop_on_signals
 
@@ -41,7 +41,7 @@ def job(cfg: DictConfig, failed: list[UserError]) -> float | list[float] | None:
         if line is None:
             raise
         failed.append(line)
-        print(f"howdeep: {line}", file=sys.stderr)
+        print(f"howdeep: {masked(str(line))}", file=sys.stderr)
         return float("nan")
     except OmegaConfBaseException as error:
         raise RuntimeError(f"howdeep read its config wrongly: {error}") from error
@@ -105,7 +105,7 @@ def main(overrides: list[str]) -> int:
     here = project.find()
     stop_on_signals()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself and exits
-    sys.argv = ["howdeep train", *overrides]
+    sys.argv = ["howdeep train", *passwords.hidden(overrides)]
     failed: list[UserError] = []
     app = hydra.main(version_base="1.3", config_path=str(here.conf), config_name="train")(
         lambda cfg: job(cfg, failed)

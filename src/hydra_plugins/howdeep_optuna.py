@@ -243,14 +243,17 @@ class OptunaSweeper(Sweeper):
 
     def _launch(self, launcher: Launcher, study: Any, batch: "list[Trial]", progress: Any) -> None:
         """Hands a batch to Hydra's launcher, whose jobs tell the storage how they ended."""
-        from howdeep.errors import UserError
+        from howdeep.errors import UserError, masked
+        from howdeep.passwords import NAME, in_environment
         from howdeep.sweeping.pool import check_failures, outcome_of
         from howdeep.sweeping.study import one_line
 
+        has_password = masked(self.where) != self.where  # Hydra saves what a job is given
+        where = in_environment(f"{NAME}_STORAGE", self.where) if has_password else self.where
         jobs = []
         for trial in batch:
             environment = {
-                "OPTUNA_STORAGE": self.where,
+                "OPTUNA_STORAGE": where,
                 "OPTUNA_STUDY": study.plan.study,
                 "OPTUNA_TRIAL": str(trial.number),
             }

@@ -1,9 +1,11 @@
 """Fetching against a real server on this machine, and folders that play the mirror."""
 
 import hashlib
+import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -28,6 +30,8 @@ class Handler(BaseHTTPRequestHandler):
     """/right and /mirror/... give the file, /wrong another, /truncated a part of it, anything else 404."""
 
     def do_GET(self) -> None:
+        if self.path in ("/endless", "/endless/toy/toy.bin", "/guarded/toy/toy.bin", "/nonsense"):
+            return self.odd()
         known = self.path in ("/right", "/wrong", "/truncated", "/mirror/toy/toy.bin")
         if not known:
             self.send_error(404)
@@ -36,7 +40,22 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(CONTENT if self.path == "/truncated" else body)))
         self.end_headers()
-        self.wfile.write(body)
+        with suppress(ConnectionError):  # whoever asked has gone
+            self.wfile.write(body)
+
+    def odd(self) -> None:
+        """A body without an end, one behind a password, and a length that is none."""
+        if self.path.startswith("/guarded") and self.headers["Authorization"] != "Basic bWU6cC93QA==":
+            self.send_error(401)
+            return
+        self.send_response(200)
+        if self.path == "/nonsense":
+            self.send_header("Content-Length", "many")
+        self.end_headers()
+        with suppress(ConnectionError):
+            self.wfile.write(CONTENT)
+            while self.path.startswith("/endless"):
+                self.wfile.write(CONTENT)
 
     def log_message(self, format: str, *args: object) -> None:
         """Keeps the tests' output clean."""
@@ -235,6 +254,94 @@ def test_a_dotted_package_is_refused_without_an_import(tmp_path, monkeypatch):
         source = {"file": "a", "package": package, "path": "a", "md5": "0"}
         with pytest.raises(UserError):
             sources.pull("toy", [source], tmp_path / "raw", None)
+
+
+def test_a_body_without_an_end_is_left_at_the_size_of_the_file(server, tmp_path, monkeypatch):
+    source = [{**toy(f"{server}/endless")[0], "bytes": len(CONTENT)}]
+    with pytest.raises(
+        UserError, match=rf"at most {len(CONTENT)} bytes of .*/endless \(its size\), got more"
+    ):
+        sources.pull("toy", source, tmp_path, None)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(sources, "MOST", 10_000_000)
+    said = failure(f"{server}/endless", tmp_path / "toy")
+    assert "at most 10000000 bytes" in said
+    assert "set bytes of toy.bin in the data set's YAML" in said
+    assert "at most 10000000 bytes" in failure("http://x/a", tmp_path / "toy", f"{server}/endless")
+
+
+def test_a_length_that_is_more_than_the_file_has_is_refused_before_anything_is_read(server, tmp_path):
+    with pytest.raises(UserError, match=r"at most 5 bytes of .*/right \(its size\), got more"):
+        sources.pull("toy", [{**toy(f"{server}/right")[0], "bytes": 5}], tmp_path, None)
+
+
+def test_a_length_that_is_none_is_left_out_of_account(server, tmp_path):
+    sources.pull("toy", toy(f"{server}/nonsense"), tmp_path, None)
+    assert (tmp_path / "toy.bin").read_bytes() == CONTENT
+
+
+def test_a_mirror_may_ask_for_a_password_and_no_message_holds_it(server, tmp_path):
+    host = server.removeprefix("http://")
+    sources.pull("toy", toy("http://x/a"), tmp_path / "a", f"http://me:p%2Fw%40@{host}/guarded")
+    assert (tmp_path / "a" / "toy.bin").read_bytes() == CONTENT
+    for place in (f"{host}/guarded", f"{host}/absent", f"127.0.0.1:{closed_port()}"):
+        assert "secret" not in failure("http://x/a", tmp_path / "b", f"http://me:secret@{place}")
+
+
+@pytest.mark.parametrize(
+    "mirror",
+    [
+        *(
+            "://",
+            "http://",
+            "http://[::1",
+            "http://[::1/x",
+            "http://a..b",
+            "http://host:port",
+            "http://host:0",
+        ),
+        *(
+            "http:///x",
+            "file:///etc",
+            "ftp://host",
+            "s3://bucket",
+            "x://",
+            "http://a b",
+            "http://a\n",
+            "a\0b",
+        ),
+        f"http://{'a' * 70}.b",
+    ],
+)
+def test_a_mirror_that_is_no_address_is_one_line(tmp_path, mirror):
+    assert "data.mirror" in failure("http://x/a", tmp_path / "toy", mirror)
+
+
+@pytest.mark.parametrize("what", ["pipe", "device", "folder", "socket", "loop"])
+def test_what_is_no_file_in_a_mirror_is_refused_at_once(tmp_path, monkeypatch, what):
+    place = tmp_path / "mirror" / "toy" / "toy.bin"
+    place.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        if what == "pipe":
+            os.mkfifo(place)
+        elif what == "device":
+            place.symlink_to("/dev/zero")
+        elif what == "folder":
+            place.mkdir()
+        elif what == "socket":
+            monkeypatch.chdir(place.parent)  # an address has 100 letters at most
+            listener.bind(place.name)
+        else:
+            place.symlink_to(place)
+        said = failure("http://x/a", tmp_path / "toy", str(tmp_path / "mirror"))
+    assert str(place) in said
+
+
+def test_a_folder_in_the_place_of_a_file_is_not_removed(server, tmp_path):
+    (tmp_path / "toy.bin" / "mine").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"found a folder: move it elsewhere"):
+        sources.pull("toy", toy(f"{server}/right"), tmp_path, None)
+    assert (tmp_path / "toy.bin" / "mine").exists()
 
 
 def test_check_tells_an_absent_and_a_changed_file_from_the_right_one(tmp_path):

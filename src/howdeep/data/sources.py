@@ -3,6 +3,8 @@
 import hashlib
 import os
 import re
+import stat
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from http.client import HTTPException
@@ -10,21 +12,25 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
-from urllib.request import urlopen
+from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import Request, urlopen
 
 from howdeep.errors import UserError, masked, near
 from howdeep.names import check_name
 
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 20  # bytes
+MOST = 2 << 30  # bytes of a file that does not say how many it has
 PACKAGE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # without dots: to find what is inside of one would import it
 ADVICE = "try again, or name a folder or URL that holds <name>/<file> with data.mirror or HOWDEEP_MIRROR"
 
 
 @dataclass(frozen=True)
 class Source:
-    """One official file: its name, where it comes from (`package` and `path`, or `url`), and its checksum."""
+    """One official file: its name, where it comes from (`package` and `path`, or `url`), and its checksum.
+
+    With `bytes`, its size, a server that sends more is left at once.
+    """
 
     file: str
     package: str | None = None
@@ -32,12 +38,17 @@ class Source:
     url: str | None = None
     sha256: str | None = None
     md5: str | None = None
+    bytes: int | None = None
 
     def __post_init__(self) -> None:
         check_name(self.file, "a source's file")
         of = f"the source of {self.file}"
         for field in fields(self):
             value = getattr(self, field.name)
+            if field.name == "bytes":
+                if value is not None and (type(value) is not int or value < 1):
+                    raise UserError(f"bytes of {of} must be a whole number of at least 1, got {value!r}")
+                continue
             if value is not None and not isinstance(value, str):
                 raise UserError(f"{field.name} of {of} must be text, got {value!r}: put it into quotes")
         if bool(self.url) == bool(self.package and self.path):
@@ -69,8 +80,9 @@ def _check_url(url: str, what: str) -> None:
     """Refuses what urllib would stumble over, or read from this machine's own files."""
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that do not close, a port that is no number
+        host = (parts.hostname or "").encode("idna")
+        good = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number, a host with two dots
         good = False
     if not good or not url.isascii() or any(c.isspace() or not c.isprintable() for c in url):
         raise UserError(f"{what} must be an address such as https://host/folder, got {masked(url)!r}")
@@ -133,6 +145,10 @@ def _digest(path: Path, kind: str) -> str:
         return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 
 
+def _shown(address: str | Path) -> str:
+    return masked(str(address))
+
+
 def _address(name: str, source: Source, mirror: str | None) -> str | Path:
     """A path, or a URL as a string."""
     if source.package:
@@ -140,8 +156,15 @@ def _address(name: str, source: Source, mirror: str | None) -> str | Path:
     if not mirror:
         return str(source.url)
     if "://" in mirror:
+        _check_url(mirror, "data.mirror")
         return f"{mirror.rstrip('/')}/{name}/{source.file}"
-    return Path(mirror).expanduser() / name / source.file
+    try:
+        folder = Path(mirror).expanduser()
+    except RuntimeError:  # ~nobody
+        folder = Path(mirror)
+    if "\0" in mirror:
+        raise UserError(f"data.mirror must be a folder or an address, got {mirror!r}")
+    return folder / name / source.file
 
 
 def _package_folder(package: str) -> Path:
@@ -156,6 +179,8 @@ def _package_folder(package: str) -> Path:
 
 def _fetch(address: str | Path, target: Path, source: Source) -> None:
     """Brings one file under its final name, or nothing."""
+    if target.is_dir():
+        raise UserError(f"expected a file, or nothing, at {target}, found a folder: move it elsewhere")
     target.unlink(missing_ok=True)  # a wrong file must not stay if the right one cannot be had
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -164,7 +189,7 @@ def _fetch(address: str | Path, target: Path, source: Source) -> None:
         kind, expected = source.checksum
         if (came := _digest(aside, kind)) != expected:
             advice = _package_advice(source) if source.package else ADVICE
-            raise UserError(f"expected {kind} {expected} of {address}, got {came}: {advice}")
+            raise UserError(f"expected {kind} {expected} of {_shown(address)}, got {came}: {advice}")
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
@@ -174,32 +199,60 @@ def _chunks(address: str | Path, source: Source) -> Iterator[bytes]:
     """The content of a file or URL. Only errors of reading are told here: a full disk is another matter."""
     try:
         with _open(address) as stream:
-            yield from _all_of(stream, address)
+            yield from _all_of(stream, address, source)
     except HTTPError as error:
         error.close()
         status = f"{error.code} {error.reason}"
-        raise UserError(f"expected a file at {address}, got {status}: {ADVICE}") from None
+        raise UserError(f"expected a file at {_shown(address)}, got {status}: {ADVICE}") from None
     except FileNotFoundError:
         advice = _package_advice(source) if source.package else "data.mirror must hold <name>/<file>"
-        raise UserError(f"expected a file at {address}, found none: {advice}") from None
+        raise UserError(f"expected a file at {_shown(address)}, found none: {advice}") from None
     except (OSError, HTTPException) as error:
+        if isinstance(error, IsADirectoryError):
+            raise UserError(f"expected a file at {_shown(address)}, got a folder: {ADVICE}") from None
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
-        raise UserError(f"cannot read {address} ({reason}): {ADVICE}") from None
+        raise UserError(f"cannot read {_shown(address)} ({masked(str(reason))}): {ADVICE}") from None
 
 
 def _open(address: str | Path) -> IO[bytes]:
-    return address.open("rb") if isinstance(address, Path) else urlopen(address, timeout=TIMEOUT)
+    if isinstance(address, Path):
+        return open(address, "rb", opener=_regular)
+    parts = urlsplit(address)
+    user, _, host = parts.netloc.rpartition("@")
+    request = Request(urlunsplit(parts._replace(netloc=host)))
+    if user:  # urllib would take it for a part of the host
+        request.add_unredirected_header(
+            "Authorization", f"Basic {b64encode(unquote(user).encode()).decode()}"
+        )
+    return urlopen(request, timeout=TIMEOUT)
 
 
-def _all_of(stream: IO[bytes], address: str | Path) -> Iterator[bytes]:
+def _regular(path: str, flags: int) -> int:
+    """Opens a file; a pipe or a device, which may never end, is refused and waits for nobody."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UserError(f"expected a file at {path}, got a folder, a pipe or a device: {ADVICE}")
+    return descriptor
+
+
+def _all_of(stream: IO[bytes], address: str | Path, source: Source) -> Iterator[bytes]:
     """Read in chunks, http.client ends a broken transfer like a whole one: the length tells them apart."""
-    headers = getattr(stream, "headers", {})
-    expected, came = int(headers.get("Content-Length") or 0), 0
-    while chunk := stream.read(CHUNK):
-        came += len(chunk)
-        yield chunk
+    said = str(getattr(stream, "headers", {}).get("Content-Length") or "")
+    expected, came, most = int(said) if said.isascii() and said.isdigit() else 0, 0, source.bytes or MOST
+    if expected <= most:
+        while came <= most and (chunk := stream.read(min(CHUNK, most + 1 - came))):
+            came += len(chunk)
+            yield chunk
+    if max(came, expected) > most:
+        limit = (
+            "its size"
+            if source.bytes
+            else f"set bytes of {source.file} in the data set's YAML if it has more"
+        )
+        raise UserError(f"expected at most {most} bytes of {_shown(address)} ({limit}), got more: {ADVICE}")
     if came < expected:
-        raise UserError(f"expected {expected} bytes of {address}, got only {came}: {ADVICE}")
+        raise UserError(f"expected {expected} bytes of {_shown(address)}, got only {came}: {ADVICE}")
 
 
 def _package_advice(source: Source) -> str:

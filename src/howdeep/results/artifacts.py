@@ -25,7 +25,13 @@ def read(folder: Path) -> dict[str, np.ndarray | str]:
     if path.name in names:
         try:
             arrays = load_file(path)
-        except SafetensorError as error:
+        except (
+            SafetensorError,
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ) as error:  # as its own bytes have it
             raise UserError(
                 f"{path} is not readable ({error}): delete its folder, then `dvc repro`"
             ) from None

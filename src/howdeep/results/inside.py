@@ -78,12 +78,12 @@ def read(folder: Path) -> Inspection:
 
 def _table(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
     """Raises `ValueError` where a column is missing, or holds something else."""
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, dtype={name: str for name, kind in columns.items() if kind is str})
     for name, kind in columns.items():
         if name not in table:
             raise ValueError(f"{path.name} lacks the column {name}")
-        if len(table) and pd.api.types.is_numeric_dtype(table[name]) is not (kind is float):
-            raise ValueError(f"{name} in {path.name} must hold {'numbers' if kind is float else 'text'}")
+        if len(table) and kind is float and not pd.api.types.is_numeric_dtype(table[name]):
+            raise ValueError(f"{name} in {path.name} must hold numbers")
     return table
 
 

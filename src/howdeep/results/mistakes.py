@@ -183,8 +183,8 @@ def mistakes(
 def _cell(
     keys: Sequence[str], entry: str, answers: Answers, names: Sequence[str]
 ) -> tuple[dict[str, Any], Pooled]:
-    label = answers[f"{entry}/label"]
     found = [(predicted(answers, entry, key), answers[f"{key}/confidence"]) for key in keys]
+    label = answers[f"{entry}/label"]
     of_runs = [confusion(label, answer, len(names)) for answer, _ in found]
     counts, shares = np.sum(of_runs, axis=0), np.stack([recalls(counts) for counts in of_runs])
     right = np.concatenate([answer == label for answer, _ in found])
