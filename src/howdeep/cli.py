@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from howdeep.errors import Stopped, UserError, of_place
+from howdeep.errors import Stopped, UserError, masked, of_place
 from howdeep.names import check_name
 
 DESCRIPTION = (
@@ -133,7 +133,7 @@ def _one_thread() -> None:
 
 
 def _complain(line: str) -> int:
-    print(f"howdeep: {line}", file=sys.stderr)
+    print(f"howdeep: {masked(line)}", file=sys.stderr)
     return 1
 
 

@@ -12,7 +12,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig
 from torch import Tensor
 
-from howdeep import records, stored, study
+from howdeep import records, seals, stored, study
 from howdeep.data.batches import Batches
 from howdeep.data.examples import Examples
 from howdeep.prepare import load_split, prepared_card
@@ -21,6 +21,8 @@ from howdeep.tasks.classification import Classification
 from howdeep.tasks.task import Task
 from howdeep.training.run import EVALUATION_BATCH, build
 from howdeep.workers import cores, run_all
+
+ANSWERS = "answers.safetensors"
 
 
 def evaluate(project: Project) -> dict:
@@ -50,10 +52,11 @@ def evaluate(project: Project) -> dict:
         "classes": {name: found[name].classes for name in sorted(found) if found[name].classes},
     }
     _write(
-        project.results / "answers.safetensors",
+        project.results / ANSWERS,
         dict(sorted(answer for scored in found.values() for answer in scored.answers.items())),
     )
-    records.write_json(project.results / "test.json", content)
+    content["files"] = {ANSWERS: seals.checksum(project.results / ANSWERS)}
+    records.write_sealed(project.results / "test.json", content)
     return content
 
 

@@ -64,10 +64,19 @@ def finite(value: Any) -> Any:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes strict JSON aside and renames it."""
+    _write(path, (json.dumps(finite(content), indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_sealed(path: Path, content: dict) -> None:
+    """The same with a seal, see `seals`."""
+    _write(path, seals.sealed(finite(content)))
+
+
+def _write(path: Path, text: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        aside.write_text(json.dumps(finite(content), indent=1, allow_nan=False) + "\n")
+        aside.write_bytes(text)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
@@ -116,7 +125,8 @@ def read(folder: Path) -> dict:
     """
     path = folder / "record.json"
     try:
-        found = orjson.loads(path.read_bytes())
+        text = path.read_bytes()
+        found = orjson.loads(text)
     except FileNotFoundError:
         raise UserError(
             f"expected a run's record at {path}, found none: train it again with `dvc repro`"
@@ -133,6 +143,8 @@ def read(folder: Path) -> dict:
         raise UserError(
             f"{path} must hold a map, got {type(found).__name__}: delete its folder, then `dvc repro`"
         )
+    if seals.is_whole(text) is False:
+        raise UserError(f"{path} is not as it was written: delete its folder, then `dvc repro`")
     from howdeep import shapes  # and with it pydantic, which most commands do without
 
     try:
@@ -204,16 +216,16 @@ def write(folder: Path, record: dict, weights: dict | None, artifacts: dict[str,
         for name, text in artifacts.items():
             if isinstance(text, str):
                 (aside / f"{name}.txt").write_text(text, encoding="utf-8")
-        written = seals.sealed(finite(record) | {"files": seals.checksums(aside)})
-        write_json(aside / "record.json", written)
-    return written
+        text = seals.sealed(finite(record) | {"files": seals.checksums(aside)})
+        (aside / "record.json").write_bytes(text)
+    return orjson.loads(text)
 
 
 def read_whole(folder: Path) -> dict | None:
     """The record of a run, if it and each file beside it are as they were written; else None."""
     try:
         record = read(folder)
-        if not seals.is_whole(record):
+        if not seals.is_whole((folder / "record.json").read_bytes()):
             return None
         there = {path.name for path in folder.iterdir()} - {"record.json"}
         files = record["files"]

@@ -1,31 +1,31 @@
-"""Maps that carry a checksum of themselves, and of files beside them, so that spoiled bytes are noticed."""
+"""JSON files that carry a checksum of themselves, and of files beside them, so that spoiled bytes are noticed."""
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-SEAL = "seal"
+_SEAL = re.compile(rb',\n "seal": "([0-9a-f]{64})"\n}\n')
 
 
-def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The same map with a checksum of all the rest of it, as JSON reads it again.
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """A map as JSON, at its end the SHA-256 of all that stands before: `"seal": "..."`.
 
     Args:
-        content: what JSON can hold, without NaN and infinities.
+        content: not empty, without NaN and infinities.
     """
-    rest = {name: value for name, value in content.items() if name != SEAL}
-    return rest | {SEAL: hashlib.sha256(_canonical(rest)).hexdigest()}
+    head = json.dumps(content, indent=1, allow_nan=False).removesuffix("\n}").encode()
+    return head + f',\n "seal": "{hashlib.sha256(head).hexdigest()}"\n}}\n'.encode()
 
 
-def is_whole(content: Mapping[str, Any]) -> bool:
-    """Whether a map is still what was sealed."""
-    return SEAL in content and sealed(content)[SEAL] == content[SEAL]
-
-
-def _canonical(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, sort_keys=True, allow_nan=False).encode()
+def is_whole(text: bytes) -> bool | None:
+    """Whether a file is what `sealed` wrote; None if it has no seal, as one that an older howdeep wrote."""
+    found = _SEAL.search(text, max(0, len(text) - 100))
+    if found is None or found.end() != len(text):
+        return None
+    return hashlib.sha256(text[: found.start()]).hexdigest() == found[1].decode()
 
 
 def checksum(path: Path) -> str:

@@ -61,8 +61,9 @@ def _load_pyfunc(data_path: str) -> ServedNet:
     """
     options = json.loads(Path(data_path, CONFIG).read_text())
     module, _, name = options.pop("_target_").rpartition(".")
-    if not module.startswith(NETS):
+    kind = getattr(importlib.import_module(module), name, None) if module.startswith(NETS) else None
+    if not (isinstance(kind, type) and issubclass(kind, torch.nn.Module)):
         raise ValueError(f"expected one of the nets in {NETS}*, got {module}.{name}")
-    net = getattr(importlib.import_module(module), name)(**options)
+    net = kind(**options)
     net.load_state_dict(load_file(Path(data_path, WEIGHTS)))
     return ServedNet(net.eval())

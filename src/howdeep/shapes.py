@@ -88,6 +88,7 @@ class Record(TypedDict):
     gap: Gap | None
     gradient_flow: list[dict[str, float | str | None]]
     cost: Cost
+    files: NotRequired[dict[Name, str]]
 
 
 class Setting(TypedDict):
@@ -96,6 +97,11 @@ class Setting(TypedDict):
     val_loss: NotRequired[float | None]
     edge: NotRequired[bool]
     trials: NotRequired[int]
+
+
+class Recipe(TypedDict):
+    recipe: str
+    files: dict[Name, str]
 
 
 class Baseline(TypedDict):
@@ -109,6 +115,7 @@ class Test(TypedDict):
     examples: dict[str, int]
     train_examples: dict[str, int]
     classes: dict[str, list[str]]
+    files: NotRequired[dict[Name, str]]
 
 
 class Counts(TypedDict):
@@ -124,6 +131,7 @@ class Card(TypedDict):
     examples: Counts
     checksums: dict[str, str]
     digest: str
+    recipe: NotRequired[str]
     classes: NotRequired[list[str]]
 
 
@@ -143,6 +151,7 @@ SHAPES: dict[str, Any] = {
     "settings.json": TypeAdapter(dict[str, Setting]),
     "test.json": TypeAdapter(Test),
     "card.json": TypeAdapter(Card),
+    "recipe.json": TypeAdapter(Recipe),
     "provenance": TypeAdapter(Trace),
 }
 

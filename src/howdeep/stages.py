@@ -155,7 +155,8 @@ def _artifacts(found: list[dict], project: Project) -> Mapping[str, Mapping[str,
     folders = {}
     for record in found:
         cell = records.Cell(record["data"], record["model"], record["depth"], record["matching"])
-        folders[record["key"]] = project.runs / record["entry"] / cell.run_name(record["seed"])
+        folder = project.runs / record["entry"] / cell.run_name(record["seed"])
+        folders[record["key"]] = folder, record.get("files", {})
     return Folders(folders)
 
 
@@ -168,4 +169,6 @@ def _answers(project: Project) -> Mapping[str, Any]:
     from howdeep.results.answers import check
 
     path, again = project.results / "answers.safetensors", "run `dvc repro evaluate`"
-    return check(stored.arrays(path, again), path, again)
+    found = check(stored.arrays(path, again), path, again)
+    stored.check_file(path, _test(project), again)
+    return found

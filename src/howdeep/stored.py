@@ -100,12 +100,15 @@ def json_map(path: Path, remedy: str) -> dict[str, Any]:
     Raises:
         UserError: there is no such file, or it holds anything else.
     """
+    text = content_of(path, remedy)
     try:
-        content = orjson.loads(content_of(path, remedy))
+        content = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise UserError(f"{path} is not readable as JSON ({error}): {remedy}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a map, got {type(content).__name__}: {remedy}")
+    if seals.is_whole(text) is False:
+        raise UserError(f"{path} is not as it was written: {remedy}")
     from howdeep import shapes  # and with it pydantic, which most commands do without
 
     try:
@@ -134,6 +137,20 @@ def arrays(path: Path, remedy: str) -> dict[str, Any]:
         raise UserError(f"{path} is not readable ({' '.join(str(error).split())}): {remedy}") from None
 
 
+def check_file(path: Path, says: Mapping[str, Any], remedy: str) -> None:
+    """Compares a file with its checksum in the JSON file that was written with it.
+
+    Args:
+        says: the content of that file; one of an older howdeep says nothing.
+
+    Raises:
+        UserError: it is not as it was written.
+    """
+    expected = says.get("files", {}).get(path.name)
+    if expected is not None and (came := seals.checksum(path)) != expected:
+        raise UserError(f"expected {path} with sha256 {expected}, found {came}: {remedy}")
+
+
 def trials_of(name: str, project: Project) -> list[TrialRow]:
     """The trials that the tuning of an entry wrote.
 
@@ -146,6 +163,8 @@ def trials_of(name: str, project: Project) -> list[TrialRow]:
         raise UserError(
             f"expected the trials of {name} in {os.path.relpath(path)}, found none: run `dvc repro`"
         )
+    if (card := path.with_name("recipe.json")).exists():
+        check_file(path, json_map(card, again), again)
     try:
         rows = list(csv.DictReader(io.StringIO(content_of(path, again).decode(), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
@@ -203,9 +222,8 @@ def load_weights(net: Any, folder: Path, record: Mapping[str, Any]) -> None:
     import torch
 
     path, remedy = folder / "weights.safetensors", "train it again with `dvc repro`"
-    expected = record.get("files", {}).get(path.name)
-    if path.exists() and (came := seals.checksum(path)) != expected:
-        raise UserError(f"expected {path} with sha256 {expected}, as its record says, found {came}: {remedy}")
+    if path.exists():
+        check_file(path, record, remedy)
     weights: Mapping[str, Any] = {name: torch.from_numpy(of) for name, of in arrays(path, remedy).items()}
     try:
         net.load_state_dict(weights)

@@ -16,7 +16,7 @@ from howdeep import passwords, progress, project
 from howdeep.composition import COMPLAINTS, check_kinds, explain, resolve
 from howdeep.errors import UserError, masked, of_place
 from howdeep.matching import match
-from howdeep.processes import stop_on_signals
+from howdeep.processes import stop_if_asked, stop_on_signals
 
 if TYPE_CHECKING:  # commands start without MLflow
     from howdeep.tracking import Store
@@ -37,6 +37,7 @@ def job(cfg: DictConfig, failed: list[UserError]) -> float | list[float] | None:
         _settle(cfg)
         return train_one(cfg)
     except (UserError, OSError) as error:
+        stop_if_asked()  # in whose place another library's cleanup may have raised this
         line = error if isinstance(error, UserError) else of_place(error)
         if line is None:
             raise

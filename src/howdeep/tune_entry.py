@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from howdeep import records, seals, stored, study
+from howdeep import seals, stored, study
 from howdeep.errors import UserError
 from howdeep.fingerprint import checksum, run_key
 from howdeep.folders import TUNED, written_aside
@@ -147,11 +147,11 @@ def _is_kept(folder: Path, recipe: str) -> bool:
     try:
         card = stored.json_map(folder / RECIPE, "")
         return (
-            seals.is_whole(card)
-            and card["recipe"] == recipe
+            card["recipe"] == recipe
+            and "seal" in card
             and all(seals.checksum(folder / file) == digits for file, digits in card["files"].items())
         )
-    except (UserError, OSError):
+    except (UserError, OSError, LookupError, TypeError, AttributeError):
         return False
 
 
@@ -201,5 +201,4 @@ def _write(folder: Path, rows: Sequence[TrialRow], found: dict, recipe: str) -> 
             columns = ["matching", "depth", "optimizer", "lr", *second, "val_loss", "space"]
             writer.writerow(columns)
             writer.writerows([getattr(row, name) for name in columns] for row in rows)
-        card = seals.sealed({"recipe": recipe, "files": seals.checksums(aside)})
-        records.write_json(aside / RECIPE, card)
+        (aside / RECIPE).write_bytes(seals.sealed({"recipe": recipe, "files": seals.checksums(aside)}))

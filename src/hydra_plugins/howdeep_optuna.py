@@ -245,6 +245,7 @@ class OptunaSweeper(Sweeper):
         """Hands a batch to Hydra's launcher, whose jobs tell the storage how they ended."""
         from howdeep.errors import UserError, masked
         from howdeep.passwords import NAME, in_environment
+        from howdeep.processes import stop_if_asked
         from howdeep.sweeping.pool import check_failures, outcome_of
         from howdeep.sweeping.study import one_line
 
@@ -265,6 +266,7 @@ class OptunaSweeper(Sweeper):
         except UserError:
             raise
         except Exception as error:
+            stop_if_asked()
             raise UserError(f"the launcher gave up ({one_line(error)}): finished trials are kept") from error
         except BaseException:
             why = "stopped"

@@ -1,7 +1,6 @@
 """Writing a prepared data set: both parts, and the card that says what they are and holds their checksums."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def write(prepared: Prepared, folder: Path, *, data: Mapping[str, Any], raw: Pat
         card = {name: data[name] for name in ("name", "licence", "homepage")} | prepared.card
         card["raw"] = {source["file"]: checksum(raw / source["file"]) for source in data["sources"]}
         card |= _checksums(aside) | {"recipe": recipe}
-        (aside / "card.json").write_text(json.dumps(sealed(card), indent=1, allow_nan=False) + "\n")
+        (aside / "card.json").write_bytes(sealed(card))
 
 
 def _file(folder: Path, part: str) -> Path:

@@ -4,11 +4,13 @@ import hashlib
 import os
 import re
 import stat
+import sys
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from http.client import HTTPException
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError
@@ -16,6 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
 from howdeep.errors import UserError, masked, near
+from howdeep.folders import clear_asides
 from howdeep.names import check_name
 
 TIMEOUT = 30.0  # seconds without a byte
@@ -92,7 +95,8 @@ def pull(name: str, sources: Sequence[object], folder: Path, mirror: str | None)
     """Brings `folder` to hold the files of a data set, verified, and no other file.
 
     A file goes aside, is verified and then renamed, so that whatever has its final name is whole and right.
-    Files that are there and right are kept. Files of installed packages need no network, and no mirror.
+    Files that are there and right are kept; what else lies there is moved into the folder `<name>.others` beside it, since
+    it may be somebody's own. Files of installed packages need no network, and no mirror.
 
     Args:
         name: the data set; its folder in the mirror.
@@ -105,10 +109,13 @@ def pull(name: str, sources: Sequence[object], folder: Path, mirror: str | None)
     """
     wanted = [_source(name, node) for node in sources]
     folder.mkdir(parents=True, exist_ok=True)
+    clear_asides(folder)
     for source in wanted:
         if not _is_right(folder / source.file, source):
             _fetch(_address(name, source, mirror), folder / source.file, source)
-    _remove_all_but({source.file for source in wanted}, folder)
+    for path in [path for path in folder.iterdir() if path.name not in {source.file for source in wanted}]:
+        if not path.is_dir():
+            _set_aside(path)
 
 
 def check(name: str, sources: Sequence[object], folder: Path) -> None:
@@ -181,7 +188,6 @@ def _fetch(address: str | Path, target: Path, source: Source) -> None:
     """Brings one file under its final name, or nothing."""
     if target.is_dir():
         raise UserError(f"expected a file, or nothing, at {target}, found a folder: move it elsewhere")
-    target.unlink(missing_ok=True)  # a wrong file must not stay if the right one cannot be had
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with aside.open("wb") as file:
@@ -191,8 +197,22 @@ def _fetch(address: str | Path, target: Path, source: Source) -> None:
             advice = _package_advice(source) if source.package else ADVICE
             raise UserError(f"expected {kind} {expected} of {_shown(address)}, got {came}: {advice}")
         aside.replace(target)
+    except BaseException:
+        if target.exists():  # a wrong file must not stay if the right one cannot be had
+            _set_aside(target)
+        raise
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _set_aside(path: Path) -> None:
+    others = path.parent.with_name(f"{path.parent.name}.others")
+    others.mkdir(exist_ok=True)
+    free = next(
+        place for n in count() if not (place := others / (f"{path.name}.{n}" if n else path.name)).exists()
+    )
+    path.rename(free)
+    print(f"{path} is none of the data set's files: it is now {free}", file=sys.stderr)
 
 
 def _chunks(address: str | Path, source: Source) -> Iterator[bytes]:
@@ -257,9 +277,3 @@ def _all_of(stream: IO[bytes], address: str | Path, source: Source) -> Iterator[
 
 def _package_advice(source: Source) -> str:
     return f"install the pinned version of the package that provides '{source.package}'"
-
-
-def _remove_all_but(names: set[str], folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.name not in names and not path.is_dir():
-            path.unlink()

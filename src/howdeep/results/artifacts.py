@@ -8,20 +8,29 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from howdeep import seals
 from howdeep.errors import UserError
 
 
-def read(folder: Path) -> dict[str, np.ndarray | str]:
+def read(folder: Path, files: Mapping[str, str] | None = None) -> dict[str, np.ndarray | str]:
     """The arrays of artifacts.safetensors and the texts of each <name>.txt in a run's folder; empty without any.
 
+    Args:
+        files: the checksum of each, as the run's record has them.
+
     Raises:
-        UserError: the file of arrays cannot be read.
+        UserError: the file of arrays cannot be read, or one is not as it was written.
     """
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
         return {}
     arrays, path = {}, folder / "artifacts.safetensors"
+    for name, expected in (files or {}).items():
+        if (name == path.name or name.endswith(".txt")) and (
+            name not in names or seals.checksum(folder / name) != expected
+        ):
+            raise UserError(f"{folder / name} is not as it was written: train the run again with `dvc repro`")
     if path.name in names:
         try:
             arrays = load_file(path)
@@ -43,16 +52,16 @@ class Folders(Mapping[str, Mapping[str, np.ndarray | str]]):
     """The artifacts of many runs by run key, each read when it is first asked for.
 
     Args:
-        folders: the folder of each run by its key.
+        folders: the folder of each run by its key, and the checksums of its files.
     """
 
-    def __init__(self, folders: Mapping[str, Path]) -> None:
+    def __init__(self, folders: Mapping[str, tuple[Path, Mapping[str, str]]]) -> None:
         self._folders = folders
         self._read: dict[str, dict[str, np.ndarray | str]] = {}
 
     def __getitem__(self, key: str) -> Mapping[str, np.ndarray | str]:
         if key not in self._read:
-            self._read[key] = read(self._folders[key])
+            self._read[key] = read(*self._folders[key])
         return self._read[key]
 
     def __iter__(self) -> Iterator[str]:
