@@ -1,0 +1,81 @@
+"""Clones and studies for the torture tests, and the counts that stand at their end."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.clones import STUDY, Clone, copy_of
+from tests.torture import harness
+
+# Tuned, two entries, long enough to be stopped in the middle of everything.
+KILLED = {
+    **STUDY,
+    "tune": {"trials": 2, "epochs": 0.5, "seed": 9, "optimizers": {"adam": [0.001, 0.1]}},
+    "entries": {
+        name: {
+            **entry,
+            "overrides": {
+                **entry["overrides"],
+                "trainer": {"max_epochs": epochs},
+                "checkpoint_seconds": 0.1,
+            },
+        }
+        for (name, entry), epochs in zip(STUDY["entries"].items(), (40, 10), strict=True)
+    },
+}
+
+
+@pytest.fixture
+def counted(record_property) -> Callable[[str, int], None]:
+    """Notes what a test has done for the summary: `counted('kills')`, `counted('flips', 3)`."""
+
+    def note(kind: str, n: int = 1) -> None:
+        record_property(f"torture {kind}", n)
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    counts, failed = Counter(), Counter()
+    for report in (r for outcome in ("passed", "failed") for r in terminalreporter.stats.get(outcome, ())):
+        if report.failed:
+            failed[
+                next((kind for kind in harness.KINDS if f"test_{kind}.py" in report.nodeid), "others")
+            ] += 1
+        if report.when == "call":
+            for name, n in report.user_properties:
+                counts[name.removeprefix("torture ")] += n if name.startswith("torture ") else 0
+    if not sum(counts.values()):
+        return
+    terminalreporter.section("torture")
+    for kind in harness.KINDS:
+        terminalreporter.write_line(f"{kind}: {counts[kind]}, failed tests: {failed[kind]}")
+
+
+@pytest.fixture(scope="session")
+def fresh(root, tmp_path_factory) -> Clone:
+    """A clone in which nothing was done; tests take a copy."""
+    clone = Clone(root, tmp_path_factory.mktemp("torture") / "fresh")
+    clone.write_params(KILLED)
+    clone.commit()
+    return clone
+
+
+@pytest.fixture(scope="session")
+def whole(fresh, tmp_path_factory) -> Clone:
+    """The same study, from its beginning to its end without a pause: what every other one must end as."""
+    clone = copy_of(fresh, tmp_path_factory.mktemp("torture") / "whole")
+    clone.repro()
+    harness.check_quiet(clone.folder)
+    return clone
+
+
+@pytest.fixture
+def victim(fresh, tmp_path) -> Iterator[Clone]:
+    """A copy of the fresh clone, to be stopped; what still runs there at the end is ended."""
+    clone = copy_of(fresh, tmp_path / "victim")
+    yield clone
+    harness.kill_all_at(clone.folder)
+    shutil.rmtree(clone.folder, ignore_errors=True)
