@@ -1,13 +1,17 @@
 """Clones and studies for the torture tests, and the counts that stand at their end."""
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.clones import STUDY, Clone, copy_of
 from tests.torture import harness
+from tests.torture.harness import COMMANDS, OUTPUTS, RUN, UNTRACKED, Command, howdeep, tree, wait_until
 
 # Tuned, two entries, long enough to be stopped in the middle of everything.
 KILLED = {
@@ -79,3 +83,39 @@ def victim(fresh, tmp_path) -> Iterator[Clone]:
     yield clone
     harness.kill_all_at(clone.folder)
     shutil.rmtree(clone.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def trained(project, tmp_path_factory) -> Path:
+    """A study of two runs, tuned, trained, tested and compared, and a run that was killed in the middle."""
+    folder = tmp_path_factory.mktemp("trained") / "project"
+    shutil.copytree(project.conf, folder / "conf")
+    for part in ("raw", "prepared"):
+        shutil.copytree(project.root / "data" / part / "digits", folder / "data" / part / "digits")
+    study = yaml.safe_load((project.root / "params.yaml").read_text())
+    entry = {"data": "digits", "model": "mlp", "task": "classification"}
+    small = {"train_examples": 60, "trainer": {"max_epochs": 2}, "model": {"width": 4}}
+    tune = {"trials": 1, "epochs": 0.5, "seed": 9, "optimizers": {"adam": [0.001, 0.01]}}
+    study |= {"data": ["digits"], "depths": [1, 2], "seeds": [0], "tune": tune}
+    study["entries"] = {"digits-mlp": entry | {"overrides": small}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(study))
+    for command in (
+        ("plan",),
+        *(
+            COMMANDS[name]
+            for name in ("tune-entry", "train-entry", "evaluate", "inspect", "compare", "train")
+        ),
+    ):
+        done = howdeep(folder, *command, **UNTRACKED)
+        assert done.code == 0, done.err
+    whole = tree(folder, "out/run")
+    shutil.rmtree(folder / "out")
+    command = Command(folder, *RUN)
+    wait_until(
+        lambda: list(folder.glob("scratch/*.ckpt")) or not command.process.is_alive(), "it never trained"
+    )
+    command.kill()
+    command.wait()
+    assert list(folder.glob("scratch/*.ckpt")), "the kill came too late"
+    (folder / "expected.json").write_text(json.dumps(whole | tree(folder, *OUTPUTS)))
+    return folder

@@ -27,7 +27,23 @@ from tests.clones import ENV
 FULL = os.environ.get("HOWDEEP_TORTURE") == "full"
 KINDS = ("kills", "disks", "flips", "hostile")
 OUTPUTS = ("data", "plans", "tuned", "runs", "results")  # the folders that DVC takes into its cache
+UNTRACKED = {"MLFLOW_TRACKING_URI": ""}
 SECONDS = 120.0  # more than any command here takes on a busy machine
+
+RUN = (
+    "train", "model.width=4", "train_examples=60", "trainer.max_epochs=12", "tracking.uri=null", "hydra.run.dir=out",
+    "checkpoint_seconds=0",
+)  # fmt: skip
+COMMANDS = {
+    "train": RUN,
+    "tune-entry": ("tune-entry", "digits-mlp"),
+    "train-entry": ("train-entry", "digits-mlp"),
+    "evaluate": ("evaluate",),
+    "inspect": ("inspect",),
+    "compare": ("compare",),
+    "prepare": ("prepare", "data=digits"),
+    "pull": ("pull", "data=digits"),
+}
 
 
 def times(quick: int, full: int) -> int:

@@ -29,7 +29,8 @@ pytestmark = pytest.mark.slow
 KB = 1024
 FREE = (0, 4, 12, 40, 120, 400)  # KB that are left; all is written with the last of them, or nearly
 RUN = (
-    "train", "model.width=16", "train_examples=100", "trainer.max_epochs=8", "checkpoint_seconds=0", "hydra.run.dir=out",
+    "train", "model.width=16", "train_examples=100", "trainer.max_epochs=8", "checkpoint_seconds=0",
+    "hydra.run.dir=out",
 )  # fmt: skip
 TRACKED_BY = "mlflow"  # the folder of the database, where it has a disk of its own
 SMALL = {"train_examples": 100, "checkpoint_seconds": 0, "trainer": {"max_epochs": 4}, "model": {"width": 16}}
