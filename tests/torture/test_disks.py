@@ -157,7 +157,7 @@ def spread(quick: int, full: int) -> list:
     return [pytest.param(*case, id=named(case)) for case in order[: times(quick, full)]]
 
 
-@pytest.mark.parametrize(("place", "command", "free"), spread(8, 34))
+@pytest.mark.parametrize(("place", "command", "free"), spread(7, 34))
 def test_a_full_disk_is_one_line_and_with_room_the_same_command_ends_the_same(
     prepared, expected, tmp_path, disks, counted, place, command, free
 ):
