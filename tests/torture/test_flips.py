@@ -46,7 +46,7 @@ READ_BY = {  # file -> the commands that a person may type while it is spoiled
     "tuned/digits-mlp/settings.json": ("train-entry",),
     "tuned/digits-mlp/trials.csv": ("train-entry", "compare"),
     "plans/digits-mlp.json": ("tune-entry", "train-entry"),
-    "plans/digits-mlp.seeds.json": ("train-entry", "evaluate"),
+    "plans/**/*seeds*/*.json": ("train-entry", "evaluate"),
     "results/test.json": ("compare",),
     "results/answers.safetensors": ("compare",),
     "scratch/*.ckpt": ("train",),
@@ -109,7 +109,7 @@ def check_told_or_same(done: Done, here: Path, spoiled: Path, command: str, what
 
 SPOILED = (
     "data/raw/digits/*", "data/prepared/digits/train.safetensors", "data/prepared/sunspots/test.safetensors",
-    "data/prepared/digits/card.json", "plans/*.json", "tuned/*/settings.json", "tuned/*/trials.csv",
+    "data/prepared/digits/card.json", "plans/**/*.json", "tuned/*/settings.json", "tuned/*/trials.csv",
     "runs/*/*/record.json", "runs/*/*/weights.safetensors", "runs/*/*/artifacts.safetensors", "results/test.json",
     "results/answers.safetensors", "results/metrics.json", "results/inspection/*", "results/tables/*.csv",
 )  # fmt: skip
