@@ -183,7 +183,10 @@ def test_a_full_disk_is_one_line_and_with_room_the_same_command_ends_the_same(
         if free == 0 and place == "mlflow":
             assert len(done.complaints) == 1, f"nobody says what MLflow lacks\n{done.err}"
     elif done.code:
-        assert len(done.complaints) == 1, done.err[-3000:]
+        ours = [
+            line for line in done.complaints if "MLflow" not in line
+        ]  # which has its own line, and ends nothing
+        assert len(ours) == 1, done.err[-3000:]
     else:
         assert half == {}
         assert len(done.complaints) <= 1, done.err[-3000:]  # of MLflow, where it alone found no room
