@@ -214,7 +214,7 @@ REPRO = [
             for place in ("project", "scratch", "mlartifacts", ".dvc")
             for free in (0, 16, 100, 900)
         ],
-        2,
+        1,
         6,
     )
 ]
