@@ -112,7 +112,11 @@ class Done:
 
 def _forks() -> ForkServerContext:
     context = ForkServerContext()
-    context.set_forkserver_preload([*IMPORTS["torch"], "howdeep.train"])
+    # Not howdeep itself: what its modules share between forks of one process is not shared between two commands.
+    others = [name for name in IMPORTS["torch"] if not name.startswith("howdeep")]
+    context.set_forkserver_preload(
+        ["torch", "pytorch_lightning", "torchmetrics", "hydra", "pandas", "scipy.stats", *others]
+    )
     return context
 
 
