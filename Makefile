@@ -7,7 +7,7 @@ export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: bench help docs repro test test-unit lint ui report clean constraints install install-test
+.PHONY: bench help docs repro test test-unit torture lint ui report clean constraints install install-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: test-unit ## all tests
 
 test-unit: install-test ## the fast tests only, in two processes; those that start and kill processes run alone
 	python -m pytest -m 'not slow' -n 2 --dist loadfile
+
+torture: install-test ## half an hour of kills, full disks, flipped bits, hostile names and files; counts at its end
+	HOWDEEP_TORTURE=full python -m pytest tests/torture
 
 lint: install-test ## ruff and pyright
 	ruff check .

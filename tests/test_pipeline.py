@@ -7,99 +7,15 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 import pytest
-import yaml
 
-from howdeep.tracking import Store
+from tests.clones import ENV, STUDY, TUNED, Clone, copy_of
 
 pytestmark = pytest.mark.slow
-
-STUDY = {
-    "study": "test",
-    "data": ["digits", "sunspots"],
-    "depths": [1, 2],
-    "seeds": [0, 1],
-    "optimizer": "adam",
-    "schedule": "constant",
-    "trainer": "cpu",
-    "matching": ["width"],
-    "split": "fixed",
-    "margins": {"accuracy": 0.01, "mae": 0.02},
-    "tune": None,
-    "entries": {
-        "digits-mlp": {
-            "data": "digits", "model": "mlp", "task": "classification",
-            "overrides": {"trainer": {"max_epochs": 3}, "train_examples": 300},
-        },
-        "sunspots-lstm": {
-            "data": "sunspots", "model": "lstm", "task": "forecasting",
-            "overrides": {"trainer": {"max_epochs": 3}, "model": {"width": 8}},
-        },
-    },
-}  # fmt: skip
-ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-ENV = {name: value for name, value in ENV.items() if not name.startswith(("DVC_", "GIT_", "MLFLOW_"))}
-
-
-class Clone:
-    """A git clone of the project with a study of its own."""
-
-    def __init__(self, root: Path, folder: Path) -> None:
-        self.folder = folder
-        ignore = shutil.ignore_patterns(
-            ".venv", ".git", "tmp", "cache", "runs", "tuned", "data", "results", "reports", "outputs", "multirun",
-            "provenance", "scratch", "mlartifacts", "mlflow.db*", "dvc.lock", "__pycache__", "*.egg-info", "notebooks",
-        )  # fmt: skip
-        shutil.copytree(root, folder, ignore=ignore, ignore_dangling_symlinks=True)
-        # `data` is also the name of a folder in conf/ and src/
-        for name in ("conf/data", "src/howdeep/data", "src/howdeep/results"):
-            shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        self.write_params(STUDY)
-        self.run("git", "init", "-q", ".")
-        self.commit()
-
-    def commit(self) -> None:
-        self.run("git", "add", "-A")
-        self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "study")
-
-    def run(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(args, cwd=self.folder, env=ENV, capture_output=True, text=True, timeout=300)
-        assert not check or done.returncode == 0, f"{args}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    def repro(self, *args: str) -> str:
-        return self.run("dvc", "repro", *args).stdout
-
-    def write_params(self, params: dict) -> None:
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-
-    @property
-    def lock(self) -> str:
-        return (self.folder / "dvc.lock").read_text()
-
-    def stamps(self) -> dict[str, int]:
-        """When each run's record was written: it stays the same if the run was kept."""
-        return {
-            str(p.relative_to(self.folder)): p.stat().st_mtime_ns
-            for p in self.folder.glob("runs/**/record.json")
-        }
-
-    def store(self) -> Store:
-        return Store(f"sqlite:///{self.folder}/mlflow.db", "test", self.folder)
-
-
-def copy_of(clone: Clone, folder: Path) -> Clone:
-    copy = object.__new__(Clone)
-    copy.folder = folder
-    # The warm process outlives its dvc for a moment, and a socket cannot be copied.
-    shutil.copytree(clone.folder, folder, ignore=shutil.ignore_patterns("warm-*.sock"))
-    return copy
 
 
 @pytest.fixture(scope="module")
@@ -186,14 +102,6 @@ def test_force_trains_everything_again_to_the_same_lock(clone):
     assert clone.lock == lock
     after = clone.stamps()
     assert all(after[path] != before[path] for path in before)
-
-
-TUNED = {
-    **STUDY,
-    "data": ["digits"],
-    "tune": {"trials": 3, "epochs": 0.5, "seed": 9, "optimizers": {"adam": [0.001, 0.1], "sgd": [0.01, 1.0]}},
-    "entries": {"digits-mlp": STUDY["entries"]["digits-mlp"]},
-}
 
 
 def test_a_tuned_study_gives_every_depth_as_many_trials_and_its_runs_the_winner(clone):

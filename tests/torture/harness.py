@@ -1,0 +1,224 @@
+"""What the kinds of torture share: how often, with which seeds, and processes that are stopped and looked at.
+
+`HOWDEEP_TORTURE=full` (`make torture`) asks for all of it. Each test has its seed in its name, so that what failed is
+repeated by `HOWDEEP_TORTURE=full pytest tests/torture -k seed17`.
+"""
+
+import hashlib
+import os
+import random
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import psutil
+import pytest
+
+from howdeep.warm import IMPORTS
+from tests.clones import ENV
+
+FULL = os.environ.get("HOWDEEP_TORTURE") == "full"
+KINDS = ("kills", "disks", "flips", "hostile")
+OUTPUTS = ("data", "plans", "tuned", "runs", "results")  # the folders that DVC takes into its cache
+UNTRACKED = {"MLFLOW_TRACKING_URI": ""}
+SECONDS = 120.0  # more than any command here takes on a busy machine
+
+RUN = (
+    "train", "model.width=4", "train_examples=60", "trainer.max_epochs=12", "tracking.uri=null", "hydra.run.dir=out",
+    "checkpoint_seconds=0",
+)  # fmt: skip
+COMMANDS = {
+    "train": RUN,
+    "tune-entry": ("tune-entry", "digits-mlp"),
+    "train-entry": ("train-entry", "digits-mlp"),
+    "evaluate": ("evaluate",),
+    "inspect": ("inspect",),
+    "compare": ("compare",),
+    "prepare": ("prepare", "data=digits"),
+    "pull": ("pull", "data=digits"),
+}
+
+
+def times(quick: int, full: int) -> int:
+    return full if FULL else quick
+
+
+def seeds(quick: int, full: int) -> list:
+    """Arguments of a test, a seed each; the quick ones are the first of the full ones."""
+    return [pytest.param(seed, id=f"seed{seed}") for seed in range(times(quick, full))]
+
+
+def drawn(pool: Iterable, quick: int, full: int, seed: int = 0) -> list:
+    """Some of many cases, so that the quick ones are spread over all of them and are the same each time."""
+    cases = list(pool)
+    random.Random(seed).shuffle(cases)
+    return cases[: times(quick, full)]
+
+
+# Files
+
+
+def tree(folder: Path, *names: str) -> dict[str, str]:
+    """The checksum of each file below a folder, or below the named ones in it; links and folders by what they are."""
+    found = {}
+    for top in [folder / name for name in names] or [folder]:
+        for path in sorted([top, *top.rglob("*")]):
+            name = str(path.relative_to(folder))
+            if path.is_symlink():
+                found[name] = f"link to {os.readlink(path)}"
+            elif path.is_file():
+                found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            elif path.is_dir():
+                found[name] = "folder"
+    return found
+
+
+def differences(found: dict[str, str], expected: dict[str, str]) -> dict[str, tuple[str | None, str | None]]:
+    """What is not as it should be: (found, expected) by name; short enough to be read in a failure."""
+    names = sorted({*found, *expected})
+    both = {name: (found.get(name), expected.get(name)) for name in names}
+    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
+
+
+# Commands, forked from a process that has imported what they need
+
+
+@dataclass
+class Done:
+    code: int | None
+    out: str
+    err: str
+
+    @property
+    def complaints(self) -> list[str]:
+        return [line for line in self.err.splitlines() if line.startswith("howdeep: ")]
+
+    def check_words(self) -> None:
+        """Whatever happened: no traceback, and a mistake is one line."""
+        assert "Traceback" not in self.out + self.err, self.err[-3000:]
+        assert self.code is not None, f"it took longer than {SECONDS:g} s\n{self.err[-3000:]}"
+        if self.code:
+            assert len(self.complaints) == 1, (
+                f"exit code {self.code} with other than one line\n{self.err[-3000:]}"
+            )
+
+
+def _forks() -> ForkServerContext:
+    context = ForkServerContext()
+    # Not howdeep itself: what its modules share between forks of one process is not shared between two commands.
+    others = [name for name in IMPORTS["torch"] if not name.startswith("howdeep")]
+    context.set_forkserver_preload(
+        ["torch", "pytorch_lightning", "torchmetrics", "hydra", "pandas", "scipy.stats", *others]
+    )
+    return context
+
+
+def _command(argv: list[str], folder: str, env: dict[str, str], out: str, err: str) -> None:
+    """In the fork: a howdeep command at a folder, as if it had been typed there."""
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(folder)
+    for descriptor, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY), descriptor)
+    from howdeep.cli import main
+
+    sys.exit(main(argv))
+
+
+class Command:
+    """A howdeep command that has been started; a real process, but without the seconds that imports take."""
+
+    def __init__(self, folder: Path, *argv: str, **env: str) -> None:
+        self._texts = []
+        for _ in range(2):
+            descriptor, path = tempfile.mkstemp(prefix="torture-")
+            os.close(descriptor)
+            self._texts.append(path)
+        words = (list(argv), str(folder), ENV | env, *self._texts)
+        self.process = _forks().Process(target=_command, args=words)
+        self.process.start()
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def wait(self, seconds: float = SECONDS) -> Done:
+        self.process.join(seconds)
+        code = self.process.exitcode
+        if code is None:
+            for process in [*psutil.Process(self.process.pid).children(recursive=True), self.process]:
+                process.kill()
+            self.process.join()
+        out, err = (Path(path).read_text(errors="replace") for path in self._texts)
+        for path in self._texts:
+            os.unlink(path)
+        return Done(code, out, err)
+
+
+def howdeep(folder: Path, *argv: str, **env: str) -> Done:
+    return Command(folder, *argv, **env).wait()
+
+
+# Processes
+
+
+def processes_at(folder: Path) -> list[psutil.Process]:
+    """Those whose working folder is this one or lies in it."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            place = process.cwd()
+            if (place == str(folder) or place.startswith(f"{folder}/")) and process.pid != os.getpid():
+                found.append(process)
+    return [process for process in found if _runs(process)]
+
+
+def _runs(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def wait_until(what: Callable[[], object], why: str, seconds: float = SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, why
+        time.sleep(0.005)
+
+
+def check_quiet(folder: Path, seconds: float = 30.0) -> None:
+    """Nobody works there any more, a moment after the command has ended."""
+    deadline = time.monotonic() + seconds
+    while left := processes_at(folder):
+        if time.monotonic() > deadline:
+            words = []
+            for process in left:
+                with suppress(psutil.Error):
+                    words.append(" ".join(process.cmdline())[:100])
+                with suppress(psutil.Error):
+                    process.kill()  # the next tests shall not suffer
+            pytest.fail(f"left behind in {folder}: {words}")
+        time.sleep(0.02)
+
+
+def kill_all_at(folder: Path) -> None:
+    """Stops them first, so that none sees another one die and writes something meanwhile."""
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for process in processes_at(folder):
+            with suppress(psutil.Error):
+                process.send_signal(number)
+
+
+def own_traceback(text: str) -> str | None:
+    """A traceback that goes through howdeep, if there is one; DVC's own are DVC's business."""
+    found = re.search(
+        r"Traceback \(most recent call last\):\n(?:[ ].*\n)*?[ ]+File \".*howdeep/.*(?:.*\n){0,40}", text
+    )
+    return found[0] if found else None

@@ -1,0 +1,466 @@
+"""`dvc repro` and sweeps, stopped in every way and at any moment: the end is that of an uninterrupted one."""
+
+import ctypes
+import json
+import os
+import random
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from voluptuous import Invalid
+
+from howdeep.sweeping.storage import Storage
+from howdeep.tracking import Store
+from tests.clones import ENV, Clone, copy_of
+from tests.torture.conftest import KILLED
+from tests.torture.harness import (
+    FULL,
+    OUTPUTS,
+    Command,
+    check_quiet,
+    differences,
+    howdeep,
+    kill_all_at,
+    own_traceback,
+    processes_at,
+    seeds,
+    times,
+    tree,
+    wait_until,
+)
+
+pytestmark = pytest.mark.slow
+KILLS = 4  # of one study or sweep, one after the other
+LIMIT = 120.0  # seconds in which anything here ends
+
+
+class Repro:
+    """A `dvc repro` in a session of its own, whose words go to a file: a pipe would be held by what outlives it."""
+
+    def __init__(self, clone: Clone, *args: str) -> None:
+        self.clone, self.log = clone, clone.folder.parent / "repro.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                ["dvc", "repro", *args], cwd=clone.folder, env=ENV, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    @property
+    def words(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def lives(self) -> bool:
+        return self.process.poll() is None
+
+    def end(self) -> None:
+        """Waits until it and all that it has started have ended, as they should by themselves."""
+        try:
+            self.process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            kill_all_at(self.clone.folder)
+            pytest.fail(f"dvc had not ended {LIMIT:g} s after the stop\n{self.words[-3000:]}")
+        check_quiet(self.clone.folder)
+        assert not (found := own_traceback(self.words)), found
+
+
+def kill_dvc_alone(repro: Repro, _dice: random.Random) -> None:
+    repro.process.kill()
+
+
+def kill_everything(repro: Repro, _dice: random.Random) -> None:
+    kill_all_at(repro.clone.folder)
+
+
+def kill_a_worker(repro: Repro, dice: random.Random) -> None:
+    """One that a stage has forked, or else any of howdeep's."""
+    ours = [p for p in processes_at(repro.clone.folder) if "howdeep" in " ".join(words_of(p))]
+    forks = [p for p in ours if not children_of(p)]
+    for process in dice.sample(forks, min(1, len(forks))):
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def kill_a_warm_process(repro: Repro, dice: random.Random) -> None:
+    warm = [p for p in processes_at(repro.clone.folder) if "howdeep.warm" in words_of(p)]
+    pids = {process.pid for process in warm}
+    servers = [process for process in warm if parent_of(process) not in pids]
+    for process in dice.sample(servers, min(1, len(servers))):
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def terminate_dvc(repro: Repro, _dice: random.Random) -> None:
+    repro.process.terminate()
+
+
+def press_ctrl_c(repro: Repro, _dice: random.Random) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(repro.process.pid, signal.SIGINT)
+
+
+WAYS = (kill_dvc_alone, kill_everything, kill_a_worker, kill_a_warm_process, terminate_dvc, press_ctrl_c)
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    with suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
+def children_of(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        return process.children()
+    return []
+
+
+def parent_of(process: psutil.Process) -> int | None:
+    with suppress(psutil.Error):
+        return process.ppid()
+    return None
+
+
+def is_torn(clone: Clone) -> bool:
+    """Whether DVC could not start with its lock as it is."""
+    path = clone.folder / "dvc.lock"
+    if not path.exists():
+        return False
+    try:
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_text()))
+    except (yaml.YAMLError, Invalid):
+        return True
+    return False
+
+
+def ends_as(clone: Clone, whole: Clone, repro: Repro | None, ways: list[str]) -> None:
+    """Starts it again until it ends, and compares all that there is.
+
+    Where nothing that could have mended a torn dvc.lock was left, it is `make repro` that is typed.
+    """
+    what = f"after {', '.join(ways)}"
+    if is_torn(clone) and (not ways or ways[-1].startswith(kill_everything.__name__)):
+        done = subprocess.run(
+            ["make", "-o", "install", "repro"],
+            cwd=clone.folder,
+            env=ENV,
+            text=True,
+            capture_output=True,
+            timeout=LIMIT,
+        )
+        code, words = done.returncode, done.stdout + done.stderr
+    else:
+        repro = Repro(clone)
+        repro.end()
+        code, words = repro.process.returncode, repro.words
+    assert code == 0, f"{what} it does not start again\n{words[-3000:]}"
+    check_quiet(clone.folder)
+    assert not differences(tree(clone.folder, *OUTPUTS), tree(whole.folder, *OUTPUTS)), what
+    assert clone.lock == whole.lock, what
+    check_mlflow(clone, what)
+
+
+def check_mlflow(clone: Clone, what: str) -> None:
+    """Each run of the study once, ended, and one model a cell."""
+    store = clone.store()
+    records = [json.loads(path.read_text()) for path in clone.folder.glob("runs/*/*/record.json")]
+    runs = store.find(howdeep__kind="run")
+    keys = Counter(run.data.tags["howdeep.key"] for run in runs)
+    assert keys == Counter(record["key"] for record in records), what
+    assert {run.info.status for run in runs} == {"FINISHED"}, what
+    for kind in ("entry", "comparison"):
+        parents = store.find(howdeep__kind=kind)
+        assert "RUNNING" not in {run.info.status for run in parents}, what
+    entries = Counter(run.data.tags["howdeep.entry"] for run in store.find(howdeep__kind="entry"))
+    assert entries == {name: 1 for name in KILLED["entries"]}, what
+    models = store.client.search_logged_models([store.experiment_id])
+    cells = {(record["entry"], record["depth"]) for record in records}
+    assert [str(model.status) for model in models] == ["READY"] * len(cells), what
+
+
+@pytest.mark.parametrize("seed", seeds(1, 22))
+def test_a_study_that_is_stopped_again_and_again_ends_as_an_uninterrupted_one(victim, whole, counted, seed):
+    dice, ways, repro = random.Random(seed), [], None
+    deck = list(WAYS)
+    dice.shuffle(deck)
+    for way in deck[:KILLS]:
+        repro = Repro(victim)
+        # Of most starts the first seconds are imports.
+        moment = dice.uniform(0, 4) if dice.random() < 0.2 else dice.uniform(3, 14)
+        with suppress(subprocess.TimeoutExpired):
+            repro.process.wait(moment)
+        lived = repro.lives()
+        way(repro, dice)
+        repro.end()
+        ways.append(f"{way.__name__} at {moment:.2f} s{'' if lived else ' (too late)'}")
+        counted("kills", int(lived))
+        if is_torn(victim):
+            break  # how that is mended is asked for at once
+    ends_as(victim, whole, repro, ways)
+
+
+# dvc.lock
+
+
+class Watch:
+    """Sees a file being written as soon as the system does: a look now and then would miss it."""
+
+    MODIFY, CREATE = 0x2, 0x100
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.name.encode()
+        self._c = ctypes.CDLL(None, use_errno=True)
+        self._queue = self._c.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        assert self._c.inotify_add_watch(self._queue, bytes(path.parent), self.MODIFY | self.CREATE) >= 0
+
+    def close(self) -> None:
+        os.close(self._queue)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it was written to within this time."""
+        ready, _, _ = select.select([self._queue], [], [], seconds)
+        if not ready:
+            return False
+        events, found = os.read(self._queue, 1 << 16), False
+        while events:
+            length = struct.unpack_from("iIII", events)[3]
+            found |= events[16 : 16 + length].rstrip(b"\0") == self.name
+            events = events[16 + length :]
+        return found
+
+
+def wait_for_a_write(repro: Repro, watch: Watch, n: int) -> bool:
+    """Returns as soon as DVC begins to write its lock for the n-th time; False if it ends before."""
+    path, written, last = repro.clone.folder / "dvc.lock", 0, 0.0
+    while repro.lives():
+        if watch.wait(0.2):
+            # Several events are one write, unless half a second lies between them.
+            written += time.monotonic() - last > 0.5
+            last = time.monotonic()
+            if written >= n and path.exists():
+                return True
+    return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs inotify")
+@pytest.mark.parametrize("way", [kill_dvc_alone, kill_everything])
+@pytest.mark.parametrize("seed", seeds(1, 5))
+def test_dvc_killed_while_it_writes_its_lock_starts_again_to_the_same_end(victim, whole, counted, seed, way):
+    dice, ways, repro = random.Random(seed), [], None
+    with closing(Watch(victim.folder / "dvc.lock")) as watch:
+        for _ in range(times(2, KILLS)):
+            repro, nth = Repro(victim), dice.choice([1, 2, 3])
+            if wait_for_a_write(repro, watch, nth):
+                time.sleep(dice.choice([0, 0, dice.uniform(0, 0.02)]))  # nearer to the end of the write
+                counted("kills")
+            way(repro, dice)
+            torn = is_torn(victim)
+            repro.end()
+            ways.append(f"{way.__name__} in write {nth} ({'torn' if torn else 'whole'})")
+            if is_torn(victim):
+                assert way is kill_everything, f"after {ways} nobody has put dvc.lock back"
+                break
+    ends_as(victim, whole, repro, ways)
+
+
+# What has finished
+
+
+def forget_the_lock_entry(clone: Clone) -> set[str]:
+    path = clone.folder / "dvc.lock"
+    lock = yaml.safe_load(path.read_text())
+    del lock["stages"]["train@digits-mlp"]
+    path.write_text(yaml.safe_dump(lock, sort_keys=False))
+    return set()
+
+
+def spoil_one_file(clone: Clone) -> set[str]:
+    path = clone.folder / "runs/digits-mlp/depth=2-seed=1/weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    return {"runs/digits-mlp/depth=2-seed=1/record.json"}
+
+
+def delete_the_cache(clone: Clone) -> set[str]:
+    shutil.rmtree(clone.folder / ".dvc/cache")
+    (clone.folder / "dvc.lock").unlink()
+    return set()
+
+
+@pytest.mark.parametrize("lose", [forget_the_lock_entry, spoil_one_file, delete_the_cache])
+def test_runs_that_are_right_are_kept_whatever_dvc_has_lost(whole, tmp_path, lose):
+    clone = copy_of(whole, tmp_path / "clone")
+    before = clone.stamps()
+    spoiled = lose(clone)
+    repro = Repro(clone, "train@digits-mlp")
+    repro.end()
+    assert repro.process.returncode == 0, repro.words
+    after = clone.stamps()
+    assert {path for path in before if after.get(path) != before[path]} == spoiled
+    assert not differences(tree(clone.folder, "runs"), tree(whole.folder, "runs"))
+
+
+@pytest.mark.parametrize("seed", seeds(1, 4))
+def test_runs_that_finished_before_dvc_knew_of_them_are_kept_unless_forced(victim, counted, seed):
+    def records() -> int:
+        return len(list(victim.folder.glob("runs/digits-mlp/*/record.json")))
+
+    dice = random.Random(seed)
+    repro = Repro(victim, "train@digits-mlp")
+    wait_until(lambda: records() == 4 or not repro.lives(), "it never trained")
+    time.sleep(dice.uniform(0, 0.2))
+    kill_everything(repro, dice)
+    repro.end()
+    assert records() == 4
+    assert "train@digits-mlp" not in victim.lock, "the kill came too late"
+    counted("kills")
+    before = victim.stamps()
+    again = Repro(victim, "train@digits-mlp")
+    again.end()
+    assert again.process.returncode == 0, again.words
+    assert victim.stamps() == before
+    if FULL:
+        lock = victim.lock
+        forced = Repro(victim, "--force", "--single-item", "train@digits-mlp")
+        forced.end()
+        after = victim.stamps()
+        assert {path for path in before if after[path] != before[path]} == set(before)
+        assert victim.lock == lock
+
+
+# Sweeps
+
+
+TRIALS = 10
+SWEEP = (
+    "train", "-m", "hydra/sweeper=optuna", "model=mlp", "data=digits", "model.width=8", "train_examples=64",
+    "trainer.max_epochs=60", "model.depth=range(1,5)", "optimizer.lr=interval(0.001,0.1)", "hydra.sweeper.n_jobs=2",
+    "hydra.sweeper.study=swept", f"hydra.sweeper.n_trials={TRIALS}", "checkpoint_seconds=0.05",
+)  # fmt: skip
+
+
+@pytest.fixture
+def home(project, tmp_path) -> Path:
+    """A project with prepared data and nothing else."""
+    shutil.copytree(project.root, tmp_path / "home")
+    return tmp_path / "home"
+
+
+def stop_parent(command: Command, _dice: random.Random) -> None:
+    command.kill()
+
+
+def stop_worker(command: Command, dice: random.Random) -> None:
+    """Not twice in one sweep: a trial whose worker was killed twice has failed, as is promised."""
+    pid = command.process.pid
+    with suppress(psutil.Error):
+        workers = children_of(psutil.Process(pid))
+        for worker in dice.sample(workers, min(1, len(workers))):
+            worker.kill()
+
+
+def stop_both(command: Command, _dice: random.Random) -> None:
+    with suppress(ProcessLookupError, TypeError):
+        os.killpg(command.process.pid, signal.SIGKILL)  # type: ignore[arg-type]
+
+
+def stop_by_ctrl_c(command: Command, _dice: random.Random) -> None:
+    with suppress(ProcessLookupError, TypeError):
+        os.killpg(command.process.pid, signal.SIGINT)  # type: ignore[arg-type]
+
+
+def stop_by_sigterm(command: Command, _dice: random.Random) -> None:
+    command.process.terminate()
+
+
+STOPS = (stop_parent, stop_worker, stop_both, stop_by_ctrl_c, stop_by_sigterm)
+
+
+@pytest.mark.parametrize("seed", seeds(1, 12))
+def test_a_sweep_that_is_stopped_again_and_again_ends_with_exactly_its_trials(home, counted, seed):
+    import optuna
+
+    dice, ways = random.Random(seed), []
+    journal = home / "multirun/swept/study.journal"
+
+    def ended() -> int:
+        return journal.read_bytes().count(b'"datetime_complete"') if journal.exists() else 0
+
+    deck = [*STOPS, stop_parent, stop_both, stop_by_ctrl_c]
+    dice.shuffle(deck)
+    for way in deck[:KILLS]:
+        command, before = Command(home, *SWEEP), ended()
+        early = dice.random() < 0.3  # else once a trial has ended
+        moment = dice.uniform(0, 2 if early else 0.6)
+        if not early:
+            wait_until(lambda n=before, c=command: ended() > n or not c.process.is_alive(), "no trial ended")
+        command.process.join(moment)
+        lived = command.process.is_alive()
+        way(command, dice)
+        done = command.wait()
+        ways.append(f"{way.__name__} {moment:.2f} s after {'the start' if early else 'a trial'}")
+        counted("kills", int(lived))
+        assert "Traceback" not in done.err, f"{ways}\n{done.err[-3000:]}"
+        check_quiet(home)
+        if not lived:
+            break  # all trials are done
+    what = f"after {', '.join(ways)}"
+    done = howdeep(home, *SWEEP)
+    assert (done.code, done.complaints) == (0, []), f"{what}\n{done.err[-3000:]}"
+    assert f"swept: {TRIALS} complete, 0 pruned, 0 failed" in done.out, what
+    with closing(Storage(str(journal))) as storage:
+        trials = optuna.load_study(study_name="swept", storage=storage.optuna).trials
+    counting = [trial for trial in trials if "interrupted" not in trial.user_attrs]
+    assert [trial.state.name for trial in counting] == ["COMPLETE"] * TRIALS, what
+    store = Store(f"sqlite:///{home}/mlflow.db", "howdeep", home)
+    runs = store.find(howdeep__kind="trial", howdeep__study="swept")
+    finished = Counter(int(run.data.tags["howdeep.trial"]) for run in runs if run.info.status == "FINISHED")
+    assert finished == Counter(trial.number for trial in counting), what
+    assert "RUNNING" not in {run.info.status for run in runs}, what
+    (parent,) = store.find(howdeep__kind="sweep", howdeep__study="swept")
+    assert parent.info.status == "FINISHED", what
+    for trial in counting:
+        record = json.loads((home / f"multirun/swept/{trial.number}/run/record.json").read_text())
+        assert trial.value == min(row["val/loss"] for row in record["epochs"]), what
+    assert not list(home.glob("scratch/*.ckpt")), what
+    assert not list(home.glob("multirun/swept/*/.*.tmp")), what
+
+
+# MLflow's database
+
+
+@pytest.mark.parametrize("seed", seeds(2, 20))
+def test_a_kill_while_mlflows_database_is_made_leaves_it_usable(home, counted, seed):
+    dice = random.Random(seed)
+    typed = ("train", "model.width=4", "train_examples=40", "trainer.max_epochs=1")
+    command = Command(home, *typed)
+    wait_until(
+        lambda: (
+            list(home.glob("*mlflow*")) + list(home.glob("scratch/*mlflow*"))
+            or not command.process.is_alive()
+        ),
+        "no database was made",
+    )
+    moment = dice.uniform(0, 1.2)
+    command.process.join(moment)
+    counted("kills", int(command.process.is_alive()))
+    command.kill()
+    command.wait()
+    check_quiet(home)
+    done = howdeep(home, *typed)
+    what = f"killed {moment:.3f} s after it was begun"
+    assert (done.code, done.complaints) == (0, []), f"{what}\n{done.err[-3000:]}"
+    runs = Store(f"sqlite:///{home}/mlflow.db", "howdeep", home).find(howdeep__kind="run")
+    assert [run.info.status for run in runs] == ["FINISHED"], what
+    assert sorted(path.name for path in home.glob("*mlflow.db*")) == ["mlflow.db"], what
