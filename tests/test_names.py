@@ -2,7 +2,7 @@
 
 import pytest
 
-from howdeep.errors import UserError, masked
+from howdeep.errors import UserError, line, masked
 from howdeep.names import check_name, is_name
 
 HOSTILE = (
@@ -44,3 +44,8 @@ def test_a_name_is_taken_as_it_is(name):
 )
 def test_passwords_are_masked_and_nothing_else(text, shown):
     assert masked(text) == shown
+
+
+def test_a_message_is_one_line_whatever_came_in_it():
+    assert line("got a\nb\r\x1b[31m http://me:pw@host") == "got a\\nb\\r\\x1b[31m http://me:***@host"
+    assert line("größe 5 µm, 3") == "größe 5 µm, 3"

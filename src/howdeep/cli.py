@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from howdeep.errors import Stopped, UserError, masked, of_place
+from howdeep.errors import Stopped, UserError, line, of_place
 from howdeep.names import check_name
 
 DESCRIPTION = (
@@ -132,8 +132,8 @@ def _one_thread() -> None:
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
-def _complain(line: str) -> int:
-    print(f"howdeep: {masked(line)}", file=sys.stderr)
+def _complain(message: str) -> int:
+    print(f"howdeep: {line(message)}", file=sys.stderr)
     return 1
 
 

@@ -57,3 +57,8 @@ _QUERY = re.compile(r"([?&;](?:\w*pass\w*|pwd|\w*token|\w*secret\w*|\w*key)=)[^&
 def masked(text: str) -> str:
     """A text without the passwords of the addresses in it: http://me:***@host, ?password=***."""
     return _QUERY.sub(r"\1***", _USER.sub(r"\1:***@", text))
+
+
+def line(message: object) -> str:
+    """A message as it is printed: in one line, whatever came in it, and without passwords."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in masked(str(message)))

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from howdeep import passwords, progress, project
 from howdeep.composition import COMPLAINTS, check_kinds, explain, resolve
-from howdeep.errors import UserError, masked, of_place
+from howdeep.errors import UserError, line, of_place
 from howdeep.matching import match
 from howdeep.processes import stop_if_asked, stop_on_signals
 
@@ -38,11 +38,11 @@ def job(cfg: DictConfig, failed: list[UserError]) -> float | list[float] | None:
         return train_one(cfg)
     except (UserError, OSError) as error:
         stop_if_asked()  # in whose place another library's cleanup may have raised this
-        line = error if isinstance(error, UserError) else of_place(error)
-        if line is None:
+        mistake = error if isinstance(error, UserError) else of_place(error)
+        if mistake is None:
             raise
-        failed.append(line)
-        print(f"howdeep: {masked(str(line))}", file=sys.stderr)
+        failed.append(mistake)
+        print(f"howdeep: {line(mistake)}", file=sys.stderr)
         return float("nan")
     except OmegaConfBaseException as error:
         raise RuntimeError(f"howdeep read its config wrongly: {error}") from error

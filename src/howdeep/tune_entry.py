@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -107,7 +108,7 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     if journal.exists():
         kept = project.provenance / "tuning" / journal.name  # for optuna-dashboard
         kept.parent.mkdir(parents=True, exist_ok=True)
-        journal.replace(kept)
+        shutil.move(journal, kept)  # scratch/ may be on another disk
         tune_trials.track(plan, name, folder, bases, project)
     return stored.trials_of(name, project)
 

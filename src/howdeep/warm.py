@@ -165,12 +165,14 @@ def serve(kind: str, place: Path, dvc: psutil.Process, listener: socket.socket) 
                 with connection, suppress(BrokenPipeError, ConnectionResetError):
                     if _code() != code:
                         break  # what was imported is not what DVC hashes: the command runs itself
-                    dvc_state.keep(here)  # DVC has written it by now, and waits for this stage
+                    with suppress(OSError):  # a full disk
+                        dvc_state.keep(here)  # DVC has written it by now, and waits for this stage
                     _serve_one(connection, listener)
     finally:
         place.unlink(missing_ok=True)
     if not processes.lives(dvc):
-        dvc_state.mend(here)
+        with suppress(OSError):  # then `howdeep repair` has to
+            dvc_state.mend(here)
 
 
 def _warm_up(kind: str) -> None:

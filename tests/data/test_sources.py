@@ -131,11 +131,14 @@ def test_an_unreachable_address_gives_the_reason_and_names_the_mirror(tmp_path):
     assert "data.mirror" in message
 
 
-def test_a_file_that_went_bad_is_gone_if_the_right_one_cannot_be_had(server, tmp_path):
-    (tmp_path / "toy").mkdir()
-    (tmp_path / "toy" / "toy.bin").write_bytes(b"damaged")
-    failure(f"{server}/absent", tmp_path / "toy")
-    assert (tmp_path / "toy.others" / "toy.bin").read_bytes() == b"damaged"  # somebody may want it
+def test_a_wrong_file_is_not_taken_for_the_right_one_that_cannot_be_had(server, tmp_path):
+    (tmp_path / "toy.bin").write_bytes(b"damaged")
+    for wanted in (toy(f"{server}/absent"), toy(f"{server}/wrong")):
+        with pytest.raises(UserError):
+            sources.pull("toy", wanted, tmp_path, None)
+        with pytest.raises(UserError, match="found sha256"):
+            sources.check("toy", wanted, tmp_path)
+        assert (tmp_path / "toy.bin").read_bytes() == b"damaged"  # somebody may want it
 
 
 def test_a_file_that_went_bad_is_fetched_again(server, tmp_path):
@@ -151,16 +154,12 @@ def test_a_verified_file_is_kept_without_asking_the_network(tmp_path):
     assert (tmp_path / "toy.bin").stat().st_mtime_ns == before
 
 
-def test_files_that_no_source_names_are_moved_beside_and_not_lost(server, tmp_path):
-    folder = tmp_path / "toy"
-    for content in ("mine", "mine too"):
-        folder.mkdir(exist_ok=True)
-        (folder / "old.csv").write_text(content)
-        (folder / ".toy.bin.99999999.tmp").touch()  # of a pull that was killed
-        sources.pull("toy", toy(f"{server}/right"), folder, None)
-        assert [path.name for path in folder.iterdir()] == ["toy.bin"]
-    others = {path.name: path.read_text() for path in (tmp_path / "toy.others").iterdir()}
-    assert others == {"old.csv": "mine", "old.csv.1": "mine too"}
+def test_files_that_no_source_names_are_left_alone_and_named(server, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / ".toy.bin.99999999.tmp").touch()  # of a pull that was killed
+    sources.pull("toy", toy(f"{server}/right"), tmp_path, None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "toy.bin"]
+    assert "holds notes.txt too, which is left alone" in capsys.readouterr().err
 
 
 def test_a_mirror_folder_stands_in_for_every_url(tmp_path):

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from http.client import HTTPException
 from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError
@@ -92,11 +91,11 @@ def _check_url(url: str, what: str) -> None:
 
 
 def pull(name: str, sources: Sequence[object], folder: Path, mirror: str | None) -> None:
-    """Brings `folder` to hold the files of a data set, verified, and no other file.
+    """Brings `folder` to hold the files of a data set, verified.
 
-    A file goes aside, is verified and then renamed, so that whatever has its final name is whole and right.
-    Files that are there and right are kept; what else lies there is moved into the folder `<name>.others` beside it, since
-    it may be somebody's own. Files of installed packages need no network, and no mirror.
+    A file goes aside, is verified and then renamed; files that are there and right are kept. Whoever reads one verifies
+    it again (`check`), so that a wrong one may stay where the right one cannot be had; what else lies there may be
+    somebody's own and is left alone. Files of installed packages need no network, and no mirror.
 
     Args:
         name: the data set; its folder in the mirror.
@@ -113,9 +112,8 @@ def pull(name: str, sources: Sequence[object], folder: Path, mirror: str | None)
     for source in wanted:
         if not _is_right(folder / source.file, source):
             _fetch(_address(name, source, mirror), folder / source.file, source)
-    for path in [path for path in folder.iterdir() if path.name not in {source.file for source in wanted}]:
-        if not path.is_dir():
-            _set_aside(path)
+    if others := {path.name for path in folder.iterdir()} - {source.file for source in wanted}:
+        print(f"{folder} holds {', '.join(sorted(others))} too, which is left alone", file=sys.stderr)
 
 
 def check(name: str, sources: Sequence[object], folder: Path) -> None:
@@ -197,22 +195,8 @@ def _fetch(address: str | Path, target: Path, source: Source) -> None:
             advice = _package_advice(source) if source.package else ADVICE
             raise UserError(f"expected {kind} {expected} of {_shown(address)}, got {came}: {advice}")
         aside.replace(target)
-    except BaseException:
-        if target.exists():  # a wrong file must not stay if the right one cannot be had
-            _set_aside(target)
-        raise
     finally:
         aside.unlink(missing_ok=True)
-
-
-def _set_aside(path: Path) -> None:
-    others = path.parent.with_name(f"{path.parent.name}.others")
-    others.mkdir(exist_ok=True)
-    free = next(
-        place for n in count() if not (place := others / (f"{path.name}.{n}" if n else path.name)).exists()
-    )
-    path.rename(free)
-    print(f"{path} is none of the data set's files: it is now {free}", file=sys.stderr)
 
 
 def _chunks(address: str | Path, source: Source) -> Iterator[bytes]:
