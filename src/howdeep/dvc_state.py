@@ -63,14 +63,14 @@ def repair(project: Project) -> None:
 
 def is_whole(lock: Path) -> bool:
     """Whether a lock file is what DVC wrote; one that is not there is none that was cut short."""
-    import yaml
+    from ruamel.yaml import YAML, YAMLError
 
     try:
         content = lock.read_bytes()
-        found = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        found = YAML(typ="safe").load(content)  # as DVC itself
     except FileNotFoundError:
         return True
-    except (yaml.YAMLError, ValueError):
+    except (YAMLError, ValueError):
         return False
     stages = found.get("stages") if isinstance(found, dict) else None
     return content.endswith(b"\n") and isinstance(stages, dict) and all(map(_is_stage, stages.values()))
