@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -43,3 +45,11 @@ def compose(project: Project):
         return compose_train(project.conf, ["tracking.uri=null", *overrides])
 
     return of
+
+
+@pytest.fixture(autouse=True)
+def paths_of_imports() -> Iterator[None]:
+    """Puts back where Python looks for modules: MLflow adds the code that lies beside a model when it loads one."""
+    before = sys.path.copy()
+    yield
+    sys.path[:] = before
