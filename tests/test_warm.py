@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from howdeep import warm
 
 pytestmark = pytest.mark.slow
 
@@ -169,3 +172,15 @@ def test_it_ends_with_its_dvc(folder, tmp_path):
     dvc = subprocess.Popen(["sh", "-c", script], cwd=tmp_path, env=env)
     dvc.wait(timeout=60)
     wait_for(lambda: not servers(tmp_path) and not list(tmp_path.glob("scratch/warm-*")))
+
+
+def test_sockets_of_dead_processes_are_removed_and_those_of_living_ones_are_not(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    dead = [tmp_path / f"warm-{kind}-{gone.pid}.sock" for kind in warm.IMPORTS]
+    alive = tmp_path / f"warm-torch-{os.getpid()}.sock"
+    for path in (*dead, alive):
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.path.relpath(path))
+    warm._remove_dead_sockets(tmp_path)
+    assert list(tmp_path.iterdir()) == [alive]
