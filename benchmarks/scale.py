@@ -73,7 +73,9 @@ def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
                 predicted = random.integers(CLASSES, size=TESTED, dtype=np.int16)
                 answers[f"{record['key']}/predicted"] = predicted
                 answers[f"{record['key']}/confidence"] = random.random(TESTED, dtype=np.float32)
-    records.write_json(here.results / "test.json", {"runs": tests, "baselines": {}, "classes": classes})
+    sizes = {name: TESTED for name in plan.entries}
+    test = {"runs": tests, "baselines": {}, "examples": sizes, "train_examples": sizes, "classes": classes}
+    records.write_json(here.results / "test.json", test)
     save_file(answers, here.results / "answers.safetensors")
     return len(tests)
 

@@ -4,9 +4,10 @@ import shutil
 
 import pytest
 
+from howdeep import prepare as module
 from howdeep.composition import compose_train
 from howdeep.errors import UserError
-from howdeep.prepare import ensure_prepared, load_split, place, prepared_card, recipe, train_checksum
+from howdeep.prepare import ensure_prepared, load_split, place, prepare, prepared_card, pull, recipe
 from howdeep.project import Project
 
 HALF = "data.prepare.test_fraction=0.5"
@@ -47,16 +48,14 @@ def test_an_address_or_a_mirror_is_no_part_of_what_is_prepared(here):
 def test_other_code_prepares_anew(here, monkeypatch):
     data = compose_train(here.conf, []).data
     before = recipe(data)
-    from howdeep import prepare
-
-    prepare._recipe.cache_clear()
+    module._recipe.cache_clear()
     monkeypatch.setattr("howdeep.fingerprint.preparation_checksum", lambda _: "edited")
     assert recipe(data) != before
-    prepare._recipe.cache_clear()
+    module._recipe.cache_clear()
 
 
-@pytest.mark.parametrize("name", ["train.safetensors", "card.json"])
-def test_a_flipped_bit_is_noticed_and_prepared_anew_to_the_same_bytes(here, capsys, name):
+@pytest.mark.parametrize("name", ["train.safetensors", "test.safetensors", "card.json"])
+def test_a_flipped_bit_is_told_and_preparing_again_gives_the_same_bytes(here, name):
     cfg = compose_train(here.conf, [])
     ensure_prepared(cfg.data, here)
     path = place(cfg.data, here) / name
@@ -64,22 +63,23 @@ def test_a_flipped_bit_is_noticed_and_prepared_anew_to_the_same_bytes(here, caps
     spoiled = bytearray(content)
     spoiled[len(content) // 2] ^= 1
     path.write_bytes(bytes(spoiled))
-    if name != "card.json":  # which says no more how the data were prepared
-        with pytest.raises(
-            UserError, match=r"expected .*train\.safetensors with sha256 .*run `howdeep prepare"
-        ):
-            train_checksum(cfg, here)
-    ensure_prepared(cfg.data, here)
-    assert (place(cfg.data, here) / name).read_bytes() == content
-    if name != "card.json":
-        assert "does not hold what its card says: it is prepared anew" in capsys.readouterr().err
+    with pytest.raises(UserError, match=rf"{name}.*: run `howdeep prepare data=digits`"):
+        load_split(cfg, here, test=True)
+    if name != "test.safetensors":  # which only evaluate reads
+        with pytest.raises(UserError, match=rf"{name}.*: run `howdeep prepare data=digits`"):
+            ensure_prepared(cfg.data, here)
+    prepare(cfg.data, here)
+    assert path.read_bytes() == content
 
 
 def test_somebodys_own_files_in_the_place_of_a_data_set_are_left_alone(here):
     (here.root / "data/prepared/digits").mkdir(parents=True)
     photo = here.root / "data/prepared/digits/photo.jpg"
     photo.write_text("precious")
-    cfg = compose_train(here.conf, [])
-    ensure_prepared(cfg.data, here)  # beside it
+    data = compose_train(here.conf, []).data
+    with pytest.raises(UserError, match=r"card\.json, found no such file"):
+        ensure_prepared(data, here)
+    pull(data, here)
+    with pytest.raises(UserError, match="found what howdeep did not make: move it away"):
+        prepare(data, here)
     assert photo.read_text() == "precious"
-    assert len(load_split(cfg, here).train[0]) == 1078

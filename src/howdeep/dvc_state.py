@@ -6,11 +6,11 @@ Where they were killed too, `howdeep repair` does it.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
 from howdeep.errors import UserError
+from howdeep.folders import file_aside
 from howdeep.project import Project
 
 KEPT = "dvc.lock"  # in scratch/
@@ -21,14 +21,16 @@ def keep(project: Project) -> None:
     """Copies dvc.lock, which must not be in writing."""
     lock, copy = project.root / "dvc.lock", project.scratch / KEPT
     if lock.exists() and (content := lock.read_bytes()) and not _same(content, copy):
-        _write(copy, content)
+        with file_aside(copy) as aside:
+            aside.write_bytes(content)
 
 
 def mend(project: Project) -> None:
     """Puts the copy in the place of a dvc.lock that was cut short, and removes a list of locks that was."""
     copy = project.scratch / KEPT
     if copy.exists() and not is_whole(project.root / "dvc.lock"):
-        _write(project.root / "dvc.lock", copy.read_bytes())
+        with file_aside(project.root / "dvc.lock") as aside:
+            aside.write_bytes(copy.read_bytes())
         (project.scratch / TOLD).touch()
     locks = project.root / ".dvc" / "tmp" / "rwlock"
     try:
@@ -86,12 +88,3 @@ def _is_stage(stage: object) -> bool:
 
 def _same(content: bytes, copy: Path) -> bool:
     return copy.exists() and copy.read_bytes() == content
-
-
-def _write(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

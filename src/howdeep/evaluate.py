@@ -1,6 +1,5 @@
 """The `evaluate` stage: the only reader of the test examples, once, after everything is chosen."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 from howdeep import records, seals, stored, study
 from howdeep.data.batches import Batches
 from howdeep.data.examples import Examples
+from howdeep.folders import file_aside
 from howdeep.prepare import load_split, prepared_card
 from howdeep.project import Project
 from howdeep.tasks.classification import Classification
@@ -114,15 +114,10 @@ def answers(task: Task, examples: Examples) -> dict[str, Tensor]:
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes arrays aside and renames the file."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(arrays, aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with file_aside(path) as aside:
+        aside.write_bytes(save(arrays))
 
 
 def trained_task(cfg: DictConfig, folder: Path, record: Mapping[str, Any]) -> Task:

@@ -1,4 +1,4 @@
-"""Folders that are written aside and renamed, and removed only where howdeep made them.
+"""Folders and files that are written aside and renamed; folders are removed only where howdeep made them.
 
 A name that is wrong, or somebody's own files in a place where a result goes, must never cost anything: whatever is
 removed passes through `remove`.
@@ -108,6 +108,18 @@ def written_aside(folder: Path, kind: Kind) -> Iterator[Path]:
             old.rename(folder)
         for left in (aside, old):
             shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def file_aside(path: Path) -> Iterator[Path]:
+    """A path to write a file to, which takes the place of `path` at the end: nobody ever finds half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def clear_asides(parent: Path) -> None:

@@ -235,16 +235,14 @@ def _similar(first: dict[int, Tensor], second: dict[int, Tensor], *, shallow: bo
 def _write(folder: Path, tables: Mapping[str, list[Row]], pictures: Mapping[str, np.ndarray]) -> None:
     """Writes the folder aside and renames it: whoever finds it finds it whole."""
     import pandas as pd
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     with written_aside(folder, TABLES) as aside:
         for name, rows in tables.items():
             frame = pd.DataFrame(rows, columns=[*NAMES, *COLUMNS[name]])
             frame.to_csv(aside / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
-        save_file(
-            {name: np.ascontiguousarray(pictures[name]) for name in sorted(pictures)},
-            aside / "pictures.safetensors",
-        )
+        arrays = {name: np.ascontiguousarray(pictures[name]) for name in sorted(pictures)}
+        (aside / "pictures.safetensors").write_bytes(save(arrays))
 
 
 COLUMNS = {

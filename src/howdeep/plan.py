@@ -71,7 +71,7 @@ def _check(entry: study.Entry, cfg: DictConfig, *, build: bool) -> None:
         else:
             check_settings(cfg)
     except UserError as error:
-        raise UserError(f"entries.{entry.name} cannot be trained: {error}") from None
+        raise UserError(f"{error} (in entries.{entry.name} of params.yaml)") from None
 
 
 def configs(plan: study.Study, entry: study.Entry, project: Project) -> dict[Setting, DictConfig]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,47 +59,29 @@ def place(data: DictConfig, project: Project) -> Path:
 
     That of the pipeline where its card says so, or where there is none yet; else one beside it: what was prepared with
     other options, from other files or by other code is not what a record of this config would say.
+
+    Raises:
+        UserError: the card of the pipeline's cannot be read.
     """
     usual = project.prepared(data.name)
-    if not usual.exists() or _recipe_of(usual) == recipe(data):
+    if not usual.exists() or _card(usual, _again(usual)).get("recipe") == recipe(data):
         return usual
     return project.prepared_beside(data.name, recipe(data))
-
-
-def _recipe_of(folder: Path) -> str | None:
-    """What the card in a folder says of how it was prepared; None if there is no card that can be read."""
-    try:
-        return _card(folder, "").get("recipe")
-    except UserError:
-        return None
 
 
 def ensure_prepared(data: DictConfig, project: Project) -> None:
     """Pulls and prepares a data set that is not there yet, so that `howdeep train` works in a fresh clone.
 
-    One that does not hold what its card says is prepared anew, to the same bytes.
+    Raises:
+        UserError: what is there is not what its card says.
     """
-    if _is_whole(place(data, project)):
+    if (folder := place(data, project)).exists():
+        verified(folder, "train")
         return
     with only_writer(project.lock("data", data.name), f"the prepared data set {data.name}", seconds=600):
-        folder = place(data, project)
-        if _is_whole(folder):
-            return
-        if folder.exists():
-            print(f"{folder} does not hold what its card says: it is prepared anew", file=sys.stderr)
-        pull(data, project)
-        prepare(data, project, folder)
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether a folder holds the training examples of its card."""
-    if not folder.exists():
-        return False
-    try:
-        verified(folder, "train")
-    except UserError:
-        return False
-    return True
+        if not (folder := place(data, project)).exists():
+            pull(data, project)
+            prepare(data, project, folder)
 
 
 def verified(folder: Path, part: str) -> str:
@@ -127,6 +108,13 @@ def verified(folder: Path, part: str) -> str:
     return came
 
 
+def _again(folder: Path) -> str:
+    """What makes a prepared data set again."""
+    if folder.parents[1].name == "scratch":
+        return f"delete {folder}, then `dvc repro`, or `howdeep train` with these options"
+    return f"run `howdeep prepare data={folder.name}`"
+
+
 def _card(folder: Path, again: str) -> dict[str, Any]:
     path = folder / "card.json"
     return _read_card(path, again, path.stat().st_mtime_ns if path.exists() else 0)
@@ -149,7 +137,8 @@ def train_checksum(cfg: DictConfig, project: Project) -> str:
 
 def prepared_card(cfg: DictConfig, project: Project) -> dict:
     """The data card."""
-    return _card(place(cfg.data, project), f"run `howdeep prepare data={cfg.data.name}`")
+    folder = place(cfg.data, project)
+    return _card(folder, _again(folder))
 
 
 def load_split(cfg: DictConfig, project: Project, *, test: bool = False) -> "Split":

@@ -5,7 +5,6 @@ Both are the same bits each time the run is trained on the same machine: no time
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from howdeep import seals
 from howdeep.errors import UserError
-from howdeep.folders import RUN, written_aside
+from howdeep.folders import RUN, file_aside, written_aside
 from howdeep.names import check_name
 from howdeep.training import targets
 
@@ -64,22 +63,14 @@ def finite(value: Any) -> Any:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes strict JSON aside and renames it."""
-    _write(path, (json.dumps(finite(content), indent=1, allow_nan=False) + "\n").encode())
+    with file_aside(path) as aside:
+        aside.write_text(json.dumps(finite(content), indent=1, allow_nan=False) + "\n")
 
 
 def write_sealed(path: Path, content: dict) -> None:
     """The same with a seal, see `seals`."""
-    _write(path, seals.sealed(finite(content)))
-
-
-def _write(path: Path, text: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        aside.write_bytes(text)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with file_aside(path) as aside:
+        aside.write_bytes(seals.sealed(finite(content)))
 
 
 def config_of(record: dict) -> DictConfig:
@@ -206,13 +197,13 @@ def write(folder: Path, record: dict, weights: dict | None, artifacts: dict[str,
     Raises:
         UserError: something else than a run lies in `folder`.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save  # save_file would tell a full disk as a broken file
 
     with written_aside(folder, RUN) as aside:
         if weights is not None:
-            save_file(weights, aside / "weights.safetensors")
+            (aside / "weights.safetensors").write_bytes(save(weights))
         if tensors := {name: t.contiguous() for name, t in artifacts.items() if not isinstance(t, str)}:
-            save_file(tensors, aside / "artifacts.safetensors")
+            (aside / "artifacts.safetensors").write_bytes(save(tensors))
         for name, text in artifacts.items():
             if isinstance(text, str):
                 (aside / f"{name}.txt").write_text(text, encoding="utf-8")

@@ -1,12 +1,11 @@
 """The last step of a study: `compare` writes results/, `build_report` writes the page that people read."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from howdeep.folders import TABLES, written_aside
+from howdeep.folders import TABLES, file_aside, written_aside
 from howdeep.results import best_so_far, galleries, learning, mistakes, tables, tuning
 from howdeep.results.analysis import Analysis
 from howdeep.results.figure import grid
@@ -108,10 +107,5 @@ def build_report(
 
 def write(path: Path, text: str) -> None:
     """Writes a file aside and renames it: nobody ever finds half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with file_aside(path) as aside:
         aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
