@@ -64,6 +64,15 @@ def test_a_link_to_a_folder_is_not_followed(tmp_path):
     assert tree(precious) == {"record.json": b"precious"}
 
 
+def test_no_other_code_removes_a_folder(root):
+    found = {
+        str(path.relative_to(root))
+        for path in (root / "src").rglob("*.py")
+        if "rmtree" in path.read_text() or "removedirs" in path.read_text()
+    }
+    assert found == {"src/howdeep/folders.py"}
+
+
 @pytest.mark.parametrize("name", ["..", ".", "../outside"])
 def test_nothing_outside_of_its_home_is_removed(tmp_path, name):
     filled(tmp_path / "outside", "record.json")

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager, suppress
@@ -25,7 +24,7 @@ from hydra.errors import (
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from howdeep import stored
+from howdeep import folders, stored
 from howdeep.errors import UserError, near
 from howdeep.matching import match
 from howdeep.names import check_name
@@ -57,9 +56,6 @@ def compose_train(conf: Path, overrides: Sequence[str]) -> DictConfig:
     check_kinds(cfg)
     match(cfg)
     return cfg
-
-
-CHECKSUM = re.compile("[0-9a-f]{16}")
 
 
 class Compositions:
@@ -109,7 +105,8 @@ class Compositions:
             cfg = compose("train", overrides=list(overrides))
         for old in set(self._kept.parent.glob("*")) - {self._kept}:  # of a `conf` that was edited
             if CHECKSUM.fullmatch(old.name):
-                shutil.rmtree(old, ignore_errors=True)
+                with suppress(UserError, OSError):  # what is not ours stays
+                    folders.remove(old, folders.COMPOSITIONS, self._kept.parent)
         if (text := _as_text(cfg)) is not None:
             aside = place.with_suffix(f".{os.getpid()}")
             with suppress(OSError):  # the next stage composes it again
@@ -148,6 +145,9 @@ def _kept(place: Path) -> DictConfig | None:
     except (OSError, AssertionError, RecursionError, *COMPLAINTS):
         return None
     return cfg
+
+
+CHECKSUM = re.compile("[0-9a-f]{16}")
 
 
 def _checksum(conf: Path) -> str:

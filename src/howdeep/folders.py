@@ -40,7 +40,7 @@ RUN = Kind("a run", ("record.json", "weights.safetensors", "artifacts.safetensor
 TUNED = Kind("tuned settings", ("settings.json", "trials.csv", "recipe.json"), "settings.json")
 PLANS = Kind("plans", ("*.json", "seeds"))
 TABLES = Kind("tables or pictures", ("*.csv", "*.md", "*.svg", "*.safetensors"))
-COMPOSITIONS = Kind("compositions", ("*.json",))
+COMPOSITIONS = Kind("compositions", ("[0-9a-f]*",))  # each named by a checksum
 _ASIDE = re.compile(r"\..+\.(\d+)\.(tmp|old)")
 
 
