@@ -340,7 +340,7 @@ def _flat(node: Any, prefix: str = "") -> Iterator[str]:
                 "quotes, or remove it"
             )
         path = f"{prefix}{key}"
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from _flat(value, f"{path}.")
         else:
             yield f"{path}={'null' if value is None else str(value).lower() if isinstance(value, bool) else value}"
