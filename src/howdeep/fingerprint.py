@@ -45,11 +45,31 @@ def _code_checksum(files: tuple[Path, ...]) -> str:
 
 
 def checksum(files: Iterable[Path]) -> str:
-    """Of their names and contents."""
+    """Of their names and of what they do: a comment, a docstring or another layout changes nothing."""
     digest = hashlib.sha256()
     for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        digest.update(path.name.encode() + b"\0" + _meaning(path))
     return digest.hexdigest()
+
+
+@cache  # a study's cells share most of their sources
+def _meaning(path: Path) -> bytes:
+    """The parsed code of a file without docstrings, the same text whichever Python parsed it."""
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+            ast.get_docstring(node, clean=False) is not None
+        ):
+            del node.body[0]
+    return repr(_plain(tree)).encode()
+
+
+def _plain(node: object) -> object:
+    """A syntax tree as nested tuples; what is empty is left out, since newer Pythons have more fields."""
+    if isinstance(node, ast.AST):
+        fields = ((name, _plain(value)) for name, value in ast.iter_fields(node) if value not in (None, []))
+        return (type(node).__name__, *fields)
+    return tuple(_plain(child) for child in node) if isinstance(node, list) else node
 
 
 def preparation_checksum(target: str) -> str:
