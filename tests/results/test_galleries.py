@@ -15,6 +15,7 @@ from howdeep.results.artifacts import read
 from howdeep.results.galleries import Shown, drawn, markdown, shown, texts
 from howdeep.results.histories import gradients
 from howdeep.results.scores import scores, select, summary
+from howdeep.seals import checksums
 
 SEEN = re.compile(r'data:image/png;base64,([^"]+)"')
 FILLS = re.compile(r"<use [^>]*fill: (#[0-9a-f]{6})|<path [^>]*fill: (#[0-9a-f]{6})")
@@ -203,3 +204,18 @@ def test_without_any_gradient_there_is_no_heat_map(make_record):
 def test_spread_keeps_both_ends():
     assert figure.spread([1, 2, 3], 3) == [1, 2, 3]
     assert figure.spread(list(range(1, 33)), 6) == [1, 7, 13, 20, 26, 32]
+
+
+def test_artifacts_that_are_not_as_they_were_written_are_not_shown(tmp_path):
+    save_file({"samples": np.zeros(3, np.float32)}, tmp_path / "artifacts.safetensors")
+    (tmp_path / "sample.txt").write_text("the")
+    files = checksums(tmp_path)
+    assert set(read(tmp_path, files)) == {"samples", "sample"}
+    for name in files:
+        content = bytearray((tmp_path / name).read_bytes())
+        content[-1] ^= 1
+        (tmp_path / name).write_bytes(bytes(content))
+        with pytest.raises(UserError, match=f"{name} is not as it was written: train the run again"):
+            read(tmp_path, files)
+        content[-1] ^= 1
+        (tmp_path / name).write_bytes(bytes(content))
