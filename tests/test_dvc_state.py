@@ -28,7 +28,7 @@ def test_a_whole_lock_is_left_as_it_is(here, capsys):
     assert capsys.readouterr().err == ""
 
 
-PUT_BACK = "howdeep: a kill had cut dvc.lock short: its last whole copy was put back\n"
+PUT_BACK = "howdeep: a kill or a full disk had cut dvc.lock short: it is again as it was before that write\n"
 CUTS = [0, 1, 13, *random.Random(0).sample(range(len(LOCK)), 30)]
 
 
@@ -50,6 +50,19 @@ def test_a_lock_that_dvc_could_not_read_is_put_back_with_one_line(here, capsys, 
     (here.root / ".dvc/config").write_text("[core]\n    no_scm = true\n")
     with Repo(str(here.root)) as repo:
         assert Lockfile(repo, str(here.root / "dvc.lock")).load()["stages"]  # type: ignore[index]
+
+
+def test_the_very_first_lock_that_was_cut_short_is_none_again(here, capsys):
+    (here.root / "dvc.lock").unlink()
+    dvc_state.keep(here)
+    for at in (0, 10, 1000):
+        (here.root / "dvc.lock").write_bytes(LOCK[:at])
+        dvc_state.repair(here)
+        assert not (here.root / "dvc.lock").exists()
+        assert capsys.readouterr().err == PUT_BACK
+    (here.root / "dvc.lock").write_bytes(LOCK)
+    dvc_state.repair(here)
+    assert (here.root / "dvc.lock").read_bytes() == LOCK
 
 
 def test_without_a_copy_the_line_says_what_to_do(here):

@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("report", "rebuild reports/index.html, with seconds where provenance has them")
     add("sync", "rebuild in MLflow the runs that the records have and it lacks")
-    add("repair", "put back a dvc.lock that a kill has cut short")
+    add("repair", "mend dvc.lock and the like, where a kill or a full disk has cut them short")
     ui = add("ui", "browse the runs with MLflow's UI on 127.0.0.1")
     ui.add_argument("--port", type=_positive, default=5000, help="default: 5000")
     return top

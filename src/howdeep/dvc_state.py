@@ -13,24 +13,28 @@ from howdeep.errors import UserError
 from howdeep.folders import file_aside
 from howdeep.project import Project
 
-KEPT = "dvc.lock"  # in scratch/
+KEPT = "dvc.lock"  # in scratch/; empty where there was none yet
 TOLD = "dvc.lock.put_back"
 
 
 def keep(project: Project) -> None:
-    """Copies dvc.lock, which must not be in writing."""
+    """Copies dvc.lock, which must not be in writing; notes, too, that there is none yet."""
     lock, copy = project.root / "dvc.lock", project.scratch / KEPT
-    if lock.exists() and (content := lock.read_bytes()) and not _same(content, copy):
+    content = lock.read_bytes() if lock.exists() else b""
+    if not copy.exists() or copy.read_bytes() != content:
         with file_aside(copy) as aside:
             aside.write_bytes(content)
 
 
 def mend(project: Project) -> None:
     """Puts the copy in the place of a dvc.lock that was cut short, and removes a list of locks that was."""
-    copy = project.scratch / KEPT
-    if copy.exists() and not is_whole(project.root / "dvc.lock"):
-        with file_aside(project.root / "dvc.lock") as aside:
-            aside.write_bytes(copy.read_bytes())
+    lock, copy = project.root / "dvc.lock", project.scratch / KEPT
+    if copy.exists() and not is_whole(lock):
+        if content := copy.read_bytes():
+            with file_aside(lock) as aside:
+                aside.write_bytes(content)
+        else:
+            lock.unlink()
         (project.scratch / TOLD).touch()
     locks = project.root / ".dvc" / "tmp" / "rwlock"
     try:
@@ -42,10 +46,13 @@ def mend(project: Project) -> None:
 
 
 def tell(project: Project) -> None:
-    """Says in one line, once, that dvc.lock was put back."""
+    """Says in one line, once, that dvc.lock was mended."""
     if (project.scratch / TOLD).exists():
         (project.scratch / TOLD).unlink(missing_ok=True)
-        print("howdeep: a kill had cut dvc.lock short: its last whole copy was put back", file=sys.stderr)
+        print(
+            "howdeep: a kill or a full disk had cut dvc.lock short: it is again as it was before that write",
+            file=sys.stderr,
+        )
 
 
 def repair(project: Project) -> None:
@@ -84,7 +91,3 @@ def _is_stage(stage: object) -> bool:
         return False
     outs = stage.get("outs", [])
     return isinstance(outs, list) and all(isinstance(out, dict) and len(out) > 1 for out in outs)
-
-
-def _same(content: bytes, copy: Path) -> bool:
-    return copy.exists() and copy.read_bytes() == content

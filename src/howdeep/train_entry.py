@@ -1,5 +1,6 @@
 """The `train` stage of one entry: trains the runs that are missing, removes those that are stale."""
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,9 @@ from howdeep.tracking import Store, locate
 from howdeep.training.run import prepare_task
 from howdeep.tune_entry import check_current, tuned_overrides
 from howdeep.workers import cores, run_all
+
+# As `records.Cell` names the folder of a run.
+RUN_NAME = re.compile(r"(matching=\w+-)?depth=\d+-seed=\d+")
 
 
 def train_entry(name: str, project: Project, n_workers: int | None = None) -> list[dict]:
@@ -53,7 +57,7 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
         with tracked_parent(store, name, commit(project.root)) as parent:
             _train([replace(job, parent=parent) for job in missing], jobs, name, project, store, n_workers)
     for path in (path for path in stale if path not in wanted):
-        if is_ours(path, RUN):
+        if RUN_NAME.fullmatch(path.name) and is_ours(path, RUN):
             remove(path, RUN, folder)
         else:
             progress.say(f"{name}: {path} is left alone, since howdeep did not make it")

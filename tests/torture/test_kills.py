@@ -132,13 +132,14 @@ def parent_of(process: psutil.Process) -> int | None:
 
 
 def is_torn(clone: Clone) -> bool:
-    """Whether DVC could not start with its lock as it is."""
-    path = clone.folder / "dvc.lock"
-    if not path.exists():
-        return False
+    """Whether DVC could not start with its lock, or its list of locks, as they are."""
+    path, locks = clone.folder / "dvc.lock", clone.folder / ".dvc/tmp/rwlock"
     try:
-        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_text()))
-    except (yaml.YAMLError, Invalid):
+        if path.exists():
+            COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_text()))
+        if locks.exists():
+            json.loads(locks.read_bytes())
+    except (yaml.YAMLError, Invalid, ValueError):
         return True
     return False
 
@@ -188,7 +189,7 @@ def check_mlflow(clone: Clone, what: str) -> None:
     assert [str(model.status) for model in models] == ["READY"] * len(cells), what
 
 
-@pytest.mark.parametrize("seed", seeds(1, 22))
+@pytest.mark.parametrize("seed", seeds(1, 44))
 def test_a_study_that_is_stopped_again_and_again_ends_as_an_uninterrupted_one(victim, whole, counted, seed):
     dice, ways, repro = random.Random(seed), [], None
     deck = list(WAYS)
@@ -323,7 +324,8 @@ def test_runs_that_finished_before_dvc_knew_of_them_are_kept_unless_forced(victi
     kill_everything(repro, dice)
     repro.end()
     assert records() == 4
-    assert "train@digits-mlp" not in victim.lock, "the kill came too late"
+    if "train@digits-mlp" in victim.lock:
+        pytest.skip("the kill came too late: DVC knew of the runs")
     counted("kills")
     before = victim.stamps()
     again = Repro(victim, "train@digits-mlp")
