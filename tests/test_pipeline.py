@@ -246,6 +246,22 @@ def test_dvc_shows_metrics_and_plots_and_runs_experiments(clone):
     assert len(clone.stamps()) == 4
 
 
+def test_a_kept_run_that_mlflow_lacks_is_logged_by_its_stage(clone):
+    """As after a kill between a run's record and its end in MLflow."""
+    store = clone.store()
+    lost, other, *_ = store.find(howdeep__kind="run", howdeep__entry="digits-mlp")
+    store.client.delete_run(lost.info.run_id)
+    store.client.set_terminated(other.info.run_id, "KILLED")
+    before = clone.stamps()
+    for _ in range(2):
+        clone.run("howdeep", "train-entry", "digits-mlp")
+        runs = clone.store().find(howdeep__kind="run", howdeep__entry="digits-mlp")
+        assert len({run.data.tags["howdeep.key"] for run in runs}) == len(runs) == 4
+        assert {run.info.status for run in runs} == {"FINISHED"}
+        assert sum(bool(run.outputs and run.outputs.model_outputs) for run in runs) == 2
+    assert clone.stamps() == before
+
+
 def test_a_stage_whose_data_restores_from_the_cache_is_rebuilt_in_mlflow_by_sync(clone):
     for path in clone.folder.glob("mlflow.db*"):
         path.unlink()

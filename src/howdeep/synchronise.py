@@ -125,13 +125,11 @@ def sync(project: Project, store: Store, elsewhere: Store) -> tuple[int, int, in
 
 
 def _sync_study(project: Project, store: Store) -> tuple[int, int]:
-    known, folders, added = store.keys(), list(records.run_folders(project.runs)), 0
+    folders = list(records.run_folders(project.runs))
+    lacking = lacking_in_mlflow(folders, store)
     with _parents(store) as parent_of:
-        for folder in folders:
-            record = records.read(folder)
-            if record["key"] not in known:
-                _rebuild(record, project, store, parent_of(record["entry"], "entry"))
-                added += 1
+        for record in lacking:
+            rebuild(record, project, store, parent_of(record["entry"], "entry"))
         _nest_orphans(store, parent_of)
         for tuned in sorted(project.tuned.glob("*/trials.csv")):
             parent = parent_of(tuned.parent.name, "entry")
@@ -141,7 +139,7 @@ def _sync_study(project: Project, store: Store) -> tuple[int, int]:
     compared = [run.info.status for run in store.find(howdeep__kind="comparison")]
     if "FINISHED" not in compared and (project.results / "metrics.json").exists():
         log_comparison(project, store)
-    return added, models
+    return len(lacking), models
 
 
 def _sync_typed(folders: Iterable[Path], project: Project, store: Store) -> int:
@@ -156,12 +154,12 @@ def _sync_typed(folders: Iterable[Path], project: Project, store: Store) -> int:
                 if record["key"] in known:
                     continue
                 known.add(record["key"])
-                _rebuild(record, project, store, None)
+                rebuild(record, project, store, None)
             else:
                 there = trials.setdefault(trial.study, store.trials(trial.study))
                 if trial.number in there:
                     continue
-                _rebuild(records.read(folder), project, store, parent_of(trial.study, "sweep"), trial)
+                rebuild(records.read(folder), project, store, parent_of(trial.study, "sweep"), trial)
             added += 1
         _nest_orphans(store, parent_of)
     return added
@@ -178,9 +176,20 @@ def _trial_of(folder: Path, project: Project) -> TrialOf | None:
     return TrialOf(place[1], int(place[2]), replaces=(int(place[2]),))
 
 
-def _rebuild(
+def lacking_in_mlflow(folders: Iterable[Path], store: Store | None) -> list[dict]:
+    """The records of runs that MLflow does not have as ended, as where a kill came between the record and MLflow."""
+    if store is None:
+        return []
+    known = store.keys()
+    return (
+        [] if store.lost else [record for record in map(records.read, folders) if record["key"] not in known]
+    )
+
+
+def rebuild(
     record: dict, project: Project, store: Store, parent: str | None, trial: TrialOf | None = None
 ) -> None:
+    """Logs a run from its record and provenance."""
     trace_file = project.provenance / f"{record['key']}.json"
     trace = stored.json_map(trace_file, "delete it") if trace_file.exists() else None
     about = {name: trace[name] for name in ("commit", "dirty")} if trace else {}

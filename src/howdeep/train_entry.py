@@ -16,7 +16,7 @@ from howdeep.prepare import ensure_prepared, load_split
 from howdeep.processes import forced
 from howdeep.project import Project
 from howdeep.provenance import commit
-from howdeep.synchronise import log_best_model, tracked_parent
+from howdeep.synchronise import lacking_in_mlflow, log_best_model, log_best_models, rebuild, tracked_parent
 from howdeep.tracking import Store, locate
 from howdeep.training.run import prepare_task
 from howdeep.tune_entry import check_current, tuned_overrides
@@ -53,9 +53,18 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
             missing_ok=True
         )  # left by a stage that was killed just after the run
     progress.say(f"{name}: {len(missing)} runs to train, {len(kept)} kept, {len(stale)} removed")
-    if missing:
+    lacking = lacking_in_mlflow([job.folder for job in jobs if job.folder in kept], store)
+    if missing or lacking:
         with tracked_parent(store, name, commit(project.root)) as parent:
-            _train([replace(job, parent=parent) for job in missing], jobs, name, project, store, n_workers)
+            if store and parent:
+                for record in lacking:
+                    rebuild(record, project, store, parent)
+            if missing:
+                _train(
+                    [replace(job, parent=parent) for job in missing], jobs, name, project, store, n_workers
+                )
+    if store and not missing:  # a kill may have come before the models
+        log_best_models(sorted(kept), project, store)
     for path in (path for path in stale if path not in wanted):
         if RUN_NAME.fullmatch(path.name) and is_ours(path, RUN):
             remove(path, RUN, folder)
