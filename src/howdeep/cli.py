@@ -94,12 +94,12 @@ def script() -> int:
     atexit.register(gc.freeze)
     _one_thread()
     if "DVC_STAGE" in os.environ:  # one of many commands: see `warm`
-        from howdeep import warm
-
         try:
+            from howdeep import warm  # Ctrl-C may come while it is imported
+
             code = warm.call(sys.argv[1:])
-        except Stopped as stopped:
-            return _stopped(stopped.signum)
+        except (Stopped, KeyboardInterrupt) as stopped:
+            return _stopped(stopped.signum if isinstance(stopped, Stopped) else signal.SIGINT)
         if code is not None:
             return code
     return main()
