@@ -45,13 +45,13 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
     for job in jobs:
         check_free(job.folder, RUN)
     wanted = {job.folder for job in jobs}
-    kept = set() if forced() else {job.folder for job in jobs if _is_done(job)}
+    again = forced()
+    kept = set() if again else {job.folder for job in jobs if _is_done(job)}
     missing = [job for job in jobs if job.folder not in kept]
     stale = [path for path in folder.glob("*") if path not in kept]
-    for job in jobs if forced() else (job for job in jobs if job.folder in kept):
-        job.resume_point(project).unlink(
-            missing_ok=True
-        )  # left by a stage that was killed just after the run
+    for job in jobs:
+        if again or job.folder in kept:  # left by a stage that was killed just after the run
+            job.resume_point(project).unlink(missing_ok=True)
     progress.say(f"{name}: {len(missing)} runs to train, {len(kept)} kept, {len(stale)} removed")
     lacking = lacking_in_mlflow([job.folder for job in jobs if job.folder in kept], store)
     if missing or lacking:
