@@ -19,18 +19,19 @@ repro: install ## run the whole study of params.yaml and build the report
 	@echo "report:    $(CURDIR)/reports/index.html"
 	@echo "MLflow UI: make ui"
 
-test: test-unit ## all tests
-	python -m pytest -m slow
+test: test-unit ## all tests, in two processes; each file in one of them
+	python -m pytest -m slow -n 2 --dist loadfile
 
-test-unit: install-test ## the fast tests only, in two processes; those that start and kill processes run alone
+test-unit: install-test ## the fast tests only, in two processes
 	python -m pytest -m 'not slow' -n 2 --dist loadfile
 
 torture: install-test ## half an hour of kills, full disks, flipped bits, hostile names and files; counts at its end
 	HOWDEEP_TORTURE=full python -m pytest tests/torture
 
-lint: install-test ## ruff and pyright
+lint: install-test ## ruff, pyright, and the floors of the house: who may import whom
 	ruff check .
 	ruff format --check .
+	lint-imports
 	pyright
 
 bench: install ## measure speed and scale, on an idle machine: tables and plots in benchmarks/results/

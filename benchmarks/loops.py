@@ -25,17 +25,19 @@ from omegaconf import DictConfig
 
 from benchmarks import measure, raw, usual
 from benchmarks.measure import Row, clocked, in_turns, middle
-from howdeep import runs, study
-from howdeep.composition import compose_train
 from howdeep.data.examples import Split
 from howdeep.diagnostics.cost import training_flops
 from howdeep.diagnostics.gap import OverfittingGap
 from howdeep.diagnostics.gradients import GradientFlow, UpdateRatio
-from howdeep.fingerprint import settings
-from howdeep.prepare import load_split, train_checksum
-from howdeep.project import Project
-from howdeep.records import Cell, describe
-from howdeep.tracking import Store
+from howdeep.files.project import Project
+from howdeep.records.cell import Cell
+from howdeep.records.fingerprint import settings
+from howdeep.records.record import describe
+from howdeep.runs.examples import load_split, train_checksum
+from howdeep.runs.run import job_of, tracked
+from howdeep.study import params
+from howdeep.study.composition import compose_train
+from howdeep.tracking.store import Store
 from howdeep.training.run import build, train
 
 ENTRIES = {
@@ -73,9 +75,9 @@ class Case:
 
     def ours(self) -> float:
         cfg, checksum = self.cfg, train_checksum(self.cfg, self.project)
-        job = runs.job(cfg, self.project.runs, self.project)
+        job = job_of(cfg, self.project.runs, self.project)
         record = describe(cfg, key=job.key, entry=None, checksum=checksum, config=settings(cfg))
-        with runs.tracked(self.store, job, record, self.project) as live:
+        with tracked(self.store, job, record, self.project) as live:
             assert live is not None
             clock = time.process_time()
             place = self.project.scratch / "bench.ckpt"
@@ -112,7 +114,7 @@ class Case:
 
 def case(model: str, depth: int, here: Project, epochs: int | None = None) -> Case:
     """The entry of an architecture at a depth, as params.yaml has it."""
-    plan = study.read(here.params)
+    plan = params.read(here.params)
     entry = plan.entry(ENTRIES[model])
     cfg = compose_train(here.conf, plan.overrides(entry, Cell(entry.data, entry.model, depth)))
     cfg.trainer.max_epochs = epochs or min(

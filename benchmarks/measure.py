@@ -18,10 +18,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from howdeep.composition import compose_train
-from howdeep.prepare import ensure_prepared
-from howdeep.project import Project
-from howdeep.workers import cores
+from howdeep.files.project import Project
+from howdeep.processes.workers import cores
+from howdeep.runs.examples import ensure_prepared
+from howdeep.study.composition import compose_train
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"

@@ -32,18 +32,20 @@ from typing import Any
 
 from benchmarks import measure
 from benchmarks.measure import ROOT, Row, clocked, in_turns, middle
-from howdeep import records, runs, study, tracking
-from howdeep.composition import Compositions
-from howdeep.project import Project
-from howdeep.records import Cell
-from howdeep.tracking import Store
-from howdeep.workers import cores, run_all
+from howdeep.files.project import Project
+from howdeep.processes.workers import cores, run_all
+from howdeep.records.cell import Cell
+from howdeep.runs import run as runs
+from howdeep.runs.run import Job, execute, job_of
+from howdeep.study import params
+from howdeep.study.composition import Compositions
+from howdeep.tracking.store import Store, TrackedRun
 
 ENTRY = "digits-mlp"
 WITHIN_A_RUN = {  # where a run's time goes that is no training; nothing here calls another
-    "opening it in MLflow": (tracking.Store, "start"),
-    "its record and weights": (records, "write"),
-    "its end in MLflow": (tracking.TrackedRun, "end"),
+    "opening it in MLflow": (Store, "start"),
+    "its record and weights": (runs, "write_record"),
+    "its end in MLflow": (TrackedRun, "end"),
 }
 RUNS_OF_WORKERS = 3  # times as many as `--runs`, for a quotient of two measured times
 HOWDEEP = (sys.executable, "-m", "howdeep")
@@ -64,13 +66,13 @@ class Bench:
     repeats: int
     params: Path
 
-    def jobs(self, seeds: range | None = None) -> list[runs.Job]:
+    def jobs(self, seeds: range | None = None) -> list[Job]:
         """Runs that differ in their seed, in cells of as many as the study has, each composed once as a stage does."""
         plan, compositions = (
-            study.read(self.project.params),
+            params.read(self.project.params),
             Compositions(self.project.conf, self.project.compositions),
         )
-        found: list[runs.Job] = []
+        found: list[Job] = []
         for seed in seeds or range(self.n_runs):
             entry = plan.entry(ENTRY)
             if len(found) % len(entry.seeds) == 0:
@@ -79,7 +81,7 @@ class Bench:
             own = cfg.copy()
             own.seed = seed
             folder = self.project.runs / ENTRY / f"depth=1-seed={seed}"
-            found.append(runs.job(own, folder, self.project, entry=ENTRY))
+            found.append(job_of(own, folder, self.project, entry=ENTRY))
         return found
 
     def store(self) -> Store:
@@ -97,7 +99,7 @@ def run(bench: Bench) -> list[Row]:
     jobs = bench.jobs()
     planning = 1000 * (time.perf_counter() - clock) / len(jobs)
 
-    def work(job: runs.Job) -> dict[str, float]:
+    def work(job: Job) -> dict[str, float]:
         with contextlib.ExitStack() as clocks:
             inside = {"training": (runs, "train"), **WITHIN_A_RUN}
             spent = {
@@ -105,7 +107,7 @@ def run(bench: Bench) -> list[Row]:
                 for name, place in inside.items()
             }
             clock = time.perf_counter()
-            runs.execute(job, bench.project, store)
+            execute(job, bench.project, store)
             whole = time.perf_counter() - clock
         parts = {name: 1000 * of.seconds for name, of in spent.items()}
         parts["its config and key"] = planning
@@ -135,7 +137,7 @@ def workers(bench: Bench) -> list[Row]:
 
     def by(n_workers: int) -> float:
         seeds = range(n * (turn := next(turns)), n * (turn + 1))
-        work = run_all(lambda job: runs.execute(job, bench.project, store), bench.jobs(seeds), n_workers)
+        work = run_all(lambda job: execute(job, bench.project, store), bench.jobs(seeds), n_workers)
         return rate([time.perf_counter() for _ in work], n_workers)
 
     taken = in_turns({"one": lambda: by(1), "two": lambda: by(2)}, bench.repeats)
@@ -154,7 +156,7 @@ def rate(ended: Sequence[float], n_workers: int) -> float:
 
 def multirun(bench: Bench) -> list[Row]:
     """Jobs of one Hydra multirun in this process; whatever Hydra does once is shared among them."""
-    from howdeep.train import main
+    from howdeep.runs.job import main
 
     gc.set_threshold(50_000, 20, 50)  # as in `cli.script`
     seeds = ",".join(str(1000 + seed) for seed in range(bench.n_runs))

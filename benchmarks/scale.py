@@ -27,11 +27,14 @@ from safetensors.numpy import save_file
 
 from benchmarks import measure
 from benchmarks.measure import ROOT, Row, in_turns, middle
-from howdeep import provenance, records, study
-from howdeep.composition import compose_train
-from howdeep.fingerprint import settings
-from howdeep.project import Project
-from howdeep.tracking import Store
+from howdeep.files.project import Project
+from howdeep.files.writing import write_json
+from howdeep.records import provenance
+from howdeep.records.fingerprint import settings
+from howdeep.records.record import describe, write_record
+from howdeep.study import params
+from howdeep.study.composition import compose_train
+from howdeep.tracking.store import Store
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 SEEDS = 20
@@ -54,7 +57,7 @@ def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
         entries[f"{name}-{rank}"] = {**entry, "overrides": {**overrides, "optimizer": optimizer}}
     content |= {"study": "scale", "depths": list(DEPTHS), "seeds": list(range(seeds)), "entries": entries}
     here.params.write_text(yaml.safe_dump(content, sort_keys=False))
-    plan, tests, random = study.read(here.params), {}, np.random.default_rng(0)
+    plan, tests, random = params.read(here.params), {}, np.random.default_rng(0)
     answers: dict[str, np.ndarray] = {}
     classes: dict[str, list[str]] = {}
     for entry in plan.entries.values():
@@ -65,17 +68,17 @@ def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
         for cell, seed in plan.runs(entry):
             record = made_up(cfg, entry.name, cell.depth, seed, random)
             folder = here.runs / entry.name / cell.run_name(seed)
-            records.write(folder, record, None, artifacts(entry.task, random))
+            write_record(folder, record, None, artifacts(entry.task, random))
             last, score = record["epochs"][-1], record["score"]["name"]
             tests[record["key"]] = {"loss": last["val/loss"], score: last[f"val/{score}"]}
-            records.write_json(here.provenance / f"{record['key']}.json", trace())
+            write_json(here.provenance / f"{record['key']}.json", trace())
             if is_classified:
                 predicted = random.integers(CLASSES, size=TESTED, dtype=np.int16)
                 answers[f"{record['key']}/predicted"] = predicted
                 answers[f"{record['key']}/confidence"] = random.random(TESTED, dtype=np.float32)
     sizes = {name: TESTED for name in plan.entries}
     test = {"runs": tests, "baselines": {}, "examples": sizes, "train_examples": sizes, "classes": classes}
-    records.write_json(here.results / "test.json", test)
+    write_json(here.results / "test.json", test)
     save_file(answers, here.results / "answers.safetensors")
     return len(tests)
 
@@ -85,7 +88,7 @@ def made_up(cfg: DictConfig, entry: str, depth: int, seed: int, random: np.rando
     config = settings(cfg)
     config = {**config, "seed": seed, "model": {**config["model"], "depth": depth}}
     key = random.bytes(8).hex()
-    told = records.describe(cfg, key=key, entry=entry, checksum="0" * 64, config=config)
+    told = describe(cfg, key=key, entry=entry, checksum="0" * 64, config=config)
     score, parts = told["score"]["name"], ("generator", "discriminator") if told["model"] == "gan" else ("",)
     epochs: list[dict[str, float]] = []
     flow: list[dict[str, Any]] = []

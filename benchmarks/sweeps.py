@@ -11,11 +11,11 @@ from pathlib import Path
 
 from benchmarks import measure
 from benchmarks.measure import Row, begin, publish
+from howdeep.processes.workers import cores
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.pool import run
 from howdeep.sweeping.space import FloatRange, Space
 from howdeep.sweeping.study import Trial
-from howdeep.workers import cores
 
 REPORTS = 10
 LIMIT = 85.0  # percent that are aimed at

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from howdeep.tracking import Store
+from howdeep.tracking.store import Store
 
 STUDY = {
     "study": "test",
@@ -54,7 +54,7 @@ class Clone:
         )  # fmt: skip
         shutil.copytree(root, folder, ignore=ignore, ignore_dangling_symlinks=True)
         # `data` is also the name of a folder in conf/ and src/
-        for name in ("conf/data", "src/howdeep/data", "src/howdeep/results"):
+        for name in ("conf/data", "src/howdeep/data", "src/howdeep/results", "src/howdeep/runs"):
             shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         self.write_params(STUDY)
         self.run("git", "init", "-q", ".")

@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # as `howdeep.tracking` does, if it comes first
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # as `howdeep.tracking.store` does, if it comes first
 
 import pytest
 from omegaconf import DictConfig
 
-from howdeep import prepare
-from howdeep.composition import compose_train
-from howdeep.project import Project
+from howdeep.files.project import Project
+from howdeep.runs import examples
+from howdeep.study.composition import compose_train
 
 ROOT = Path(__file__).parents[1]
+pytest_plugins = ["tests.studies"]  # records that nobody trained, for results, figures and report
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     shutil.copy(ROOT / "params.yaml", folder)
     here = Project(folder)
     for data in ("digits", "digit_sequences", "breast_cancer", "sunspots", "elnino", "torch_docs"):
-        prepare.ensure_prepared(compose_train(here.conf, [f"data={data}"]).data, here)
+        examples.ensure_prepared(compose_train(here.conf, [f"data={data}"]).data, here)
     return here
 
 

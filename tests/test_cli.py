@@ -196,7 +196,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_result(project, tiny_disk):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_training_ends_killed_in_mlflow_and_goes_on_to_the_same_bits(clone, number, code):
-    from howdeep.tracking import Store
+    from howdeep.tracking.store import Store
 
     long = ("trainer.max_epochs=300", "train_examples=200", "checkpoint_seconds=0.2")
     process = subprocess.Popen(

@@ -14,14 +14,18 @@ import pytest
 import yaml
 from safetensors.numpy import save_file
 
-from howdeep import records, stored
 from howdeep.cli import main
-from howdeep.composition import check_kinds, compose_train
 from howdeep.errors import UserError
-from howdeep.inspect_runs import COLUMNS, NAMES
-from howdeep.prepare import load_split
-from howdeep.project import Project
-from howdeep.results import answers, inside
+from howdeep.files import reading
+from howdeep.files.project import Project
+from howdeep.records.record import read_record
+from howdeep.records.trials import trials_of
+from howdeep.results import answers, inspection
+from howdeep.runs.examples import load_split
+from howdeep.stages.compare import read_inspection
+from howdeep.stages.inspect import COLUMNS, NAMES
+from howdeep.study.composition import compose_train
+from howdeep.study.kinds import check_kinds
 
 GROUP = "expected the name of a file for each folder of conf/, as in model=mlp"
 MISTYPED = {
@@ -69,7 +73,7 @@ def test_a_type_error_of_our_own_is_not_passed_off_as_a_mistake(project, monkeyp
         raise TypeError("a bug")
 
     monkeypatch.setattr("hydra.core.utils.configure_log", lambda *_: None)
-    monkeypatch.setattr("howdeep.composition.OmegaConf.resolve", fails)
+    monkeypatch.setattr("howdeep.study.kinds.OmegaConf.resolve", fails)
     with pytest.raises(TypeError, match="a bug"):
         compose_train(project.conf, [])
 
@@ -216,7 +220,7 @@ GONE = object()
 
 
 def read(path: Path) -> dict:
-    return records.read(path.parent) if path.name == "record.json" else stored.json_map(path, "make it again")
+    return read_record(path.parent) if path.name == "record.json" else reading.json_map(path, "make it again")
 
 
 def put(content: Any, place: Sequence[str], value: Any) -> Any:
@@ -252,12 +256,12 @@ def test_a_trial_of_another_shape_is_named_by_its_line(trained, tmp_path, name, 
         writer.writeheader()
         writer.writerows(rows)
     with pytest.raises(UserError, match=r"trials.csv line 3 is no trial \(.*: delete its folder, then"):
-        stored.trials_of("digits-mlp", here)
+        trials_of("digits-mlp", here)
 
 
 def test_answers_of_another_shape_are_one_line(trained):
     path = trained / "results/answers.safetensors"
-    good = stored.arrays(path, "again")
+    good = reading.arrays(path, "again")
     predicted = next(name for name in good if name.endswith("/predicted"))
     label = next(name for name in good if name.endswith("/label"))
     assert answers.check(good, path, "again") == good
@@ -279,22 +283,22 @@ def test_answers_of_another_shape_are_one_line(trained):
 
 
 def test_inspection_tables_of_another_shape_are_one_line(tmp_path):
-    assert {name: tuple(of) for name, of in inside.TABLES.items()} == COLUMNS
-    assert tuple(inside.NAMES) == NAMES
-    for name, columns in inside.TABLES.items():
-        row = {column: "x" if kind is str else 1 for column, kind in {**inside.NAMES, **columns}.items()}
+    assert {name: tuple(of) for name, of in inspection.TABLES.items()} == COLUMNS
+    assert tuple(inspection.NAMES) == NAMES
+    for name, columns in inspection.TABLES.items():
+        row = {column: "x" if kind is str else 1 for column, kind in {**inspection.NAMES, **columns}.items()}
         (tmp_path / f"{name}.csv").write_text(f"{','.join(row)}\n{','.join(map(str, row.values()))}\n")
     shown = {"e/width/1/images": np.zeros((1, 1, 2, 2)), "e/width/1/labels": np.zeros(1)}
     save_file(shown, tmp_path / "pictures.safetensors")
-    assert len(inside.read(tmp_path).tables["attention"]) == 1
+    assert len(read_inspection(tmp_path).tables["attention"]) == 1
     table = tmp_path / "attention.csv"
     good = table.read_text()
     for spoiled in ("", "a,b\n1,2\n", good.replace("spread", "spred"), good.replace("1", "x"), "[1]"):
         table.write_text(spoiled)
         with pytest.raises(UserError, match=r"expected what `howdeep inspect` writes") as refused:
-            inside.read(tmp_path)
+            read_inspection(tmp_path)
         assert "\n" not in str(refused.value)
     table.write_text(good)
     save_file({"e/width/1/images": np.zeros(3)}, tmp_path / "pictures.safetensors")
     with pytest.raises(UserError, match=r"pictures.safetensors holds e/width/1/images of the shape"):
-        inside.read(tmp_path)
+        read_inspection(tmp_path)

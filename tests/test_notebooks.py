@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from howdeep.results.analysis import analyse
-from howdeep.results.report import compare
+from howdeep.report.analysis import analyse
+from howdeep.report.report import write_comparison
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks" / "results.ipynb"
@@ -65,7 +65,7 @@ def study() -> list[dict]:
 @pytest.mark.slow
 def test_the_notebook_shows_scores_curves_and_a_gallery(study, tmp_path, monkeypatch):
     samples = {row["key"]: {"samples": np.eye(8)[None, None]} for row in study if row["model"] == "gan"}
-    compare(analyse(study, TEST, artifacts=samples), folder=tmp_path / "results")
+    write_comparison(analyse(study, TEST, artifacts=samples), folder=tmp_path / "results")
     said = executed(tmp_path, monkeypatch)
     assert "8 runs, 0 of them diverged" in said
     assert "0.9" in said
@@ -77,7 +77,7 @@ def test_the_notebook_shows_scores_curves_and_a_gallery(study, tmp_path, monkeyp
 
 @pytest.mark.slow
 def test_a_study_that_makes_nothing_to_look_at_can_be_read_as_well(study, tmp_path, monkeypatch):
-    compare(analyse(study[:4], TEST), folder=tmp_path / "results")
+    write_comparison(analyse(study[:4], TEST), folder=tmp_path / "results")
     assert "this study has no generation" in executed(tmp_path, monkeypatch)
 
 

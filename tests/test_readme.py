@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 
 from howdeep.cli import parser
-from howdeep.composition import compose_train
+from howdeep.study.composition import compose_train
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

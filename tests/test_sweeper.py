@@ -15,21 +15,15 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from howdeep import train
-from howdeep.cli import main
-from howdeep.composition import compose_train
 from howdeep.errors import UserError
-from howdeep.names import is_name
-from howdeep.project import Project
-from howdeep.sweeping import told
-from howdeep.sweeping.plan import Plan
-from howdeep.sweeping.pool import Outcome
-from howdeep.sweeping.space import Choice, FloatRange, IntRange, Space
+from howdeep.files.project import Project
+from howdeep.runs import job
+from howdeep.runs.run import job_of
+from howdeep.study.composition import compose_train
+from howdeep.sweeping.space import Choice, FloatRange, IntRange
 from howdeep.sweeping.storage import Storage
-from howdeep.sweeping.study import Counts, Result, Study, best, pareto_front
-from howdeep.tracking import Store
-from howdeep.trials import objective_values
-from hydra_plugins.howdeep_optuna import _name, space_of
+from howdeep.tracking.store import Store
+from hydra_plugins.howdeep_optuna import space_of
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("model=mlp", "data=digits", "model.width=8", "trainer.max_epochs=3", "train_examples=64")
@@ -54,7 +48,7 @@ def sweep(home, monkeypatch) -> Iterator:
     def run(*overrides: str, tracked: bool = False, n_jobs: int = 2) -> int:
         track = () if tracked else ("tracking.uri=null",)
         sweeper = ("hydra/sweeper=optuna", f"hydra.sweeper.n_jobs={n_jobs}")
-        return train.main(["-m", *sweeper, *SMALL, *track, *overrides])
+        return job.main(["-m", *sweeper, *SMALL, *track, *overrides])
 
     yield run
     for number, handler in handlers.items():
@@ -200,12 +194,11 @@ def test_a_sweep_goes_on_where_it_was_stopped_and_mlflow_finds_its_parent_again(
 def test_a_trial_has_the_key_of_the_same_run_outside_of_a_sweep_and_returns_the_best_of_its_epochs(
     sweep, home
 ):
-    from howdeep import runs
 
     assert sweep("model.depth=1,2", "optimizer.lr=0.3", *named("key", 1)) == 0
     record = json.loads((home.root / "multirun/key/0/run/record.json").read_text())
     cfg = compose_train(home.conf, [*SMALL, f"model.depth={record['depth']}", "optimizer.lr=0.3"])
-    assert record["key"] == runs.job(cfg, home.scratch, home).key
+    assert record["key"] == job_of(cfg, home.scratch, home).key
     losses = [row["val/loss"] for row in record["epochs"]]
     assert trials_of(home, "key")[0].value == min(losses)
 
@@ -284,7 +277,7 @@ def test_an_experiment_runs_with_the_command_at_its_top(sweep, home, name):
     command = (ROOT / f"conf/experiment/{name}.yaml").read_text().splitlines()[1]
     typed = command.removeprefix("# howdeep train ").split()
     short = ("debug=smoke", "trainer.max_epochs=1", *named(name, 2), "hydra.sweeper.n_jobs=1")
-    assert train.main([*typed, *short]) == 0
+    assert job.main([*typed, *short]) == 0
     assert [trial.state.name for trial in trials_of(home, name)] == ["COMPLETE", "COMPLETE"]
 
 
@@ -384,103 +377,3 @@ def test_hydra_starts_without_optuna_and_torch():
     heavy = "{'optuna', 'torch', 'mlflow'}"
     script = f"import hydra_plugins.howdeep_optuna, sys; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
-
-
-# What it says
-
-
-def result(number: int, *values: float) -> Result:
-    return Result(number, {"model.depth": number}, "complete", values, None, {}, 1.0)
-
-
-def test_the_pareto_front_holds_what_nothing_beats():
-    results = [
-        result(0, 1.0, 9.0),
-        result(1, 2.0, 5.0),
-        result(2, 2.0, 6.0),
-        result(3, 3.0, 1.0),
-        result(4, 9.0, 9.0),
-    ]
-    front = pareto_front(results, {"a": "minimize", "b": "minimize"})
-    assert [trial.number for trial in front] == [0, 1, 3]
-    assert [t.number for t in pareto_front(results, {"a": "maximize", "b": "maximize"})] == [4]
-
-
-def test_the_best_is_the_first_of_equals_in_the_direction_of_the_objective():
-    results = [result(0, 2.0), result(1, 1.0), result(2, 1.0), result(3, 3.0)]
-    assert [best(results, {"a": way}).number for way in ("minimize", "maximize")] == [1, 3]  # type: ignore[union-attr]
-    assert best([], {"a": "minimize"}) is None
-
-
-def test_all_objectives_are_taken_in_the_epoch_where_the_first_is_best():
-    record = {
-        "epochs": [
-            {"epoch": 0, "val/loss": 2.0, "val/accuracy": 0.9},
-            {"epoch": 1, "val/loss": 1.0, "val/accuracy": 0.5},
-            {"epoch": 2, "val/loss": 3.0, "val/accuracy": 0.7},
-        ],
-        "best_epoch": 1,
-        "cost": {"training_flops": 12, "parameters": 3},
-        "gap": {"best": {"loss": 0.25}},
-    }
-
-    def values(**objectives: str) -> list[float]:
-        return objective_values(record, {name.replace("__", "/"): way for name, way in objectives.items()})
-
-    assert values(val__loss="minimize", val__accuracy="maximize", training_flops="minimize") == [
-        1.0,
-        0.5,
-        12.0,
-    ]
-    assert values(val__accuracy="maximize", val__loss="minimize") == [0.9, 2.0]
-    assert values(gap__loss="minimize", parameters="minimize") == [0.25, 3.0]
-
-
-def test_a_person_is_told_how_far_it_is_what_is_best_and_what_failed(capsys, monkeypatch):
-    monkeypatch.setattr(told, "SECONDS_BETWEEN_LINES", -1.0)
-    plan = Plan("s", Space({"model.depth": IntRange(1, 9)}), 10)
-    top = result(3, 0.125)
-    failed = Result(4, {"model.depth": 2}, "failed", None, "train/loss became nan", {}, 1.0)
-    with told.Progress([plan], 3, "s") as progress:
-        progress(Outcome("s", top, Counts(10, 2, 1, 1, 1), top))
-        progress(Outcome("s", failed, Counts(10, 2, 1, 2, 1), top))
-    first, failure, second = capsys.readouterr().err.splitlines()
-    assert first.startswith(
-        "s: 4 of 10 trials, best val/loss 0.125 (trial 3: model.depth=3), 1 pruned, 1 failed, about "
-    )
-    assert failure == "s: trial 4 failed: train/loss became nan"
-    assert second.startswith(
-        "s: 5 of 10 trials, best val/loss 0.125 (trial 3: model.depth=3), 1 pruned, 2 failed"
-    )
-
-
-def test_a_study_of_the_same_name_that_is_not_howdeeps_is_refused(tmp_path):
-    import optuna
-
-    with closing(Storage(str(tmp_path / "j"))) as storage:
-        study = optuna.create_study(study_name="s", storage=storage.optuna)
-        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
-        with pytest.raises(UserError, match="the study s was not made by howdeep: name another study"):
-            Study(Plan("s", Space({"x": FloatRange(0, 1)}), 3), storage).open()
-
-
-@pytest.mark.parametrize("name", ["..", "../../x", "/tmp/x", "'x;y'", "'-x'"])
-def test_a_study_whose_name_leads_elsewhere_is_refused(project, monkeypatch, capfd, name):
-    monkeypatch.chdir(project.root)
-    arguments = ["hydra/sweeper=optuna", f"hydra.sweeper.study={name}", "model.depth=1,2"]
-    assert main(["train", "-m", "tracking.uri=null", *arguments]) == 1
-    said = capfd.readouterr().err
-    assert said.startswith("howdeep: hydra.sweeper.study must be a name (letters")
-    assert said.count("\n") == 1
-
-
-def test_a_study_that_is_named_by_itself_has_a_name():
-    space = Space({"model.depth": IntRange(1, 2)}, {})
-    for setting in (
-        {"model": "[a/../b;c]"},
-        {"experiment": "x" * 300, "data": "digits"},
-        {"data": "../.."},
-        {},
-    ):
-        assert is_name(_name(setting, space, {"val/loss": "minimize"}))
-    assert _name({"model": "mlp", "data": "digits"}, space, {}).startswith("mlp-digits-sweep-")

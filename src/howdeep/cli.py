@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from howdeep.errors import Stopped, UserError, line, of_place
 from howdeep.names import check_name
@@ -97,7 +96,7 @@ def script() -> int:
         try:
             from howdeep import warm  # Ctrl-C may come while it is imported
 
-            code = warm.call(sys.argv[1:])
+            code = warm.call(sys.argv[1:], main)
         except (Stopped, KeyboardInterrupt) as stopped:
             return _stopped(stopped.signum if isinstance(stopped, Stopped) else signal.SIGINT)
         if code is not None:
@@ -138,13 +137,13 @@ def _complain(message: str) -> int:
 
 
 def _stop_asked() -> Stopped | None:
-    from howdeep.processes import stopping
+    from howdeep.processes.signals import stopping
 
     return stopping()
 
 
 def _stopped(signum: int) -> int:
-    from howdeep.processes import stop_no_more
+    from howdeep.processes.signals import stop_no_more
 
     stop_no_more()
     _complain("stopped; finished runs are kept, and the same command goes on from here")
@@ -168,23 +167,63 @@ def _run(argv: list[str]) -> int:
 
 
 def _train(overrides: list[str]) -> int:
-    from howdeep.train import main as train
+    from howdeep.runs.job import main as train
 
     return train(overrides)
 
 
-def _data(args: argparse.Namespace, step: str) -> None:
-    from howdeep import prepare, processes, project
-    from howdeep.composition import compose_train
+def _data(where: str) -> Callable[[argparse.Namespace], None]:
+    """A stage of a data set; `where` its function is, as 'pull:pull' in `howdeep.stages`."""
 
-    here = project.find()
-    processes.stop_on_signals()
-    overrides = [
-        f"data={_of_stage(word[5:])}" if word.startswith("data=") else word for word in args.overrides
-    ]
-    data = compose_train(here.conf, overrides).data
-    place = getattr(prepare, step)(data, here)
-    print(f"{data.name}: {place.relative_to(here.root)}", file=sys.stderr)
+    def run(args: argparse.Namespace) -> None:
+        from howdeep.files import project
+        from howdeep.processes import signals
+
+        here = project.find()
+        signals.stop_on_signals()
+        overrides = [
+            f"data={_of_stage(word[5:])}" if word.startswith("data=") else word for word in args.overrides
+        ]
+        _late(where)(overrides, here)
+
+    return run
+
+
+def _entry(where: str, folder: str) -> Callable[[argparse.Namespace], None]:
+    """A stage of an entry, of which one at a time writes its folder."""
+
+    def run(args: argparse.Namespace) -> None:
+        from howdeep.files import project
+        from howdeep.processes import dvc, locks, signals
+
+        here, name = project.find(), check_name(_of_stage(args.entry), "an entry")
+        stage = where.partition(":")[0]
+        signals.stop_on_signals()
+        with dvc.stop_with_dvc(), locks.only_writer(here.lock(stage, name), f"{folder}/{name}"):
+            _late(where)(name, here, args.workers)
+
+    return run
+
+
+def _stage(where: str) -> Callable[[argparse.Namespace], None]:
+    """A stage of the whole study."""
+
+    def run(_args: argparse.Namespace) -> None:
+        from howdeep.files import project
+        from howdeep.processes import dvc, signals
+
+        signals.stop_on_signals()
+        with dvc.stop_with_dvc():
+            _late(where)(project.find())
+
+    return run
+
+
+def _late(where: str) -> Callable[..., object]:
+    """A function of `howdeep.stages`, imported now: most commands need neither torch nor pandas."""
+    from pkgutil import resolve_name
+
+    return resolve_name(f"howdeep.stages.{where}")
 
 
 def _of_stage(word: str) -> str:
@@ -192,77 +231,39 @@ def _of_stage(word: str) -> str:
     return word.rpartition("@")[2]
 
 
-def _tune_entry(args: argparse.Namespace) -> None:
-    def work(*given: Any) -> None:
-        from howdeep.tune_entry import tune_entry
-
-        tune_entry(*given)
-
-    _entry(args, "tune", "tuned", work)
-
-
-def _train_entry(args: argparse.Namespace) -> None:
-    def work(*given: Any) -> None:
-        from howdeep.train_entry import train_entry
-
-        train_entry(*given)
-
-    _entry(args, "train", "runs", work)
-
-
-def _entry(args: argparse.Namespace, stage: str, folder: str, work: Callable[..., Any]) -> None:
-    """A stage of an entry, of which one at a time writes its folder."""
-    from howdeep import processes, project
-
-    here, name = project.find(), check_name(_of_stage(args.entry), "an entry")
-    processes.stop_on_signals()
-    with processes.stop_with_dvc(), processes.only_writer(here.lock(stage, name), f"{folder}/{name}"):
-        work(name, here, args.workers)
-
-
-def _stage(name: str) -> Callable[[argparse.Namespace], None]:
-    def run(args: argparse.Namespace) -> None:
-        from howdeep import processes, project, stages
-
-        processes.stop_on_signals()
-        with processes.stop_with_dvc():
-            getattr(stages, name)(project.find())
-
-    return run
-
-
 def _compare(args: argparse.Namespace) -> None:
     if args.against is None:
-        return _stage("compare")(args)
-    from howdeep import project
-    from howdeep.results.against import against
+        return _stage("compare:compare")(args)
+    from howdeep.files import project
+    from howdeep.stages.against import against
 
     print(against(args.against, project.find().root), end="")
 
 
 def _repair(args: argparse.Namespace) -> None:
-    from howdeep import dvc_state, project
+    from howdeep.files import dvc_state, project
 
     dvc_state.repair(project.find())
 
 
 def _ui(args: argparse.Namespace) -> int:
-    from howdeep import project, ui
+    from howdeep.files import project
+    from howdeep.tracking import ui
 
     return ui.serve(project.find(), args.port)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
-    "pull": lambda args: _data(args, "pull"),
-    "prepare": lambda args: _data(args, "prepare"),
-    "plan": _stage("plan"),
-    "tune-entry": _tune_entry,
-    "train-entry": _train_entry,
-    "evaluate": _stage("evaluate"),
-    "inspect": _stage("inspect"),
+    "pull": _data("pull:pull"),
+    "prepare": _data("prepare:prepare"),
+    "plan": _stage("plan:plan"),
+    "tune-entry": _entry("tune:tune_entry", "tuned"),
+    "train-entry": _entry("train:train_entry", "runs"),
+    "evaluate": _stage("evaluate:evaluate"),
+    "inspect": _stage("inspect:inspect"),
     "compare": _compare,
-    "report": _stage("report"),
-    "sync": _stage("sync"),
+    "report": _stage("compare:report"),
+    "sync": _stage("synchronise:sync"),
     "repair": _repair,
     "ui": _ui,
 }

@@ -15,40 +15,49 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import psutil
 
-from howdeep import dvc_state, processes, project
 from howdeep.errors import Stopped, UserError
-from howdeep.project import Project
+from howdeep.files import dvc_state, project
+from howdeep.files.project import Project
+from howdeep.processes import dvc as dvcs
+from howdeep.processes import signals
 
 # What the stages of each warm process import, and what they import only when they first use it; MLflow uses some only
 # where they are installed.
 IMPORTS = {
-    "data": ("howdeep.prepare", "safetensors.numpy", "howdeep.data.digits", "howdeep.data.sunspots"),
+    "data": ("howdeep.runs.examples", "safetensors.numpy", "howdeep.data.digits", "howdeep.data.sunspots"),
     "torch": (
-        "howdeep.train_entry", "howdeep.tune_trials", "howdeep.evaluate", "howdeep.inspect_runs",
-        "howdeep.results.report", "mlflow.pyfunc", "mlflow.pytorch", "mlflow.store.tracking.sqlalchemy_store",
+        "howdeep.stages.train", "howdeep.stages.tune_trials", "howdeep.stages.evaluate", "howdeep.stages.inspect",
+        "howdeep.stages.compare", "mlflow.pyfunc", "mlflow.pytorch", "mlflow.store.tracking.sqlalchemy_store",
         "mlflow.tracing.processor.base_mlflow", "optuna", "sklearn.datasets", "git", "IPython", "tabulate",
         "safetensors.torch", "sqlalchemy.dialects.sqlite", "importlib_metadata._adapters",
     ),
 }  # fmt: skip
 DATA = ("pull", "prepare")  # the commands of the first one
+Main = Callable[[list[str]], int]
 
 
-def call(argv: list[str]) -> int | None:
+def call(argv: list[str], main: Main) -> int | None:
     """Runs a command in a warm process, if a `dvc` wants it.
+
+    Args:
+        argv: the command line.
+        main: what runs one in a fork, a function of a module; gives the exit code.
 
     Returns:
         The exit code; None if the command must be run here.
     """
-    dvc = processes.dvc()
+    dvc = dvcs.dvc()
     if dvc is None:
         return None
-    processes.stop_on_signals()
+    signals.stop_on_signals()
     try:
         here = project.find()
         place = here.scratch
@@ -59,18 +68,18 @@ def call(argv: list[str]) -> int | None:
         addresses = {kind: os.path.relpath(place / f"warm-{kind}-{dvc.pid}.sock") for kind in IMPORTS}
         kind = "data" if argv[:1] and argv[0] in DATA else "torch"
         if (connection := _connect(addresses[kind])) is None:
-            _start(kind, addresses[kind], dvc)
+            _start(kind, addresses[kind], dvc, main)
             if kind == "data" and not os.path.exists(addresses["torch"]):
-                _start("torch", addresses["torch"], dvc)  # will soon be needed
+                _start("torch", addresses["torch"], dvc, main)  # will soon be needed
             connection = _connect(addresses[kind])
     except (UserError, OSError):  # no project, or a file system without sockets
         return None
     if connection is None:
         return None
-    with connection, processes.stop_with(dvc):
+    with connection, signals.stop_with(dvc):
         try:
             socket.send_fds(connection, [b"\n"], [0, 1, 2])
-            env = {**os.environ, processes.DVC: str(dvc.pid)}  # a fork has other ancestors
+            env = {**os.environ, dvcs.DVC: str(dvc.pid)}  # a fork has other ancestors
             request = {"argv": argv, "folder": os.getcwd(), "env": env, "pid": os.getpid()}
             connection.sendall(json.dumps(request).encode() + b"\n")
             answers = connection.makefile()
@@ -100,7 +109,7 @@ def _remove_dead_sockets(place: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _start(kind: str, address: str, dvc: psutil.Process) -> None:
+def _start(kind: str, address: str, dvc: psutil.Process, main: Main) -> None:
     """Starts a warm process; whoever connects waits until it has imported what it needs."""
     Path(address).unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
@@ -108,7 +117,10 @@ def _start(kind: str, address: str, dvc: psutil.Process) -> None:
         os.chmod(address, 0o600)  # who connects has commands run as this user
         listener.listen()
         subprocess.Popen(
-            [sys.executable, "-m", "howdeep.warm", kind, address, str(dvc.pid), str(listener.fileno())],
+            [
+                *(sys.executable, "-m", "howdeep.warm", kind, address, str(dvc.pid), str(listener.fileno())),
+                f"{main.__module__}:{main.__qualname__}",
+            ],
             pass_fds=[listener.fileno()],
             start_new_session=True,  # Ctrl-C is for the commands, which pass it on
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -142,7 +154,7 @@ def _exit_code(code: int | None) -> int:
     return code
 
 
-def serve(kind: str, place: Path, dvc: psutil.Process, listener: socket.socket) -> None:
+def serve(kind: str, place: Path, dvc: psutil.Process, listener: socket.socket, main: Main) -> None:
     """Forks commands, one after the other as DVC starts them, until `dvc` has ended or the code was edited."""
     from hydra.core.plugins import Plugins
 
@@ -159,7 +171,7 @@ def serve(kind: str, place: Path, dvc: psutil.Process, listener: socket.socket) 
     gc.freeze()
     here, code = Project(place.parent.parent), _code()
     try:
-        with suppress(Stopped), processes.stop_with(dvc, seconds=0.1):
+        with suppress(Stopped), signals.stop_with(dvc, seconds=0.1):
             while _code() == code:
                 connection, _ = listener.accept()
                 with connection, suppress(BrokenPipeError, ConnectionResetError):
@@ -167,38 +179,40 @@ def serve(kind: str, place: Path, dvc: psutil.Process, listener: socket.socket) 
                         break  # what was imported is not what DVC hashes: the command runs itself
                     with suppress(OSError):  # a full disk
                         dvc_state.keep(here)  # DVC has written it by now, and waits for this stage
-                    _serve_one(connection, listener)
+                    _serve_one(connection, listener, main)
     finally:
         place.unlink(missing_ok=True)
-    if not processes.lives(dvc):
+    if not signals.lives(dvc):
         with suppress(OSError):  # then `howdeep repair` has to
             dvc_state.mend(here)
 
 
 def _warm_up(kind: str) -> None:
     """Composes a config and opens the store, so that no fork has to build the tables of parsers and of SQLAlchemy."""
-    from howdeep.composition import compose_train
+    from howdeep.study.composition import compose_train
 
     here = project.find()
-    uri = compose_train(here.conf, []).tracking.uri
-    if kind == "torch" and uri and uri.startswith("sqlite:"):  # a server may be slow to answer, or not there
-        from howdeep import study
-        from howdeep.tracking import Store, locate
+    if kind == "data":
+        compose_train(here.conf, [])
+        return
+    from howdeep.stages.synchronise import study_store
+    from howdeep.tracking import database
 
-        # Strict: a stage tells what is wrong, this process has no terminal.
-        store = Store(locate(uri, here.root), study.read(here.params).name, here.root, strict=True)
+    store = study_store(here)
+    if store is not None and store.uri.startswith("sqlite:"):  # a server may be slow to answer, or not there
+        store.strict = True  # a stage tells what is wrong, this process has no terminal
         store.close_abandoned()
         store.find(howdeep__kind="comparison")
-        store.client._tracking_client.store.engine.dispose()  # forks must not share a connection
+        database.leave(store.uri, to_parent=False)
 
 
-def _serve_one(connection: socket.socket, listener: socket.socket) -> None:
+def _serve_one(connection: socket.socket, listener: socket.socket, main: Main) -> None:
     import multiprocessing  # a command does without
 
     _, terminal, *_ = socket.recv_fds(connection, 1, 3)
     request = json.loads(connection.makefile().readline())
     fork = multiprocessing.get_context("fork").Process(
-        target=_run, args=(request, terminal, [connection, listener])
+        target=_run, args=(main, request, terminal, [connection, listener])
     )
     fork.start()
     for number in terminal:
@@ -208,10 +222,8 @@ def _serve_one(connection: socket.socket, listener: socket.socket) -> None:
     connection.sendall(f"{fork.exitcode}\n".encode())
 
 
-def _run(request: dict, terminal: list[int], inherited: list[socket.socket]) -> None:
+def _run(main: Main, request: dict, terminal: list[int], inherited: list[socket.socket]) -> None:
     """The command, in the fork: at the caller's folder and terminal, until the caller has ended."""
-    from howdeep.cli import main
-
     for end in inherited:  # open here, they would hide the death of the warm process
         end.close()
     for ours, theirs in enumerate(terminal):
@@ -220,7 +232,7 @@ def _run(request: dict, terminal: list[int], inherited: list[socket.socket]) -> 
     os.chdir(request["folder"])
     os.environ.update(request["env"])
     del os.environ["DVC_STAGE"]  # not DVC is to be watched, but the caller, which watches DVC
-    with suppress(psutil.NoSuchProcess), processes.stop_with(psutil.Process(request["pid"])):
+    with suppress(psutil.NoSuchProcess), signals.stop_with(psutil.Process(request["pid"])):
         sys.exit(main(request["argv"]))
 
 
@@ -230,7 +242,8 @@ def _code() -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    kind, address, pid, descriptor = sys.argv[1:]
+    kind, address, pid, descriptor, name = sys.argv[1:]
     gc.set_threshold(50_000, 20, 50)  # as in `cli.script`
-    serve(kind, Path(address).absolute(), psutil.Process(int(pid)), socket.socket(fileno=int(descriptor)))
+    listening = socket.socket(fileno=int(descriptor))
+    serve(kind, Path(address).absolute(), psutil.Process(int(pid)), listening, resolve_name(name))
     os._exit(0)

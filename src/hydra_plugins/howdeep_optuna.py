@@ -21,9 +21,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from hydra_plugins.howdeep_jobs import sharing
 
 if TYPE_CHECKING:
+    from howdeep.sweeping.outcomes import Result
     from howdeep.sweeping.plan import Plan
     from howdeep.sweeping.space import Dimension, Space
-    from howdeep.sweeping.study import Result, Trial
+    from howdeep.sweeping.study import Trial
 
 LOCAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 PLACES = ("tracking.", "resume", "checkpoint_seconds", "data.mirror")  # not what is computed, only where
@@ -72,14 +73,15 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Fills the study; a person is told of its progress, and of its best trial at the end."""
-        from howdeep import project, synchronise
         from howdeep.errors import masked
-        from howdeep.provenance import commit
+        from howdeep.files import project
+        from howdeep.records.provenance import commit
+        from howdeep.stages import synchronise
         from howdeep.sweeping.pool import told_in_one_line
         from howdeep.sweeping.storage import Storage
         from howdeep.sweeping.study import Study
         from howdeep.sweeping.told import Progress, best_so_far
-        from howdeep.train import store_of
+        from howdeep.tracking.store import store_of
 
         plan = self._plan(arguments)
         here = project.find()
@@ -146,8 +148,8 @@ class OptunaSweeper(Sweeper):
 
     def _check(self, plan: "Plan") -> DictConfig:
         """Composes each value of each choice and prepares its data, before anything is run; returns one config."""
-        from howdeep.prepare import ensure_prepared
-        from howdeep.project import find
+        from howdeep.files.project import find
+        from howdeep.runs.examples import ensure_prepared
         from howdeep.sweeping.space import overrides
 
         cfg = None
@@ -189,9 +191,9 @@ class OptunaSweeper(Sweeper):
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
 
-        from howdeep import trials
-        from howdeep.composition import explain
-        from howdeep.project import find
+        from howdeep.files.project import find
+        from howdeep.runs.trial import Running, attached
+        from howdeep.study.complaints import explain
 
         try:
             config = self.context.config_loader.load_sweep_config(
@@ -202,7 +204,7 @@ class OptunaSweeper(Sweeper):
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = trial.number
             config.hydra.sweep.dir, config.hydra.sweep.subdir = str(self.folder), str(trial.number)
-        with trials.attached(trials.Running(trial, self.store, self.parent)):
+        with attached(Running(trial, self.store, self.parent)):
             ended = run_job(
                 hydra_context=self.context,
                 task_function=self.task_function,
@@ -237,17 +239,17 @@ class OptunaSweeper(Sweeper):
             storage.close()
 
     def _batch_size(self) -> int:
-        from howdeep.workers import cores
+        from howdeep.processes.workers import cores
 
         return self.n_jobs or cores()
 
     def _launch(self, launcher: Launcher, study: Any, batch: "list[Trial]", progress: Any) -> None:
         """Hands a batch to Hydra's launcher, whose jobs tell the storage how they ended."""
         from howdeep.errors import UserError, masked
-        from howdeep.passwords import NAME, in_environment
-        from howdeep.processes import stop_if_asked
+        from howdeep.processes.signals import stop_if_asked
+        from howdeep.study.passwords import NAME, in_environment
+        from howdeep.sweeping.outcomes import one_line
         from howdeep.sweeping.pool import check_failures, outcome_of
-        from howdeep.sweeping.study import one_line
 
         has_password = masked(self.where) != self.where  # Hydra saves what a job is given
         where = in_environment(f"{NAME}_STORAGE", self.where) if has_password else self.where
@@ -280,7 +282,7 @@ class OptunaSweeper(Sweeper):
                 check_failures(study.plan, outcome)
 
     def _say_best(self, plan: "Plan", results: "list[Result]", in_words: Any) -> None:
-        from howdeep.sweeping.study import best, pareto_front
+        from howdeep.sweeping.outcomes import best, pareto_front
 
         counts = {
             state: sum(result.state == state for result in results)

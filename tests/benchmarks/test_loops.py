@@ -5,7 +5,8 @@ import torch
 from pytorch_lightning import Callback
 
 from benchmarks import loops, measure, raw
-from howdeep.prepare import load_split
+from howdeep.runs.examples import load_split
+from howdeep.study import params
 from howdeep.training.run import train
 
 
@@ -17,9 +18,10 @@ class Last(Callback):
         self.weights = {name: w.clone() for name, w in net.state_dict().items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", loops.ENTRIES)
 def test_the_raw_loop_ends_with_the_same_losses_and_parameters_bit_for_bit(model, project, compose, tmp_path):
-    entry = loops.study.read(project.params).entries[loops.ENTRIES[model]]
+    entry = params.read(project.params).entries[loops.ENTRIES[model]]
     groups = (f"data={entry.data}", f"model={entry.model}", f"task={entry.task}")
     cfg = compose(*groups, "model.depth=2", "model.dropout=0.1", *entry.overrides, "trainer.max_epochs=2")
     split, last = load_split(cfg, project), Last()

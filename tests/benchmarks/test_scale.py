@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks import measure, scale
-from howdeep import records, runs
+from howdeep.records.record import read_record, run_folders
+from howdeep.runs.run import execute, job_of
+from howdeep.study import params
 
 EPOCHS = 11  # the first, an ordinary and the tenth, in which diagnostics look
 
@@ -19,7 +21,7 @@ def test_a_made_up_record_has_the_keys_of_a_real_one(overrides, project, compose
     cfg = compose(*overrides, "model.depth=3", f"trainer.max_epochs={EPOCHS}", "train_examples=100")
     monkeypatch.setattr(type(project), "provenance", tmp_path)
     monkeypatch.setattr(type(project), "scratch", tmp_path)
-    real = runs.execute(runs.job(cfg, tmp_path / "run", project), project, None)
+    real = execute(job_of(cfg, tmp_path / "run", project), project, None)
     fake = scale.made_up(cfg, "an-entry", 3, 0, np.random.default_rng(0))
     assert fake.keys() | {"files", "seal"} == real.keys()  # which `records.write` adds
     assert fake["config"].keys() == real["config"].keys()
@@ -36,14 +38,14 @@ def test_a_made_up_record_has_the_keys_of_a_real_one(overrides, project, compose
 def test_a_generated_study_has_every_run_that_its_params_name():
     with measure.project() as here:
         assert scale.generate(here, 200) == 200
-        plan = scale.study.read(here.params)
+        plan = params.read(here.params)
         folders = {
             here.runs / entry.name / cell.run_name(seed)
             for entry in plan.entries.values()
             for cell, seed in plan.runs(entry)
         }
-        assert {*records.run_folders(here.runs)} == folders
-        lengths = [len(records.read(folder)["epochs"]) for folder in folders]
+        assert {*run_folders(here.runs)} == folders
+        lengths = [len(read_record(folder)["epochs"]) for folder in folders]
         assert (min(lengths) >= 20, max(lengths) <= 60) == (True, True)
 
 

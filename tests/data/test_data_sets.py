@@ -15,7 +15,7 @@ from torch import _torch_docs
 from howdeep.data import breast_cancer, digits, elnino, prepared, sunspots, torch_docs
 from howdeep.data.examples import ALPHABET
 from howdeep.errors import UserError
-from howdeep.seals import checksum
+from howdeep.files.seals import checksum
 
 CONFIGS = sorted((Path(__file__).parents[2] / "conf" / "data").rglob("*.yaml"))
 NAMES = [path.stem for path in CONFIGS]

@@ -75,6 +75,7 @@ def test_the_official_split_is_kept_and_scaled_by_its_training_part(tmp_path):
     assert prepared.card["counts"] == {"train": [2] * 10, "test": [1] * 10}
 
 
+@pytest.mark.slow
 @needs_mirror
 def test_the_mirror_gives_the_official_files(tmp_path, composed):
     sources.pull("mnist", composed("data=mnist").data.sources, tmp_path, str(MIRROR))

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from howdeep.data import card, prepared
 from howdeep.errors import UserError
-from howdeep.seals import is_whole
+from howdeep.files.seals import is_whole
 
 DATA = {
     "name": "toy",

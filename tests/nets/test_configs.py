@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from howdeep.composition import composer
 from howdeep.errors import UserError
+from howdeep.study.composition import composer
 
 CONF = Path(__file__).parents[2] / "conf"
 MODELS = sorted(

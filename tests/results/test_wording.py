@@ -8,25 +8,22 @@ import pandas as pd
 import pytest
 
 from howdeep import tasks
+from howdeep.report.protocol import settings
 from howdeep.results import tables
-from howdeep.results.protocol import settings
 from howdeep.results.scores import judge, scores, select, summary
-from howdeep.results.verdict import verdicts
-from howdeep.results.wording import (
-    SCORES,
-    amount,
+from howdeep.results.sentences import (
     answer,
     architectures,
     differences,
     finding,
-    number,
     other_examples,
     scored,
     seed_counts,
     seeds,
     shallow_won,
-    signed,
 )
+from howdeep.results.verdict import verdicts
+from howdeep.results.wording import SCORES, amount, number, signed
 from howdeep.tasks.task import Task
 
 

@@ -19,6 +19,7 @@ def one(trial) -> float:
     return 1.0
 
 
+@pytest.mark.slow
 def test_a_study_lives_in_sqlite_as_well(plan, tmp_path):
     where = f"sqlite:///{tmp_path}/new/sweep.db"
     (results,) = run([plan(total=4)], where, one, 2)

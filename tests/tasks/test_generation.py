@@ -13,8 +13,8 @@ from howdeep.data.batches import Batches
 from howdeep.data.examples import Split
 from howdeep.diagnostics.gradients import gradient_flow
 from howdeep.errors import UserError
-from howdeep.prepare import load_split
-from howdeep.records import finite
+from howdeep.records.record import finite
+from howdeep.runs.examples import load_split
 from howdeep.tasks.generation import LOSSES, Generation, Judge, judge_of, overlap, share_among
 from howdeep.training.run import prepare_task, train
 from howdeep.training.seeding import epoch_seed

@@ -13,7 +13,7 @@ from howdeep.data.batches import Batches
 from howdeep.data.examples import Split
 from howdeep.errors import UserError
 from howdeep.nets.autoencoder import Autoencoder
-from howdeep.prepare import load_split
+from howdeep.runs.examples import load_split
 from howdeep.tasks.reconstruction import Reconstruction, principal_plane
 from howdeep.training.run import train
 

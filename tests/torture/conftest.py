@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,9 +10,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.clones import STUDY, Clone, copy_of
+from tests.clones import ENV, STUDY, Clone, copy_of
 from tests.torture import harness
-from tests.torture.harness import COMMANDS, OUTPUTS, RUN, UNTRACKED, Command, howdeep, tree, wait_until
+from tests.torture.harness import (
+    COMMANDS,
+    OUTPUTS,
+    RUN,
+    SECONDS,
+    UNTRACKED,
+    Command,
+    howdeep,
+    tree,
+    wait_until,
+)
+from tests.torture.hostile import World
 
 # Tuned, two entries, long enough to be stopped in the middle of everything.
 KILLED = {
@@ -119,3 +131,29 @@ def trained(project, tmp_path_factory) -> Path:
     assert list(folder.glob("scratch/*.ckpt")), "the kill came too late"
     (folder / "expected.json").write_text(json.dumps(whole | tree(folder, *OUTPUTS)))
     return folder
+
+
+@pytest.fixture
+def world(trained, root, tmp_path) -> World:
+    here = World(tmp_path / "world")
+    for folder in (here.top, here.home, here.home / "a/b", here.home / "a/b/c"):
+        for path in (
+            "precious/thesis/chapter 1.tex",
+            "precious/photos/1.jpg",
+            "precious/record.json",
+            ".hidden/key",
+        ):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(f"years of work: {path}")
+    (here.home / ".bashrc").write_text("export EDITOR=vi\n")
+    shutil.copytree(trained, here.project, symlinks=True)
+    shutil.copytree(
+        root / "src", here.project / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+    )
+    for name in ("dvc.yaml", "README.md", ".gitignore"):
+        shutil.copy(root / name, here.project)
+    git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "gc.auto=0")
+    for words in (("init", "-q", "."), ("add", "README.md", "params.yaml"), ("commit", "-qm", "mine")):
+        subprocess.run([*git, *words], cwd=here.project, env=ENV, check=True, timeout=SECONDS)
+    here.remember()
+    return here

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from howdeep.tracking import Store
+from howdeep.tracking.store import Store
 from tests.clones import ENV, Clone, copy_of
 from tests.torture.harness import (
     SECONDS,

@@ -26,6 +26,7 @@ def faults(call: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc has mallopt")
 def test_memory_that_a_tensor_leaves_is_there_for_the_next():
     pages = 15_000_000 * 4 // resource.getpagesize()

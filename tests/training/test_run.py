@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from howdeep.data.batches import Batches
 from howdeep.errors import UserError
-from howdeep.prepare import load_split
-from howdeep.records import finite
+from howdeep.records.record import finite
+from howdeep.runs.examples import load_split
 from howdeep.training.resume import HEAD, check
 from howdeep.training.run import prepare_task, train
 from howdeep.training.seeding import epoch_seed

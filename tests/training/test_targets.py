@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from howdeep import records
 from howdeep.errors import UserError
-from howdeep.fingerprint import settings
+from howdeep.records.fingerprint import settings
+from howdeep.records.record import config_of
 from howdeep.training import targets
 
 # Of each place what would run something, or be something else than it is for.
@@ -39,7 +39,7 @@ HOSTILE = {
             "howdeep.nets.mlp.__builtins__",
             "howdeep.nets.mlp.UserError",
         ),
-        *("howdeep.workers.run_all", "howdeep.nets.mlp.MLP\n", "MLP", "", None, 5, ["os.system"]),
+        *("howdeep.processes.workers.run_all", "howdeep.nets.mlp.MLP\n", "MLP", "", None, 5, ["os.system"]),
     ],
     "task": [
         *("howdeep.tasks.task.torch.hub.load", "howdeep.tasks.classification.Tensor", "os.system"),
@@ -89,7 +89,7 @@ def record(compose):
 def test_a_record_names_only_what_its_places_are_for(record, place, target):
     found = changed(record, place, _target_=target)
     with pytest.raises(UserError, match=rf"cannot be read: {place}\._target_ must be ") as refused:
-        records.config_of(found)
+        config_of(found)
     assert "\n" not in str(refused.value)
 
 
@@ -99,7 +99,7 @@ def test_a_record_names_only_what_its_places_are_for(record, place, target):
 def test_no_other_place_has_a_target(record, place):
     found = changed(record, place, _target_="howdeep.nets.mlp.MLP")
     with pytest.raises(UserError, match=r"_target_ must not be there"):
-        records.config_of(found)
+        config_of(found)
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,13 @@ def test_no_other_place_has_a_target(record, place):
 def test_a_record_holds_no_interpolation_that_could_become_one(record, text):
     for place in ("model", "data", "optimizer"):
         with pytest.raises(UserError, match="found an interpolation"):
-            records.config_of(changed(record, place, other=text))
+            config_of(changed(record, place, other=text))
 
 
 @pytest.mark.parametrize("name", ["..", "../../x", "/etc", 5])
 def test_a_record_names_its_data_by_a_name(record, name):
     with pytest.raises(UserError, match=r"cannot be read: data\.name must be a name"):
-        records.config_of(changed(record, "data", name=name))
+        config_of(changed(record, "data", name=name))
 
 
 def test_what_was_composed_is_taken(compose):
@@ -123,7 +123,7 @@ def test_what_was_composed_is_taken(compose):
         *(["model=autoencoder", "schedule=cosine"], ["data=digit_sequences", "model=gru", "optimizer=sgd"]),
     ):
         config = settings(compose(*overrides))
-        assert records.config_of({"config": config}) == config
+        assert config_of({"config": config}) == config
 
 
 def test_nothing_is_imported_to_refuse_a_target():
@@ -150,9 +150,9 @@ for name in sys.argv[1:]:
 def test_a_place_that_is_called_later_is_partial(record):
     found = changed(record, "data.examples", _partial_=False)
     with pytest.raises(UserError, match=r"data\.examples\._partial_ must be true"):
-        records.config_of(found)
+        config_of(found)
     with pytest.raises(UserError, match=r"model\._partial_ must not be there"):
-        records.config_of(changed(record, "model", _partial_=True))
+        config_of(changed(record, "model", _partial_=True))
 
 
 def test_a_near_name_is_offered():

@@ -8,8 +8,8 @@ from typing import Any
 from safetensors.numpy import save
 
 from howdeep.data.prepared import Prepared
-from howdeep.folders import PREPARED, written_aside
-from howdeep.seals import checksum, sealed
+from howdeep.files.folders import PREPARED, written_aside
+from howdeep.files.seals import checksum, sealed
 
 PARTS = ("train", "test")
 

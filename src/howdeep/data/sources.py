@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
 from howdeep.errors import UserError, masked, near
-from howdeep.folders import clear_asides
+from howdeep.files.folders import clear_asides
 from howdeep.names import check_name
 
 TIMEOUT = 30.0  # seconds without a byte

@@ -1,1 +1,4 @@
-"""What is measured beside the score: overfitting gap, gradient flow, cost."""
+"""What is measured beside the score: overfitting gap, gradient flow, cost.
+
+Imports `tasks`, `data`, `nets`, `errors`.
+"""

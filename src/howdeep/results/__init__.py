@@ -1,1 +1,4 @@
-"""From the records of a study to scores, tables, figures and the report; nothing here trains or reads the data."""
+"""Numbers: from records and test scores to tables, statistics and verdicts, and the words for them.
+
+Imports `records.cell` and `errors`. Reads and writes no file, draws nothing, trains nothing.
+"""

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from howdeep.errors import UserError
-from howdeep.records import cell_name
+from howdeep.records.cell import cell_name
 from howdeep.results import gaps
 from howdeep.results.answers import NO_ANSWERS, Answers, right
 from howdeep.results.sample_error import accuracy_error, crossed

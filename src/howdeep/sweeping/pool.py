@@ -8,12 +8,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from howdeep.errors import UserError
-from howdeep.processes import stopping, this_process
-from howdeep.sweeping.outcomes import Hopeless
+from howdeep.processes.locks import this_process
+from howdeep.processes.signals import stopping
+from howdeep.processes.workers import WorkerDied, cores, run_all
+from howdeep.sweeping.outcomes import Hopeless, Result, best
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.storage import Storage, unreachable
-from howdeep.sweeping.study import Counts, Result, Study, Trial, best
-from howdeep.workers import WorkerDied, cores, run_all
+from howdeep.sweeping.study import Counts, Study, Trial
 
 Objective = Callable[[Trial], float | Sequence[float]]
 POLL_SECONDS = 0.05, 0.5  # between two looks whether others left a trial, at first and at most

@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from howdeep.errors import UserError, masked, of_place
-from howdeep.processes import stop_if_asked
+from howdeep.processes.signals import stop_if_asked
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
+    from optuna.storages import BaseStorage, RDBStorage
 
 SECONDS_TO_WAIT = 60.0  # for a lock that others hold for milliseconds
 BEAT, STALE = 30, 120  # seconds between two signs of life of a trial, and without one until it counts as dead
@@ -37,6 +37,7 @@ class Storage:
     def __init__(self, where: str) -> None:
         self.where = where
         self.is_postgresql = where.startswith("postgresql")
+        self._database: RDBStorage | None = None
         if "://" in where and not where.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
             raise UserError(f"the storage of a sweep is {KINDS}; got {masked(where)}")
 
@@ -65,7 +66,8 @@ class Storage:
         try:
             if path.exists() and path.read_bytes()[:10] not in (b"", b'{"op_code"'):
                 raise ValueError("some other file, which must not be written to")
-            return JournalStorage(JournalFileBackend(str(path), _journal_lock(path)))
+            lock: Any = KernelLock(path)  # Optuna asks it to acquire and to release
+            return JournalStorage(JournalFileBackend(str(path), lock))
         except OSError as error:
             raise of_place(error) or UserError(
                 f"the journal {path} cannot be read: {error.strerror}"
@@ -87,7 +89,8 @@ class Storage:
                     {"heartbeat_interval": BEAT, "grace_period": STALE} if self.is_postgresql else {}
                 )
                 engine = {} if self.is_postgresql else {"connect_args": {"timeout": SECONDS_TO_WAIT}}
-                return get_storage(RDBStorage(_driver(self.where), engine_kwargs=engine, **beat))
+                self._database = RDBStorage(_driver(self.where), engine_kwargs=engine, **beat)
+                return get_storage(self._database)
         except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError) as error:
             raise unreachable(self.where, error) from error
 
@@ -154,10 +157,11 @@ class Storage:
 
     def close(self) -> None:
         """Closes all connections; the next use opens them again."""
-        if backend := getattr(self.__dict__.pop("optuna", None), "_backend", None):
-            with suppress(AttributeError):  # a journal has none
-                backend.scoped_session.remove()
-                backend.engine.dispose()
+        self.__dict__.pop("optuna", None)
+        if self._database:
+            self._database.remove_session()
+            self._database.engine.dispose()
+            self._database = None
         if engine := self.__dict__.pop("_lock_engine", None):
             engine.dispose()
 
@@ -196,28 +200,26 @@ def locked(path: Path) -> UserError:
     )
 
 
-def _journal_lock(path: Path):
-    from optuna.storages.journal._file import BaseJournalFileLock
+class KernelLock:
+    """Optuna's own locks outlive a killed holder by 30 seconds; the kernel frees this one at once."""
 
-    class KernelLock(BaseJournalFileLock):
-        """Optuna's own locks outlive a killed holder by 30 seconds; the kernel frees this one at once."""
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        name = path.with_name(f".{path.name}.append")
+        self.lock = FileLock(name, timeout=SECONDS_TO_WAIT, poll_interval=0.002)
 
-        def __init__(self) -> None:
-            name = path.with_name(f".{path.name}.append")
-            self.lock = FileLock(name, timeout=SECONDS_TO_WAIT, poll_interval=0.002)
+    def acquire(self) -> bool:
+        """Waits until this process may append."""
+        try:
+            self.lock.acquire()
+        except Timeout:
+            raise locked(self.path) from None
+        _cut_torn_line(self.path)
+        return True
 
-        def acquire(self) -> bool:
-            try:
-                self.lock.acquire()
-            except Timeout:
-                raise locked(path) from None
-            _cut_torn_line(path)
-            return True
-
-        def release(self) -> None:
-            self.lock.release()
-
-    return KernelLock()
+    def release(self) -> None:
+        """Lets the next one append."""
+        self.lock.release()
 
 
 def _cut_torn_line(path: Path) -> None:

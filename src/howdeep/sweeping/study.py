@@ -14,9 +14,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from howdeep.errors import UserError
-from howdeep.processes import hold_stop, is_gone, this_process
+from howdeep.processes.locks import is_gone, this_process
+from howdeep.processes.signals import hold_stop
 from howdeep.sweeping import samplers
-from howdeep.sweeping.outcomes import Pruned
+from howdeep.sweeping.outcomes import Pruned, Result, one_line
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.space import Point, difference, overrides
 from howdeep.sweeping.storage import Storage
@@ -29,19 +30,6 @@ DEATHS = 2  # of its worker, with the sweep alive, that make a trial a failed on
 SPACE, SETTING, OBJECTIVES = "space", "setting", "objectives"
 OWNER, SWEEP, INTERRUPTED, RETRY_OF, KILLED = "owner", "sweep", "interrupted", "retry_of", "deaths"
 REASON, TRACEBACK = "reason", "traceback"
-
-
-@dataclass(frozen=True)
-class Result:
-    """A trial that counts: it was complete, pruned or failed."""
-
-    number: int
-    point: Point
-    state: str  # complete, pruned or failed
-    values: tuple[float, ...] | None  # of a complete one, in the order of the objectives
-    reason: str | None  # of a failed one
-    reports: dict[int, float]  # what it reported, by step
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -116,6 +104,13 @@ class Study:
         if known[SPACE] != plan.space.to_json():
             study.set_user_attr(SPACE, plan.space.to_json())
 
+    @cached_property
+    def _study_id(self) -> int:
+        return self.storage.optuna.get_study_id_from_name(self._study.study_name)
+
+    def _id(self, trial: "FrozenTrial") -> int:
+        return self.storage.optuna.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
+
     def _trials(self) -> list["FrozenTrial"]:
         return self._study.get_trials(deepcopy=False)
 
@@ -163,17 +158,20 @@ class Study:
         """The id of a waiting trial, or of a new one, that is running from now on."""
         from optuna.trial import TrialState, create_trial
 
-        backend, study_id = self.storage.optuna, self._study._study_id
+        backend = self.storage.optuna
         waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
         if not waiting and self.plan.sampler == "grid":
             self._study.enqueue_trial(self._next_of_grid(trials))
             waiting = [trial for trial in self._trials() if trial.state == TrialState.WAITING]
         for trial in waiting:
+            trial_id = self._id(trial)
             for name, value in attrs.items():
-                backend.set_trial_user_attr(trial._trial_id, name, value)
-            if backend.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
-                return trial._trial_id
-        return backend.create_new_trial(study_id, create_trial(state=TrialState.RUNNING, user_attrs=attrs))
+                backend.set_trial_user_attr(trial_id, name, value)
+            if backend.set_trial_state_values(trial_id, TrialState.RUNNING):
+                return trial_id
+        return backend.create_new_trial(
+            self._study_id, create_trial(state=TrialState.RUNNING, user_attrs=attrs)
+        )
 
     def _next_of_grid(self, trials: Sequence["FrozenTrial"]) -> Point:
         def key(point: Mapping[str, Any]) -> tuple:
@@ -192,10 +190,11 @@ class Study:
 
         running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING and _counts(trial)]
         owners = {trial.user_attrs[OWNER].split(":")[0] for trial in running}
-        stale = self.storage.stale(self._study._study_id) if owners - {self.owner.split(":")[0]} else set()
+        stale = self.storage.stale(self._study_id) if owners - {self.owner.split(":")[0]} else set()
         for trial in running:
-            if is_gone(trial.user_attrs[OWNER]) or trial._trial_id in stale:
-                died_alone = trial._trial_id not in stale and not is_gone(trial.user_attrs[SWEEP])
+            is_stale = self._id(trial) in stale
+            if is_gone(trial.user_attrs[OWNER]) or is_stale:
+                died_alone = not is_stale and not is_gone(trial.user_attrs[SWEEP])
                 self._interrupt(trial, "killed", deaths=int(died_alone))
 
     def adopt(self, number: int) -> "Trial":
@@ -208,7 +207,7 @@ class Study:
 
         backend = self.storage.optuna
         with hold_stop(), self.storage.lock():
-            trial_id = backend.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+            trial_id = backend.get_trial_id_from_study_id_trial_number(self._study_id, number)
             if backend.get_trial(trial_id).state != TrialState.RUNNING:
                 raise UserError(
                     f"trial {number} of the study {self.plan.study} was given up before it started"
@@ -234,14 +233,15 @@ class Study:
     def _interrupt(self, trial: "FrozenTrial", why: str, *, deaths: int = 0, retry: bool = True) -> None:
         from optuna.trial import TrialState
 
-        backend, deaths = self.storage.optuna, trial.user_attrs.get(KILLED, 0) + deaths
+        backend, trial_id = self.storage.optuna, self._id(trial)
+        deaths += trial.user_attrs.get(KILLED, 0)
         if deaths >= DEATHS:
             reason = f"its worker was killed {deaths} times: for want of memory?"
-            backend.set_trial_user_attr(trial._trial_id, REASON, reason)
-            backend.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            backend.set_trial_user_attr(trial_id, REASON, reason)
+            backend.set_trial_state_values(trial_id, TrialState.FAIL)
             return
-        backend.set_trial_user_attr(trial._trial_id, INTERRUPTED, why)
-        backend.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        backend.set_trial_user_attr(trial_id, INTERRUPTED, why)
+        backend.set_trial_state_values(trial_id, TrialState.FAIL)
         if retry:
             point = trial.params | trial.system_attrs.get("fixed_params", {})
             self._study.enqueue_trial(point, user_attrs={RETRY_OF: trial.number, KILLED: deaths})
@@ -282,30 +282,6 @@ class Study:
     def results(self) -> list[Result]:
         """The trials that count, by number."""
         return [_result(trial) for trial in self._trials() if trial.state.is_finished() and _counts(trial)]
-
-
-def best(results: Sequence[Result], objectives: Mapping[str, str]) -> Result | None:
-    """The complete trial with the best first objective; the earliest of equals, None if none is complete."""
-    sign = 1 if next(iter(objectives.values())) == "minimize" else -1
-    complete = [(sign * result.values[0], result.number, result) for result in results if result.values]
-    return min(complete)[2] if complete else None
-
-
-def pareto_front(results: Sequence[Result], objectives: Mapping[str, str]) -> list[Result]:
-    """The complete trials that no other one equals or beats in every objective and beats in one."""
-    signs = [1 if direction == "minimize" else -1 for direction in objectives.values()]
-    points = [
-        (result, [s * v for s, v in zip(signs, result.values, strict=True)])
-        for result in results
-        if result.values
-    ]
-    return [
-        result
-        for result, own in points
-        if not any(
-            other != own and all(o <= v for o, v in zip(other, own, strict=True)) for _, other in points
-        )
-    ]
 
 
 class Trial:
@@ -395,9 +371,3 @@ def _changed(was: Mapping[str, str], now: Mapping[str, str], what: str) -> str |
             before, after = (of.get(name, "absent") for of in (was, now))
             return f"the {what} {name} was {before} and is now {after}"
     return None
-
-
-def one_line(error: BaseException) -> str:
-    """An exception for a person: the words of a user's mistake, with its kind where it is another."""
-    words = " ".join(str(error).split())[:500]
-    return words if isinstance(error, UserError) else f"{type(error).__name__}: {words}"

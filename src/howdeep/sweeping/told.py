@@ -6,10 +6,10 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from howdeep.sweeping.outcomes import Result
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.pool import Outcome
 from howdeep.sweeping.space import overrides
-from howdeep.sweeping.study import Result
 
 tqdm.monitor_interval = 0  # its thread would make the process unsafe to fork
 SECONDS_BETWEEN_LINES = 15.0

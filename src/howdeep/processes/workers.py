@@ -1,0 +1,186 @@
+"""Warm one-thread worker processes: forked once, each runs many jobs without paying the imports again."""
+
+import copy
+import multiprocessing
+import os
+import signal
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+import psutil
+
+from howdeep.errors import Stopped, UserError
+from howdeep.processes.signals import hold_stop, stop_if_asked, stop_on_signals, stop_with
+
+SECONDS_TO_CLOSE = 10.0
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return (
+        len(psutil.Process().cpu_affinity())
+        if hasattr(psutil.Process, "cpu_affinity")
+        else os.cpu_count() or 1
+    )
+
+
+class WorkerDied(UserError):
+    """A worker was killed from outside: by a person, or by the system for want of memory."""
+
+    cause: str = "a signal"
+
+
+def run_all(
+    work: Callable[[Any], Any],
+    jobs: Iterable[Any],
+    n_workers: int,
+    died: Callable[[WorkerDied], None] | None = None,
+    then: Callable[[Any, Any], Iterable[Any]] | None = None,
+) -> Iterator[tuple[Any, Any]]:
+    """Runs `work(job)` for every job in forked workers; yields (job, result) as they finish.
+
+    Jobs start in the order given, each asked for when a worker is free. If this process is stopped, the workers get
+    SIGTERM, a few seconds to close what they hold open, and then SIGKILL. If this process is killed, they end by
+    themselves.
+
+    Args:
+        died: called when a worker was killed, whose job is lost; then another worker takes its place.
+        then: called with each job that has ended and its result: the jobs that can be done from now on, which start
+            once all others have.
+
+    Raises:
+        WorkerDied: a worker ended by a signal, and `died` is not given; finished jobs were yielded.
+        Exception: what `work` raised, once the workers are closed.
+    """
+    context = multiprocessing.get_context("fork")
+    waiting = iter(jobs)
+    made_possible: deque[Any] = deque()
+    workers: dict[Connection, BaseProcess] = {}
+    running: dict[Connection, Any] = {}
+    idle: list[Connection] = []
+    nothing = object()
+
+    def following() -> Any:
+        job = next(waiting, nothing)
+        return made_possible.popleft() if job is nothing and made_possible else job
+
+    def start(job: Any) -> None:
+        """Starts a worker with a job."""
+        ours, theirs = context.Pipe()
+        # Forked workers inherit every pipe end made so far; they must not keep a sibling's open.
+        process = context.Process(target=_work, args=(work, theirs, [*workers, ours]), daemon=True)
+        process.start()
+        theirs.close()
+        workers[ours], running[ours] = process, job
+        with suppress(ConnectionError):  # it died at once, which is noticed where its answer is awaited
+            ours.send(job)
+
+    def go_on() -> None:
+        """Gives idle workers what there is to do, and ends them where nothing can come any more."""
+        while idle and (job := following()) is not nothing:
+            connection = idle.pop()
+            try:
+                connection.send(job)
+                running[connection] = job
+            except ConnectionError:  # it died while it had nothing to do: nothing is lost but the worker
+                bury(connection)
+                start(job)
+        while idle and not (then and running):
+            with suppress(ConnectionError):
+                idle.pop().send(None)
+
+    def bury(connection: Connection) -> BaseProcess:
+        connection.close()
+        return workers.pop(connection)
+
+    try:
+        for _ in range(n_workers):
+            if (job := following()) is nothing:
+                break
+            start(job)
+        while running:
+            for connection in wait(list(running)):
+                assert isinstance(connection, Connection)
+                job = running.pop(connection)
+                try:
+                    result, error = connection.recv()
+                except (
+                    EOFError,
+                    OSError,
+                ):  # the latter where it died with its job unread, or while it answered
+                    death = _died(bury(connection), job)
+                    if died is None:
+                        raise death from None
+                    died(death)
+                    if (another := following()) is not nothing:
+                        start(another)
+                    continue
+                idle.append(connection)
+                if error is not None:
+                    raise error
+                made_possible.extend(then(job, result) if then else ())
+                go_on()
+                yield job, result
+    finally:
+        _close(list(workers.values()), gently=not running and not idle)
+
+
+def _work(work: Callable[[Any], Any], connection: Connection, others: list[Connection]) -> None:
+    for other in others:
+        other.close()
+    stop_on_signals()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes it on
+    try:
+        with stop_with(psutil.Process(os.getppid())):
+            while (job := connection.recv()) is not None:
+                try:
+                    answer = (work(job), None)
+                except Exception as error:
+                    stop_if_asked()
+                    answer = (None, _portable(error))
+                connection.send(answer)
+    except (EOFError, ConnectionError):  # the parent was killed
+        pass
+    except Stopped:
+        os._exit(128 + signal.SIGTERM)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or its words where it cannot be sent to another process and made there again."""
+    error.add_note("".join(traceback.format_exception(error)))
+    try:
+        ForkingPickler.dumps(error)
+        copy.copy(error)  # made from the parts that were sent, as the other process does
+    except Exception:  # whatever the constructor of somebody's exception raises
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _died(process: BaseProcess, job: Any) -> WorkerDied:
+    process.join(SECONDS_TO_CLOSE)
+    code = process.exitcode
+    cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+    death = WorkerDied(
+        f"a worker ended by {cause} while it ran {job}: finished runs are kept; free memory if it was the system, "
+        "then run `dvc repro` again"
+    )
+    death.cause = cause
+    return death
+
+
+@hold_stop()
+def _close(processes: list[BaseProcess], gently: bool) -> None:
+    for process in processes:
+        if not gently:
+            process.terminate()
+    for process in processes:
+        process.join(SECONDS_TO_CLOSE)
+        if process.is_alive():
+            process.kill()
+            process.join()

@@ -1,0 +1,206 @@
+"""What was done, told from the data cards and the composed configs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from howdeep.report.analysis import Analysis
+from howdeep.report.tuning import on_edges
+from howdeep.results.scores import SERIES, held, judged
+from howdeep.results.sentences import seed_counts
+from howdeep.results.statistics import least_wilcoxon
+from howdeep.results.wording import listing, spoken
+
+# Of no interest where settings are compared: what varies by design, and what the data cards tell.
+_LEFT_OUT = (
+    *("seed", "model.depth", "model.in_shape", "model.out_features"),
+    *("data.name", "data.sources", "data.mirror", "data.licence", "data.homepage"),
+    *("data.out_features", "data.examples.in_shape", "data.vocabulary", "data.every_step"),
+    *("model.vocabulary", "model.every_step"),
+)
+FEW = 10  # seeds, below which the report warns
+
+
+def card_facts(name: str, card: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The rows that the report shows of a data card; without a card, that there is none."""
+    if card is None:
+        return {"name": name, "facts": [("data card", f"none: make it with `howdeep prepare data={name}`")]}
+    facts = [
+        ("training and validation", f"{card['examples']['train']:,}"),
+        ("test", f"{card['examples']['test']:,}"),
+        ("shape of an example", " x ".join(str(size) for size in card["shape"])),
+        *([("classes", str(len(card["classes"])))] if "classes" in card else []),
+        ("licence", card["licence"]),
+        ("homepage", card["homepage"]),
+        *((f"SHA-256 of {part}", checksum) for part, checksum in card["checksums"].items()),
+    ]
+    return {"name": name, "facts": facts}
+
+
+def settings(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The settings of each entry; one that differs between its runs shows all its values."""
+    entries: dict[str, dict[str, list[str]]] = {}
+    told: dict[str, dict[str, Any]] = {}
+    for record in sorted(records, key=lambda record: (record["entry"], record["depth"], record["seed"])):
+        seen, config = entries.setdefault(record["entry"], {}), {**record["config"], "seed": None}
+        if config == told.get(record["entry"]):
+            continue  # a run beside one that differs from it in its seed alone
+        told[record["entry"]] = config
+        for name, value in flat(config):
+            if not name.startswith(_LEFT_OUT) and not name.endswith("._partial_"):
+                values = seen.setdefault(name, [])
+                if value not in values:
+                    values.append(value)
+    return [
+        {"entry": entry, "settings": [(name, ", ".join(values)) for name, values in seen.items()]}
+        for entry, seen in entries.items()
+    ]
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """('optimizer.lr', '0.003') and so on, `_target_` as the name of its group: ('optimizer', 'torch.optim.Adam')."""
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield (
+                (prefix[:-1] if name == "_target_" else f"{prefix}{name}"),
+                "none" if value is None else str(value),
+            )
+
+
+def chosen(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Optimizer and learning rate of each cell: entry, matching, depth, optimizer, learning rate."""
+    rows = {
+        (record["entry"], record["matching"], record["depth"]): record["config"].get("optimizer", {})
+        for record in records
+    }
+    return [
+        [
+            *(entry, held(matching), str(depth)),
+            *(str(found.get("_target_", "")).split(".")[-1], f"{found.get('lr', '')}"),
+        ]
+        for (entry, matching, depth), found in sorted(rows.items(), key=lambda row: row[0])
+    ]
+
+
+def _size(runs: pd.DataFrame) -> str:
+    """Where a deeper network is also a larger one; nothing where size is held equal throughout."""
+    matchings, lines = set(runs["matching"]), runs.groupby("entry")["matching"].agg(set)
+    if "width" not in matchings:
+        return ""
+    larger = "a deeper network has more parameters and costs more to train. Whether depth or size made the difference"
+    if matchings == {"width"}:
+        return f"All comparisons are at equal width: {larger} is not separated."
+    both = sorted(str(entry) for entry, of in lines.items() if len(of) > 1)
+    others = listing([held(matching) for matching in sorted(matchings - {"width"})])
+    if not both:
+        return f"At equal width {larger} is not separated there."
+    return (
+        f"At equal width {larger} is separated only for {listing(both)}, compared at equal {others} as well."
+    )
+
+
+def _splits_vary(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the seeds of a data set drew several validation sets."""
+    drawn = {
+        (record["data"], record["config"].get("data", {}).get("examples", {}).get("seed"))
+        for record in records
+    }
+    return len(drawn) > len({data for data, _ in drawn})
+
+
+def margins(verdicts: pd.DataFrame) -> list[tuple[str, str]]:
+    """('accuracy', '0.01') for each score of the study."""
+    pairs = verdicts[["score", "margin"]].drop_duplicates().itertuples(index=False, name=None)
+    return sorted((spoken(score), f"{margin:g}") for score, margin in pairs)
+
+
+def limits(analysis: Analysis) -> list[str]:
+    """What a sceptical reader should hold against the verdicts, as far as the results themselves tell."""
+    verdicts, runs = analysis.verdicts, analysis.runs
+    said = [*_few(seed_counts(runs))]
+    said.append(
+        "Each depth got the optimizer and learning rate that did best on validation examples, in as many "
+        "trials for every depth; width, batch size and epochs were not tuned. Trials have one seed, and their winner "
+        f"serves all runs of a depth: how lucky its tuning was is in no interval.{_edges(analysis)}"
+        if analysis.tuned
+        else "Learning rate and optimizer were not tuned for each depth: a depth that lost may have lost to its "
+        "settings."
+    )
+    if said_of_size := _size(runs):
+        said.append(said_of_size)
+    points = analysis.learning.verdicts.reindex(columns=SERIES).dropna()
+    families = len(pd.concat([verdicts[SERIES], points]).drop_duplicates())
+    if families > 1:
+        said.append(
+            "The error rate of 5 % holds for one family: the depths of one entry (an architecture with its settings on "
+            f"one data set) under one matching. There are {families} families: if depth made no difference anywhere, "
+            f"up to {0.05 * families:.1f} of them on average would show one by chance."
+        )
+    said.append(
+        "Seeds vary the initial weights, the order of the examples and which of them validate; the test examples are "
+        "the same for all runs, and what is split in time has one split."
+        if _splits_vary(analysis.records)
+        else "Seeds vary the initial weights and the order of the examples. The split is the same for all runs, so "
+        "that intervals over seeds tell nothing of other data."
+    )
+    if judged(runs) == "test_score":
+        said.append(
+            f"{_test_sample(verdicts)} Other training examples would add an error that nothing here knows."
+        )
+    said.append(
+        "Student's intervals take the differences over seeds for normal, which a handful cannot show."
+    )
+    return said
+
+
+def _edges(analysis: Analysis) -> str:
+    """How many chosen settings may not be the best, since nothing was tried beyond them."""
+    edges, cells = on_edges(analysis.trials)
+    if not edges:
+        return ""
+    return f" Of {cells} chosen learning rates {edges} lie on the edge of what was tried: a better may lie beyond."
+
+
+def _few(counts: Sequence[int]) -> list[str]:
+    """What to hold against fewer than ten seeds, given how many each entry has."""
+    few = [count for count in counts if count < FEW]
+    if not few:
+        return []
+    least = least_wilcoxon(min(few))
+    whose = "" if len(few) == len(counts) else f" of {len(few)} of {len(counts)} entries"
+    pairs = listing(sorted(set(few)))
+    return [
+        f"{pairs} seeds{whose} are few, fewer than ten: intervals are wide, and many comparisons stay open. "
+        f"The signed-rank test, a check of the t-tests, cannot go below p = {least:.3g} "
+        f"with {min(few)} pairs{', and so never below .05' if least > 0.05 else ''}."
+    ]
+
+
+def _test_sample(verdicts: pd.DataFrame) -> str:
+    """How far other test examples are accounted for."""
+    origins = set(verdicts["sample_from"])
+    said = ["Verdicts hold for these test examples."]
+    if "answers" in origins:
+        said.append(
+            "For classifiers a second verdict beside each adds the error of the test sample, paired on the examples, "
+            "which are taken for independent; where a handful of examples makes a difference, it is a rough guess."
+        )
+    if "bound" in origins:
+        said.append(
+            "Where answers to single examples were not kept, it is the largest error that two accuracies allow: the "
+            "true one is smaller where networks err on the same examples."
+        )
+    unknown = sorted({spoken(of) for of in verdicts["score"]} - _known_scores(verdicts))
+    if unknown:
+        said.append(
+            f"For {listing(unknown)} that error is not known: errors of single examples were not kept."
+        )
+    return " ".join(said)
+
+
+def _known_scores(verdicts: pd.DataFrame) -> set[str]:
+    known = verdicts["sample_from"] != ""
+    return {spoken(score) for score in verdicts.loc[known, "score"]}

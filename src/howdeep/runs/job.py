@@ -1,0 +1,140 @@
+"""`howdeep train`: a Hydra app that trains one run, or with -m one for each combination."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning import Callback, LightningModule, Trainer
+from tqdm import tqdm
+
+from howdeep.errors import UserError, line, of_place
+from howdeep.files import project
+from howdeep.processes.signals import stop_if_asked, stop_on_signals
+from howdeep.runs.run import execute, job_of
+from howdeep.study import passwords
+from howdeep.study.complaints import COMPLAINTS, explain
+from howdeep.study.kinds import check_kinds, resolve
+from howdeep.study.matching import match
+from howdeep.tracking.store import store_of
+
+
+def job(cfg: DictConfig, failed: list[UserError]) -> float | list[float] | None:
+    """What Hydra calls for each run; a failed one is told and counted, and with -m the next ones still run.
+
+    In a sweep, where a failed run is a failed trial, the sweeper hears of it instead. The config has been composed by
+    now, so that a config error from here on is a bug.
+    """
+    from howdeep.runs import trial
+
+    if trial.is_trial():
+        _settle(cfg)
+        return trial.train_trial(cfg)
+    try:
+        _settle(cfg)
+        return train_one(cfg)
+    except (UserError, OSError) as error:
+        stop_if_asked()  # in whose place another library's cleanup may have raised this
+        mistake = error if isinstance(error, UserError) else of_place(error)
+        if mistake is None:
+            raise
+        failed.append(mistake)
+        print(f"howdeep: {line(mistake)}", file=sys.stderr)
+        return float("nan")
+    except OmegaConfBaseException as error:
+        raise RuntimeError(f"howdeep read its config wrongly: {error}") from error
+
+
+def _settle(cfg: DictConfig) -> None:
+    """Resolves and checks the config of a job, and gives it the width that its matching asks for.
+
+    Raises:
+        UserError: an interpolation that leads nowhere, a setting of the wrong kind, or a width that cannot be matched.
+    """
+    resolve(cfg)
+    check_kinds(cfg)
+    match(cfg)
+
+
+def train_one(cfg: DictConfig) -> float:
+    """Trains the run of a resolved config; returns its lowest validation loss.
+
+    Raises:
+        UserError: the config cannot be trained, or the run diverged.
+    """
+    from howdeep.runs.examples import ensure_prepared
+
+    here = project.find()
+    clock = time.perf_counter()
+    ensure_prepared(cfg.data, here)
+    store = store_of(cfg, here)
+    folder = Path(HydraConfig.get().runtime.output_dir) / "run"
+    record = execute(job_of(cfg, folder, here), here, store, [EpochBar()])
+    line = summary(record, time.perf_counter() - clock)
+    if record["state"] != "finished":
+        raise UserError(
+            f"{line}: try a smaller optimizer.lr or trainer.gradient_clip_val=1; record in {folder}"
+        )
+    print(f"{line} -> {os.path.relpath(folder)}")
+    return min(row["val/loss"] for row in record["epochs"])
+
+
+def main(overrides: list[str]) -> int:
+    """Hands the command line to Hydra; its complaints, and those of its jobs, become one line."""
+    here = project.find()
+    stop_on_signals()
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself and exits
+    sys.argv = ["howdeep train", *passwords.hidden(overrides)]
+    failed: list[UserError] = []
+    app = hydra.main(version_base="1.3", config_path=str(here.conf), config_name="train")(
+        lambda cfg: job(cfg, failed)
+    )
+    try:
+        app()
+    except COMPLAINTS as error:
+        raise explain(error, here.conf) from error
+    return 1 if failed else 0
+
+
+class EpochBar(Callback):
+    """A bar over epochs with the newest losses."""
+
+    _bar: tqdm | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._bar = tqdm(
+            total=trainer.max_epochs, initial=trainer.current_epoch, unit="epoch", disable=None, leave=False
+        )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert self._bar is not None
+        if not self._bar.disable:
+            losses = {
+                name: f"{float(trainer.callback_metrics[name]):.4g}" for name in ("train/loss", "val/loss")
+            }
+            self._bar.set_postfix(losses, refresh=False)
+            self._bar.update()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def summary(record: dict, seconds: float) -> str:
+    """A run in one line."""
+    matching, config = record["matching"], record["config"]
+    solved = "" if matching == "width" else f" and width {config['model']['width']}, equal {matching},"
+    who = f"{record['model']} depth {record['depth']}{solved} on {record['data']}, seed {record['seed']}"
+    if record["state"] != "finished":
+        return f"{who}: {record['state']}, {record['reason']} ({seconds:.1f} s)"
+    score = record["score"]["name"]
+    best = next(row for row in record["epochs"] if row["epoch"] == record["best_epoch"])
+    return (
+        f"{who}: val loss {best['val/loss']:.4g}, val {score} {best[f'val/{score}']:.4g} in epoch "
+        f"{record['best_epoch'] + 1} of {len(record['epochs'])}; overfitting gap {record['gap']['best']['loss']:+.3g} "
+        f"({seconds:.1f} s)"
+    )

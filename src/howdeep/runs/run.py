@@ -1,0 +1,164 @@
+"""One run from config to record: data, key, training, tracking, provenance, folder."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from omegaconf import DictConfig
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from howdeep.diagnostics.history import History
+from howdeep.errors import UserError
+from howdeep.files.folders import RUN, check_free
+from howdeep.files.project import Project
+from howdeep.files.writing import write_json
+from howdeep.processes import progress, signals
+from howdeep.processes.locks import only_writer
+from howdeep.records import provenance
+from howdeep.records.fingerprint import run_key, settings
+from howdeep.records.record import describe, module_name, results_of, write_record
+from howdeep.runs.examples import load_split, prepared_card, train_checksum
+from howdeep.sweeping.outcomes import Pruned
+from howdeep.tracking.store import Store, TrackedRun
+from howdeep.tracking.words import TrialOf
+from howdeep.training.resume import check
+from howdeep.training.run import train
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to do: its config, the folder for its record, and the study's entry that it belongs to."""
+
+    cfg: DictConfig
+    key: str
+    folder: Path
+    entry: str | None = None
+    parent: str | None = None  # the MLflow run it is nested under
+    trial: TrialOf | None = None  # where a sweep started it
+
+    def __str__(self) -> str:
+        return f"{module_name(self.cfg.model)} depth {self.cfg.model.depth}, seed {self.cfg.seed}"
+
+    def resume_point(self, project: Project) -> Path:
+        """The checkpoint from which the run goes on if it is killed."""
+        return project.scratch / f"{self.key}.ckpt"
+
+
+def job_of(
+    cfg: DictConfig,
+    folder: Path,
+    project: Project,
+    *,
+    entry: str | None = None,
+    parent: str | None = None,
+    trial: TrialOf | None = None,
+) -> Job:
+    """The job of a composed config; its key is computed from config, prepared data and code."""
+    return Job(cfg, run_key(cfg, train_checksum(cfg, project)), folder, entry, parent, trial)
+
+
+class LiveCurves(Callback):
+    """Sends the epochs to MLflow as they come; the newest stays behind, since it may still grow."""
+
+    def __init__(self, run: TrackedRun) -> None:
+        self.run = run
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.rows = next(c for c in trainer.callbacks if isinstance(c, History)).epochs  # type: ignore[attr-defined]
+        self.run.log_epochs(self.rows[:-1])
+
+
+@contextmanager
+def tracked(store: Store | None, job: Job, record: dict, project: Project) -> Iterator[LiveCurves | None]:
+    """The run's place in MLflow while it trains; ends it as KILLED or FAILED if the training does not end."""
+    if store is None:
+        yield None
+        return
+    about, card = provenance.commit(project.root), prepared_card(job.cfg, project)
+    live = LiveCurves(store.start(record, parent=job.parent, about=about, dataset=card, trial=job.trial))
+    try:
+        yield live
+    except BaseException as error:
+        live.run.abort(signals.stopping() or error, live.rows)
+        raise
+
+
+@contextmanager
+def _forgotten_if_pruned(resume_point: Path) -> Iterator[None]:
+    """A pruned run does not go on; with the same settings it starts anew."""
+    try:
+        yield
+    except Pruned:
+        resume_point.unlink(missing_ok=True)
+        raise
+
+
+def _where_to_go_on(job: Job, resume_point: Path, identity: dict) -> Path | None:
+    """The checkpoint from which a run goes on; its own one, if that was spoiled, is as good as none."""
+    if job.cfg.resume:
+        return Path(job.cfg.resume)
+    if not resume_point.exists():
+        return None
+    try:
+        check(resume_point, identity)
+    except UserError as error:
+        resume_point.unlink()
+        progress.say(f"{job} starts from its beginning: {error}")
+        return None
+    return resume_point
+
+
+def execute(job: Job, project: Project, store: Store | None, callbacks: Sequence[Callback] = ()) -> dict:
+    """Trains a run and writes its record, its provenance and its MLflow run; goes on where a killed one stopped.
+
+    A second process that trains the same run waits until the first has ended: both have one checkpoint.
+
+    Returns:
+        The record, as written.
+
+    Raises:
+        UserError: a config that cannot be trained, or somebody else's files where its record goes.
+        Pruned: a callback ended the run; it leaves no record.
+    """
+    what = f"the run {job.key} ({job})"
+    with only_writer(project.lock("run", job.key), what, seconds=None):
+        return _execute(job, project, store, callbacks)
+
+
+def _execute(job: Job, project: Project, store: Store | None, callbacks: Sequence[Callback]) -> dict:
+    check_free(job.folder, RUN)
+    cfg, started, clock = job.cfg, datetime.now(UTC), time.perf_counter()
+    split, checksum = load_split(cfg, project), train_checksum(cfg, project)
+    record = describe(cfg, key=job.key, entry=job.entry, checksum=checksum, config=settings(cfg))
+    identity = {name: record[name] for name in ("model", "data", "depth", "seed", "key")}
+    resume_point = job.resume_point(project)
+    resume = _where_to_go_on(job, resume_point, identity)
+    with tracked(store, job, record, project) as live, _forgotten_if_pruned(resume_point):
+        outcome = train(
+            cfg,
+            split,
+            resume_point=resume_point,
+            identity=identity,
+            resume=resume,
+            callbacks=[*([live] if live else []), *callbacks],
+        )
+        trace = {
+            "started": started.isoformat(timespec="seconds"),
+            "train_seconds": time.perf_counter() - clock,
+            "resumed": resume is not None,
+            "memory_mb": provenance.peak_memory_mb(),
+            **provenance.commit(project.root),
+            **provenance.machine(),
+            "packages": provenance.packages(),
+        }
+        record = write_record(job.folder, record | results_of(outcome), outcome.weights, outcome.artifacts)
+        trace["seconds"] = time.perf_counter() - clock
+        write_json(project.provenance / f"{job.key}.json", trace)
+        if live:
+            live.run.end(record, trace)
+    resume_point.unlink(missing_ok=True)
+    return record

@@ -1,0 +1,92 @@
+"""The `plan` stage: what each entry of params.yaml computes, each in a file of its own.
+
+DVC compares these files where it would else compare dozens of sources and YAML files for each entry: it reruns an entry
+if its plan is another one, whatever was edited.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from howdeep.errors import UserError
+from howdeep.files.folders import PLANS, written_aside
+from howdeep.files.project import Project
+from howdeep.processes.workers import cores, run_all
+from howdeep.records.cell import Cell
+from howdeep.records.fingerprint import checksum, code_checksum, settings
+from howdeep.study import params, tuning
+from howdeep.study.composition import Compositions
+
+Setting = tuple[Cell, str]  # with the name of an optimizer, none where nothing is tuned
+
+
+def plan(project: Project) -> params.Study:
+    """Composes every cell of the study and writes plans/, whole or not at all.
+
+    Returns:
+        The study.
+
+    Raises:
+        UserError: an entry that cannot be composed, or trained.
+    """
+    found = params.read(project.params)
+    entries = found.entries.values()
+    plans = {e.name: plan for e, plan in run_all(lambda e: of_entry(found, e, project), entries, cores())}
+    with written_aside(project.plans, PLANS) as aside:
+        (aside / "seeds").mkdir()  # apart: no tuning depends on them
+        for name, content in plans.items():
+            (aside / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+            seeds = {"split": found.split, "seeds": found.entry(name).seeds}
+            (aside / "seeds" / f"{name}.json").write_text(json.dumps(seeds, indent=1) + "\n")
+    runs = [(entry.name, cell, seed) for entry in entries for cell, seed in found.runs(entry)]
+    cells = {(name, cell) for name, cell, _ in runs}
+    print(f"plan: {len(entries)} entries, {len(cells)} cells, {len(runs)} runs", file=sys.stderr)
+    return found
+
+
+def of_entry(plan: params.Study, entry: params.Entry, project: Project) -> dict[str, Any]:
+    """How an entry is tuned, and its configs, each with a checksum of the sources that it uses."""
+    cells: dict[str, list[dict]] = {}
+    for (cell, _), cfg in configs(plan, entry, project).items():
+        _check(entry, cfg, build=cell.name not in cells)
+        cells.setdefault(cell.name, []).append({"config": settings(cfg), "code": code_checksum(cfg)})
+    tune = asdict(entry.tuning) | {"code": checksum([Path(tuning.__file__)])} if entry.tuning else None
+    return {"tune": tune, "cells": cells}
+
+
+def _check(entry: params.Entry, cfg: DictConfig, *, build: bool) -> None:
+    """Refuses what the training would refuse hours later; a network is built without memory, and nothing is drawn.
+
+    Raises:
+        UserError: a setting that cannot be trained, with the entry that has it.
+    """
+    import torch
+
+    from howdeep.training.run import check_settings, prepare_task
+
+    try:
+        if build:
+            with torch.device("meta"):
+                prepare_task(cfg)
+        else:
+            check_settings(cfg)
+    except UserError as error:
+        raise UserError(f"{error} (in entries.{entry.name} of params.yaml)") from None
+
+
+def configs(plan: params.Study, entry: params.Entry, project: Project) -> dict[Setting, DictConfig]:
+    """The config of each cell with each optimizer that its tuning tries.
+
+    Deepest first: the longest trainings must not come last.
+    """
+    compositions = Compositions(project.conf, project.compositions)
+    chosen = {name: [f"optimizer={name}"] for name in entry.tuning.optimizers} if entry.tuning else {"": []}
+    return {
+        (cell, name): compositions.of(plan.overrides(entry, cell, overrides))
+        for cell in plan.cells(entry)
+        for name, overrides in chosen.items()
+    }

@@ -1,0 +1,197 @@
+"""The `train` stage of one entry: trains the runs that are missing, removes those that are stale."""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from howdeep.files.folders import RUN, check_free, clear_asides, is_ours, remove
+from howdeep.files.project import Project
+from howdeep.processes import progress
+from howdeep.processes.dvc import forced
+from howdeep.processes.workers import cores, run_all
+from howdeep.records.provenance import commit
+from howdeep.records.record import read_record, whole_record
+from howdeep.runs.examples import ensure_prepared, load_split
+from howdeep.runs.run import Job, execute, job_of
+from howdeep.stages.synchronise import lacking_in_mlflow, log_best_model, log_best_models, rebuild
+from howdeep.stages.tune import check_current, tuned_overrides
+from howdeep.study import params
+from howdeep.study.composition import Compositions
+from howdeep.tracking.client import locate
+from howdeep.tracking.store import Store, tracked_parent
+from howdeep.training.run import prepare_task
+
+# As `records.Cell` names the folder of a run.
+RUN_NAME = re.compile(r"(matching=\w+-)?depth=\d+-seed=\d+")
+
+
+def train_entry(name: str, project: Project, n_workers: int | None = None) -> list[dict]:
+    """Brings the runs of an entry of params.yaml up to date.
+
+    A run is kept if its record has the key that config, data and code give now, and neither the record nor a file
+    beside it was spoiled since. A stage that `dvc repro --force` started trains all of them again, to the same bits. A
+    run that is there stays until the one that takes its place is whole.
+
+    Returns:
+        The records of all runs of the entry.
+    """
+    plan = params.read(project.params)
+    entry = plan.entry(name)
+    folder = project.runs / name
+    jobs, store = _plan(plan, entry, project)
+    for place in (folder, project.scratch):
+        clear_asides(place)
+    for job in jobs:
+        check_free(job.folder, RUN)
+    wanted = {job.folder for job in jobs}
+    again = forced()
+    kept = set() if again else {job.folder for job in jobs if _is_done(job)}
+    missing = [job for job in jobs if job.folder not in kept]
+    stale = [path for path in folder.glob("*") if path not in kept]
+    for job in jobs:
+        if again or job.folder in kept:  # left by a stage that was killed just after the run
+            job.resume_point(project).unlink(missing_ok=True)
+    progress.say(f"{name}: {len(missing)} runs to train, {len(kept)} kept, {len(stale)} removed")
+    lacking = lacking_in_mlflow([job.folder for job in jobs if job.folder in kept], store, name)
+    if missing or lacking:
+        with tracked_parent(store, name, commit(project.root)) as parent:
+            if store and parent:
+                for record in lacking:
+                    rebuild(record, project, store, parent)
+            if missing:
+                _train(
+                    [replace(job, parent=parent) for job in missing], jobs, name, project, store, n_workers
+                )
+    if store and not missing:  # a kill may have come before the models
+        log_best_models(sorted(kept), project, store)
+    for path in (path for path in stale if path not in wanted):
+        if RUN_NAME.fullmatch(path.name) and is_ours(path, RUN):
+            remove(path, RUN, folder)
+        else:
+            progress.say(f"{name}: {path} is left alone, since howdeep did not make it")
+    return [read_record(job.folder) for job in jobs]
+
+
+def _is_done(job: Job) -> bool:
+    record = whole_record(job.folder)
+    return record is not None and record["key"] == job.key
+
+
+def _plan(plan: params.Study, entry: params.Entry, project: Project) -> tuple[list[Job], Store | None]:
+    """The jobs of an entry, deepest first; each cell is composed once, and refused before anything is removed."""
+    jobs: list[Job] = []
+    store, compositions = None, Compositions(project.conf, project.compositions)
+    for cell in plan.cells(entry):
+        tuned = tuned_overrides(entry, cell, project)
+        cfg = compositions.of(plan.overrides(entry, cell, tuned))
+        ensure_prepared(cfg.data, project)
+        prepare_task(cfg)
+        load_split(cfg, project)
+        store = (
+            Store(locate(cfg.tracking.uri, project.root), plan.name, project.root)
+            if cfg.tracking.uri
+            else None
+        )
+        for seed in entry.seeds:
+            own = of_seed(cfg, seed, plan.split)
+            jobs.append(
+                job_of(own, project.runs / entry.name / cell.run_name(seed), project, entry=entry.name)
+            )
+    check_current(plan, entry, project)
+    return jobs, store
+
+
+def of_seed(cfg: DictConfig, seed: int, split: str) -> DictConfig:
+    """The config of one of a cell's runs.
+
+    Args:
+        cfg: of the cell.
+        seed: of the run, whatever its depth: that pairs the runs of two depths.
+        split: "fixed", or "seeds" where each seed draws validation examples of its own. The test examples stay, and
+            so does what is split in time.
+    """
+    own = cfg.copy()
+    own.seed = seed
+    if split == "seeds" and "seed" in own.data.examples:
+        own.data.examples.seed = seed
+    return own
+
+
+@dataclass(frozen=True)
+class Model:
+    """The best model of a cell whose runs are all there: to log it is a job like a run."""
+
+    folders: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        return f"the best model of {self.folders[0].name} and its other seeds"
+
+
+class Models:
+    """The best models of an entry, to be logged by workers for which no run is left, while others still train.
+
+    Args:
+        jobs: all of the entry's.
+        missing: those that are trained now.
+    """
+
+    def __init__(self, jobs: Sequence[Job], missing: Sequence[Job]) -> None:
+        self._folders: dict[tuple[str, int], list[Path]] = {}
+        for job in jobs:
+            self._folders.setdefault(_cell(job), []).append(job.folder)
+        self._left = {cell: sum(_cell(job) == cell for job in missing) for cell in self._folders}
+
+    def complete(self) -> Iterator[Model]:
+        """Those of cells of which no run is missing."""
+        return (Model(tuple(self._folders[cell])) for cell, left in self._left.items() if not left)
+
+    def after(self, job: Job | Model, _result: object) -> Iterator[Model]:
+        """That of the cell whose last run has ended."""
+        if isinstance(job, Job):
+            self._left[_cell(job)] -= 1
+            if not self._left[_cell(job)]:
+                yield Model(tuple(self._folders[_cell(job)]))
+
+
+def _cell(job: Job) -> tuple[str, int]:
+    return job.cfg.matching, job.cfg.model.depth
+
+
+def _train(
+    missing: Sequence[Job],
+    jobs: Sequence[Job],
+    name: str,
+    project: Project,
+    store: Store | None,
+    n_workers: int | None,
+) -> None:
+    """Trains what is missing in warm workers, and says how it goes; they log the best models too."""
+    on_cpu = jobs[0].cfg.trainer.accelerator == "cpu"
+    workers = (n_workers or cores()) if on_cpu else 1
+    models = Models(jobs, missing)
+    seconds, failed, clock = 0.0, 0, time.perf_counter()
+
+    def work(job: Job | Model) -> dict | None:
+        if isinstance(job, Job):
+            return execute(job, project, store)
+        assert store is not None
+        log_best_model(job.folders, project, store)
+
+    everything = [*missing, *(models.complete() if store else ())]
+    then = models.after if store else None
+    with tqdm(total=len(missing), desc=name, unit="run", disable=None, leave=False) as bar:
+        for job, record in run_all(work, everything, workers, then=then):
+            if record is None:
+                continue
+            bar.update()
+            seconds = time.perf_counter() - clock
+            if record["state"] == "diverged":
+                failed += 1
+                progress.say(f"{name}: {job} failed: {record['reason']}")
+    told = f", {failed} failed" if failed else ""
+    progress.say(f"{name}: {len(missing)} runs in {seconds:.1f} s{told}")

@@ -1,0 +1,93 @@
+"""`howdeep ui`: MLflow's UI on this machine, with this project's store.
+
+MLflow's server in this very process, as its command `mlflow ui --workers 1` would run it in another one: MLflow takes
+seconds to import, and that command pays for it twice.
+"""
+
+import os
+import signal
+import socket
+import sys
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+from howdeep.errors import UserError
+from howdeep.files.project import Project
+from howdeep.processes.signals import stop_on_signals
+from howdeep.tracking import database, failures
+from howdeep.tracking.client import locate
+
+HOST = "127.0.0.1"  # nobody else's: whoever reaches the port may change every run
+
+
+def serve(project: Project, port: int) -> int:
+    """Serves MLflow's UI and API until Ctrl-C or SIGTERM.
+
+    Raises:
+        UserError: the port is taken, or the store cannot be opened.
+    """
+    stop_on_signals()  # an interrupt that MLflow's imports would swallow comes again
+    with _listening(port) as listening:
+        # From here on a browser waits for its answer, instead of being told that nobody is there.
+        print(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+        os.chdir(project.root)
+        uri = locate(os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"), project.root)
+        server = _server(uri, project.root)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):  # uvicorn ends in order, then raises again what it was ended by
+            server.run(sockets=[listening])
+        return 0 if server.started else 1
+
+
+def _listening(port: int) -> socket.socket:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise UserError(
+            f"expected port {port} of {HOST} to be free, got: {error.strerror}; try `howdeep ui --port {port + 1}`"
+        ) from None
+    except OverflowError:
+        listening.close()
+        raise UserError(f"expected a port from 1 to 65535, got {port}: try `howdeep ui`") from None
+    return listening
+
+
+def _server(uri: str, root: Path):
+    """A server of MLflow's application, told as by MLflow's command where runs and artifacts are.
+
+    Job execution stays off: it starts processes of its own, for nothing that howdeep uses.
+    """
+    os.environ |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    warnings.filterwarnings(
+        "ignore", message=".*starlette.middleware.wsgi is deprecated"
+    )  # MLflow's business
+    import uvicorn  # before MLflow, which by that knows that it is going to be served
+    from mlflow.server import constants
+    from mlflow.server.handlers import initialize_backend_stores
+    from mlflow.store.tracking import DEFAULT_ARTIFACTS_URI
+
+    os.environ |= {
+        constants.BACKEND_STORE_URI_ENV_VAR: uri,
+        constants.REGISTRY_STORE_URI_ENV_VAR: uri,
+        constants.ARTIFACT_ROOT_ENV_VAR: DEFAULT_ARTIFACTS_URI,
+        constants.SERVE_ARTIFACTS_ENV_VAR: "true",
+        constants.ARTIFACTS_DESTINATION_ENV_VAR: "./mlartifacts",
+    }
+    try:
+        with database.lock(root):
+            database.prepare(uri, root)
+        initialize_backend_stores(uri, uri, DEFAULT_ARTIFACTS_URI)
+    except Exception as error:
+        if not failures.is_mlflows(error):
+            raise
+        told, remedy = failures.told(error, uri), failures.remedy(error, uri)
+        raise UserError(f"{told}: {remedy}, or check MLFLOW_TRACKING_URI") from error
+    from mlflow.server.fastapi_app import app
+
+    return uvicorn.Server(uvicorn.Config(app, log_level="warning"))

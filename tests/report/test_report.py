@@ -1,0 +1,303 @@
+"""Files and page: the same each time, whole, and nothing but what the study holds."""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from howdeep.errors import UserError
+from howdeep.records.trials import TrialRow
+from howdeep.report import protocol, report
+from howdeep.report.analysis import analyse
+from howdeep.report.page import page
+from howdeep.report.report import build_report, comparison, write_comparison
+
+VOID = {"meta", "br", "path", "use", "rect", "link"}
+
+
+@pytest.fixture(scope="session")
+def html(records, test_scores, cards, provenance) -> str:
+    return page(analyse(records, test_scores), study="default", cards=cards, provenance=provenance)
+
+
+@pytest.fixture(scope="session")
+def contents(records, test_scores) -> dict[str, str]:
+    return comparison(analyse(records, test_scores))
+
+
+def few(make_record) -> list[dict]:
+    return [make_record("digits", "mlp", depth, seed) for depth in (1, 2) for seed in (0, 1)]
+
+
+EMPTY = {"runs": {}, "baselines": {}}
+
+
+def files(folder) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_files_are_a_pure_function_of_the_records_whatever_their_order(records, test_scores, contents):
+    assert comparison(analyse(random.Random(0).sample(records, len(records)), test_scores)) == contents
+
+
+def test_another_process_with_other_hashes_makes_the_same_bytes(make_record):
+    script = (
+        "import json, sys; from howdeep.report.analysis import analyse\n"
+        "from howdeep.report.report import comparison\n"
+        "print(json.dumps(comparison(analyse(json.load(sys.stdin), {'runs': {}, 'baselines': {}}))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps(few(make_record)), text=True, capture_output=True, check=True,
+        env=os.environ | {"PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert json.loads(done.stdout) == comparison(analyse(few(make_record), EMPTY))
+
+
+def test_compare_writes_what_comparison_made_and_leaves_the_test_scores_alone(make_record, tmp_path):
+    (tmp_path / "test.json").write_text("{}")
+    write_comparison(analyse(few(make_record)[:2], EMPTY), folder=tmp_path)
+    write_comparison(analyse(few(make_record), EMPTY), folder=tmp_path)
+    assert files(tmp_path) == comparison(analyse(few(make_record), EMPTY)) | {"test.json": "{}"}
+    assert set(files(tmp_path)) >= {
+        "scores.csv",
+        "summary.csv",
+        "curves.csv",
+        "metrics.json",
+        "tables/classification.md",
+    }
+    assert json.loads((tmp_path / "metrics.json").read_text())["digits-mlp"]["depth=1"]["diverged"] == 0
+
+
+def test_files_of_a_task_that_left_the_study_are_removed(make_record, tmp_path):
+    for name in ("tables/generation.md", "figures/generation-score.svg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("old")
+    write_comparison(analyse(few(make_record), EMPTY), folder=tmp_path)
+    assert not [name for name in files(tmp_path) if "generation" in name]
+
+
+def test_a_comparison_that_cannot_be_made_writes_nothing(tmp_path):
+    with pytest.raises(UserError):
+        write_comparison(analyse([], EMPTY), folder=tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    for text in ("older", "old"):
+        report.write(tmp_path / "index.html", text)
+    with pytest.raises(UnicodeEncodeError):
+        report.write(tmp_path / "index.html", "half \ud800")
+    assert files(tmp_path) == {"index.html": "old"}
+
+
+def test_the_report_is_written_whole_into_a_new_folder(make_record, tmp_path):
+    path = tmp_path / "reports" / "index.html"
+    build_report(analyse(few(make_record), EMPTY), study="small", cards={}, provenance={}, path=path)
+    assert path.read_text() == page(analyse(few(make_record), EMPTY), study="small", cards={}, provenance={})
+    assert list(files(tmp_path)) == ["reports/index.html"]
+
+
+class Outline(HTMLParser):
+    """The ids, the targets of links, and whether every tag is closed in its order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str | None] = []
+        self.targets: set[str | None] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        if self.open.count("svg") == 0:
+            self.ids += [value for name, value in attrs if name == "id"]
+        self.targets |= {value for name, value in attrs if name == "href" and tag == "a"}
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def test_every_tag_is_closed_and_every_link_leads_somewhere_on_the_page(html):
+    outline = Outline(html)
+    assert outline.open == []
+    assert len(outline.ids) == len(set(outline.ids))
+    assert outline.targets <= {f"#{name}" for name in outline.ids}
+    sections = {"classification", "forecasting", "protocol", "shallow", "limits", "explore"}
+    assert {f"#{name}" for name in sections} <= outline.targets
+
+
+def test_the_page_fetches_nothing(html):
+    assert not re.search(r"(src|href)=\"(?!#|data:image/png)|url\((?!#)|@import|<script src|<link|<img", html)
+
+
+def test_the_page_opens_with_the_answer_a_sentence_an_architecture_and_a_panel_a_data_set(html):
+    opening = html[: html.index('<section id="protocol"')]
+    assert '<p class="answer">In ' in opening
+    assert re.findall(r"<li><strong>(\w+)</strong>: \w", opening) == ["lstm", "mlp"]
+    assert opening.count("<svg") == 3
+
+
+def test_the_page_says_what_may_be_held_against_it(html, records, test_scores, provenance):
+    limits = html[html.index('<section id="limits"') :]
+    assert "5 seeds are few, fewer than ten" in limits
+    assert "cannot go below p = 0.0625 with 5 pairs" in limits
+    assert "were not tuned for each depth" in limits
+    assert "at equal width" in limits
+    assert "There are 3 families" in limits
+    assert "For accuracy and mae that error is not known" in limits
+    trials = {entry: [TrialRow(1, "adam", 0.01, 0.5)] for entry in {record["entry"] for record in records}}
+    told = [record | {"matching": "flops"} for record in records]
+    tuned = page(analyse(told, test_scores, trials=trials), study="s", cards={}, provenance={})
+    assert "were not tuned for each depth" not in tuned
+    assert "each depth tuned on its own" in tuned
+    assert "All comparisons are at equal width" not in tuned
+    assert "mlp at equal training FLOPs" in tuned
+    assert "Of 3 chosen learning rates 3 lie on the edge of what was tried" in tuned
+
+
+def test_where_depth_did_harm_is_told_apart(html):
+    shallow = html[html.index('<section id="shallow"') : html.index('<section id="failed"')]
+    assert re.search(r"breast_cancer, mlp: .*depth 8 was worse \(accuracy \N{MINUS SIGN}0.01", shallow)
+
+
+def test_every_number_leads_to_its_runs_and_every_run_has_its_key(html, records):
+    for record in records:
+        assert f"<code>{record['key']}</code>" in html
+    assert '<a href="#runs-digits-mlp-width-4">5</a>' in html
+    assert '<a href="#runs-sunspots-lstm-width-8">4 of 5</a>' in html
+    assert '<tr id="runs-sunspots-lstm-width-8">' in html
+
+
+def test_the_points_of_the_interactive_plot_are_the_finished_runs(html, records):
+    points = json.loads(re.search(r'id="points">(.*?)</script>', html)[1])  # type: ignore[index]
+    keys = [key for lines in points["tasks"].values() for line in lines.values() for key in line["key"]]
+    assert sorted(keys) == sorted(record["key"] for record in records if record["state"] == "finished")
+    assert "seconds" in points["axes"]
+
+
+def test_the_page_tells_failures_baselines_sizes_checksums_and_seconds(html, records):
+    assert "1 of them diverged." in html
+    assert "<td>sunspots-lstm</td><td>8</td><td>3</td><td>train/loss became nan in epoch 2</td>" in html
+    assert '<td>persistence</td><td class="number">0.440</td><td class="number">0.570</td>' in html
+    assert "1,438" in html
+    assert "b9e7" * 16 in html
+    assert '<td data-by="8.0" class="number">8.0</td>' in html  # seconds at depth 8
+    assert "none: make it with `howdeep prepare data=breast_cancer`" in html
+
+
+def test_the_page_names_no_host(html):
+    assert "a-host-name" not in html
+
+
+def test_settings_that_differ_between_depths_show_all_their_values(make_record):
+    records = few(make_record)
+    records[-1]["config"]["optimizer"]["lr"] = 0.01
+    html = page(analyse(records, EMPTY), study="s", cards={}, provenance={})
+    assert "<dt>optimizer.lr</dt><dd>0.003, 0.01</dd>" in html
+    row = '<td>digits-mlp</td><td>width</td><td class="number">1</td><td class="number">Adam</td>'
+    assert f'{row}<td class="number">0.003</td>' in html
+    assert "<dt>model.depth</dt>" not in html
+
+
+def test_without_provenance_there_are_no_seconds_and_without_failures_none_are_told(make_record):
+    html = page(analyse(few(make_record), EMPTY), study="s", cards={}, provenance={})
+    assert ">seconds<" not in html
+    assert '"seconds":' not in html
+    assert "Made with" not in html
+    assert "None: every run finished with a finite loss." in html
+
+
+def test_names_from_records_cannot_break_the_page(make_record):
+    records = [record | {"entry": "a<b>&c", "data": "d<e>"} for record in few(make_record)]
+    html = page(analyse(records, EMPTY), study="<study>", cards={}, provenance={})
+    assert Outline(html).open == []
+    assert "<study>" not in html
+    assert "d<e>" not in html
+
+
+@pytest.fixture(scope="session")
+def seen(gallery, artifacts) -> str:
+    few = [record for record in gallery if record["seed"] < 2 and record["depth"] in (1, 8)]
+    return page(analyse(few, EMPTY, artifacts=artifacts), study="s", cards={}, provenance={})
+
+
+def test_the_page_shows_what_networks_make_beside_their_scores(seen):
+    assert Outline(seen).open == []
+    assert not re.search(r"(src|href)=\"(?!#|data:image/png)|url\((?!#)|@import|<script src|<link|<img", seen)
+    headings = [name for name in re.findall(r"<h3>(.*?)</h3>", seen) if "<" not in name]
+    once = ("Samples", "Reconstructions", "Latent plane", "Written text")
+    assert {name: headings.count(name) for name in once} == dict.fromkeys(once, 1)
+    assert headings.count("Gradient at every layer") == 4
+    assert "def &lt;depth&gt; 8 &amp; seed 0:" in seen
+    assert "What distinguishes cnn-plain from cnn on digits: residual" in seen
+    assert '<section id="language_modelling">\n<h2>Language modelling</h2>' in seen
+
+
+def test_galleries_are_files_of_the_comparison(gallery, artifacts):
+    makers = ("gan", "autoencoder", "transformer")
+    few = [
+        record
+        for record in gallery
+        if record["model"] in makers and record["depth"] == 1 and record["seed"] == 0
+    ]
+    files = comparison(analyse(few, EMPTY, artifacts=artifacts))
+    drawn = "csv|json|score|curves|gap|gradient|layers|pareto|overview|verdicts"
+    own = {name for name in files if not re.search(drawn, name)}
+    assert own == {
+        "figures/generation-samples.svg",
+        "figures/reconstruction-reconstructions.svg",
+        "figures/reconstruction-latent.svg",
+        "tables/generation.md",
+        "tables/language_modelling.md",
+        "tables/language_modelling-texts.md",
+        "tables/reconstruction.md",
+    }
+    assert {name for name in files if "layers" in name} == {
+        f"figures/{record['task']}-layers.svg" for record in few
+    }
+
+
+def test_entries_with_different_seeds_are_told_as_such(make_record):
+    records = [
+        make_record("digits", model, depth, seed)
+        for model, seeds in (("mlp", range(3)), ("cnn", range(7, 19)))
+        for depth in (1, 2)
+        for seed in seeds
+    ]
+    records.append(make_record("digits", "gan", 1, 0))
+    html = page(analyse(records, EMPTY), study="s", cards={}, provenance={})
+    assert "with 1 to 12 seeds" in html
+    assert "seeds (digits-gan: 0; digits-mlp: 0 to 2; elsewhere: 7 to 18)" in html
+    assert "1 and 3 seeds of 2 of 3 entries are few, fewer than ten" in html
+    ten = [make_record("digits", "mlp", depth, seed) for depth in (1, 2) for seed in range(10)]
+    assert "fewer than ten" not in page(analyse(ten, EMPTY), study="s", cards={}, provenance={})
+
+
+def test_the_limits_say_for_which_entry_depth_is_told_apart_from_size_and_whether_the_split_varies(
+    make_record,
+):
+    cells = [("mlp", "width"), ("mlp", "parameters"), ("cnn", "width")]
+    records = [
+        make_record("digits", model, depth, seed, matching=matching)
+        for model, matching in cells
+        for depth in (1, 2)
+        for seed in (0, 1)
+    ]
+    said = " ".join(protocol.limits(analyse(records, {"runs": {}, "baselines": {}})))
+    assert "is separated only for digits-mlp, compared at equal parameters as well" in said
+    assert "The split is the same for all runs" in said
+    drawn = [r | {"config": {**r["config"], "data": {"examples": {"seed": r["seed"]}}}} for r in records]
+    assert "which of them validate" in " ".join(
+        protocol.limits(analyse(drawn, {"runs": {}, "baselines": {}}))
+    )

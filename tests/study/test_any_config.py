@@ -1,0 +1,288 @@
+"""Any configuration trains one step or is refused in one line, and any value that means nothing is refused."""
+
+import math
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from howdeep.data.examples import Split
+from howdeep.errors import UserError
+from howdeep.nets.layers import ACTIVATIONS, INITIALISATIONS, NORMALISATIONS
+from howdeep.runs.examples import load_split
+from howdeep.study.complaints import options
+from howdeep.tasks.generation import LOSSES
+from howdeep.training.run import prepare_task, train
+
+CONF = Path(__file__).parents[2] / "conf"
+MODELS, TASKS, OPTIMIZERS, SCHEDULES = (
+    sorted(options(CONF, group)) for group in ("model", "task", "optimizer", "schedule")
+)
+DATA = sorted(set(options(CONF, "data")) - {"mnist"})  # the one data set that is downloaded
+
+FLAGS, SIZES = st.booleans(), st.sampled_from([1, 2, 5, 8])
+MODEL = {  # what the parameters of models may be, by name
+    "depth": st.integers(1, 33),
+    "width": st.sampled_from([1, 4, 6, 8]),
+    "heads": st.sampled_from([1, 2, 4]),
+    "expansion": SIZES,
+    "bottleneck": SIZES,
+    "latent": SIZES,
+    "stages": st.integers(1, 5),
+    "activation": st.sampled_from(sorted(ACTIVATIONS)),
+    "initialisation": st.sampled_from(INITIALISATIONS),
+    "normalisation": st.sampled_from(NORMALISATIONS),
+    "residual": FLAGS,
+    "norm_first": FLAGS,
+    "causal": FLAGS,
+    "dropout": st.sampled_from([0, 0, 0.1, 0.9]),
+    "kind": st.sampled_from(["dense", "convolutional"]),
+    "positions": st.sampled_from(["learned", "sinusoidal"]),
+    "forget_bias": st.sampled_from(["null", -1, 1.5]),
+}
+OTHER = {
+    "optimizer.lr": st.sampled_from([1e-4, 1e-3, 1e-2]),
+    "batch_size": st.sampled_from([1, 7, 16, 1000]),
+    "train_examples": st.sampled_from([1, 2, 9, 24]),
+    "patience": st.sampled_from(["null", 1, 5]),
+    "trainer.gradient_clip_val": st.sampled_from(["null", "null", 0.5, 10]),
+    "trainer.limit_train_batches": st.just(1),
+    "diagnostics.gradient_examples": st.sampled_from([1, 2, 64]),
+    "diagnostics.gap_examples": st.sampled_from([1, 2, 512]),
+    "seed": st.integers(0, 2**64),
+}
+LOSS = {
+    "task.loss": st.sampled_from(sorted(LOSSES)),
+    "task.gradient_clip_val": st.sampled_from(["null", 0.5]),
+}
+DATA_OPTIONS = {
+    "digits": {"data.in_shape": st.sampled_from(["[1,8,8]", "[4,4,4]", "[64,1,1]", "[1,2,32]", "[64]"])},
+    "digit_sequences": {"data.in_shape": st.sampled_from(["[16,4]", "[8,8]", "[64,1]", "[1,64]"])},
+    "sunspots": {"data.context": st.sampled_from([1, 5, 22])},
+    "elnino": {"data.context": st.sampled_from([1, 24])},
+    "torch_docs": {"data.context": st.sampled_from([1, 8, 33])},
+}
+TASK_OF = {"autoencoder": "reconstruction", "gan": "generation"}
+
+
+@cache
+def parameters(model: str) -> list[str]:
+    """The parameters that conf/model names and this module knows values for."""
+    return sorted(set(yaml.safe_load((CONF / f"model/{model}.yaml").read_text())) & set(MODEL))
+
+
+@st.composite
+def valid_overrides(draw) -> list[str]:
+    """Options that all mean something; together they may still be refused."""
+    data, model = draw(st.sampled_from(DATA)), draw(st.sampled_from(MODELS))
+    groups = {
+        "data": data, "model": model, "optimizer": draw(st.sampled_from(OPTIMIZERS)),
+        "schedule": draw(st.sampled_from(SCHEDULES)),
+    }  # fmt: skip
+    if draw(st.integers(0, 3)) == 0:
+        groups["task"] = draw(st.sampled_from(TASKS))
+    values = {f"model.{name}": MODEL[name] for name in parameters(model)} | OTHER | DATA_OPTIONS.get(data, {})
+    if groups.get("task", TASK_OF.get(model)) == "generation":
+        values |= LOSS
+    drawn = groups | {name: draw(strategy) for name, strategy in values.items()}
+    return [f"{name}={value}" for name, value in drawn.items()]
+
+
+def small(split: Split) -> Split:
+    """All training examples, of which a config takes the first ones, and a few to validate on."""
+    x, y = split.validation
+    return Split(split.train, (x[:20], y[:20]), None)
+
+
+def one_step(cfg, project, folder):
+    """The outcome of one epoch of one step, or what the config is refused with."""
+    try:
+        return train(cfg, small(load_split(cfg, project)), resume_point=folder / "x.ckpt", identity={})
+    except UserError as error:
+        return str(error)
+
+
+FIXED = settings(
+    derandomize=True, database=None, deadline=None, max_examples=80,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@FIXED
+@given(overrides=valid_overrides())
+def test_any_configuration_trains_one_step_or_is_refused_in_one_line(compose, project, tmp_path, overrides):
+    cfg = compose(*overrides, "trainer.max_epochs=1")
+    outcome = one_step(cfg, project, tmp_path)
+    if isinstance(outcome, str):
+        assert outcome
+        assert "\n" not in outcome
+        return
+    # A layer that dropout silences has no variance to normalise by, and without normalisation nothing bounds the
+    # sums: there alone gradients may leave the range of a float, and clipping by an infinite norm leaves nothing.
+    unbounded = cfg.model.dropout > 0 or cfg.model.normalisation == "none"
+    if outcome.weights is None:
+        assert outcome.state == "diverged"
+        assert unbounded
+        return
+    (row,) = outcome.history.epochs
+    assert math.isfinite(row["train/loss"])
+    before = prepare_task(cfg).net.state_dict()
+    moved = any(not torch.equal(weight, before[name]) for name, weight in outcome.weights.items())
+    assert moved or unbounded
+
+
+HUGE = 10**30
+NOT_WHOLE = ["0", "-1", "1.5", "nan", "inf", "null", "two", "true", "[1]", "{a:1}", "''", HUGE]
+NOT_ABOVE_0 = ["0", "-0.5", "nan", "inf", "fast", "true", "[1]"]
+NOT_SHARE = ["-0.1", "1", "2", "nan", "much", "null", "[0.1]"]
+NOT_FLAG = ["5", "0", "maybe", "null", "[true]"]
+NO_NAME = ["xyz", "''", "5", "null", "true", "[relu]"]
+MEANINGLESS = {
+    **{name: NOT_WHOLE for name in ("depth", "width", "heads", "expansion", "bottleneck", "latent")},
+    "stages": [value for value in NOT_WHOLE if value != HUGE],  # an image is halved while it can be
+    **{name: NO_NAME for name in ("activation", "initialisation", "normalisation", "kind", "positions")},
+    **{name: NOT_FLAG for name in ("residual", "norm_first", "causal")},
+    "dropout": NOT_SHARE,
+    "forget_bias": ["nan", "inf", "open", "true", "[1]"],
+    "in_shape": ["[]", "[0,64]", "[-1,64]", "64", "null", "image", "[1.5]", "[3]"],
+    "out_features": [*NOT_WHOLE, "77"],
+    "vocabulary": ["0", "5", "many", "[1]", "null", HUGE],
+    "every_step": NOT_FLAG,
+    "_target_": ["null", "nothing", "howdeep.nets.mlp.MPL", "howdeep.nets.none.None"],
+}
+DATA_OF = {"cnn": "digits", "mlp": "digits", "autoencoder": "digits", "gan": "digits"}
+NOT_CLIPPED = [*NOT_ABOVE_0, HUGE * 10.0**300]
+
+
+def refusals() -> dict[tuple[str, ...], list]:
+    """Overrides that compose or not, and the key whose value is wrong: ("model=mlp", "model.depth")."""
+    wrong: dict[tuple[str, ...], list] = {}
+    for model in MODELS:
+        base = (f"model={model}", f"data={DATA_OF.get(model, 'torch_docs')}")
+        names = yaml.safe_load((CONF / f"model/{model}.yaml").read_text())
+        wrong |= {(*base, f"model.{name}"): MEANINGLESS[name] for name in names if name in MEANINGLESS}
+    wrong |= {(name,): ["nan", *NO_NAME[:-2], "[xyz]"] for name in ("model", "data", "optimizer", "schedule")}
+    sequences = ("model=lstm", "data=torch_docs")
+    wrong |= {
+        ("data.in_shape",): MEANINGLESS["in_shape"],
+        ("data.out_features",): [*NOT_WHOLE, "3", "77"],
+        ("data.vocabulary",): ["5", "96"],
+        (*sequences, "data.out_features"): [*NOT_WHOLE, "3", "97"],
+        (*sequences, "data.vocabulary"): MEANINGLESS["vocabulary"],
+        (*sequences, "data.every_step"): NOT_FLAG,
+        (*sequences, "data.context"): [*NOT_WHOLE, "1000000"],
+        ("model=lstm", "data=sunspots", "data.context"): [*NOT_WHOLE, "1000000"],
+        ("model=lstm", "data=digit_sequences", "data.in_shape=[64]", "data.vocabulary"): ["65"],
+        ("data.examples.validation_fraction",): ["0", "1", "-1", "2", "nan", "x", "null", "true", "1e-9"],
+        ("data.examples.seed",): ["-1", "1.5", "x", "null", "true"],
+        ("optimizer.lr",): [*NOT_ABOVE_0, "null"],
+        ("optimizer.betas",): ["5", "[0.9]", "[a,b]", "[2,0.9]", "[nan,0.9]", "null"],
+        ("optimizer=sgd", "optimizer.momentum"): ["-1", "nan", "x", "null", "[1]"],
+        ("optimizer=rmsprop", "optimizer.alpha"): ["-1", "nan", "x", "null", "[1]"],
+        ("optimizer=adamw", "optimizer.weight_decay"): ["-1", "nan", "x", "null", "[1]"],
+        ("schedule=warmup_cosine", "schedule.warmup"): [*NOT_SHARE, "true"],
+        ("+schedule.steps",): ["5"],
+        ("+task.labels",): ["5"],
+        ("task._target_",): ["null", "nothing", "howdeep.nets.mlp.MLP"],
+        ("trainer.max_epochs",): NOT_WHOLE,
+        ("trainer.devices",): ["0", "2", "-1", "null", "auto", "true"],
+        ("trainer.accelerator",): ["tpu", "5", "null"],
+        ("trainer.precision",): ["64-true", "16", "x", "null"],
+        ("trainer.deterministic",): NOT_FLAG,
+        ("trainer.profiler",): ["x", "5", "true"],
+        ("trainer.limit_train_batches",): ["0", "-1", "1.5", "0.5", "null", "x", "true", "nan"],
+        ("trainer.gradient_clip_val",): NOT_CLIPPED,
+        ("model=gan", "task.gradient_clip_val"): NOT_CLIPPED,
+        ("model=gan", "task.loss"): NO_NAME,
+        ("model=gan", "trainer.gradient_clip_val"): ["1"],
+        ("seed",): ["-1", "1.5", "null", "x", "true", "nan", "[1]"],
+        ("batch_size",): NOT_WHOLE,
+        ("patience",): [value for value in NOT_WHOLE if value != "null"],
+        ("train_examples",): [value for value in NOT_WHOLE if value != "null"],
+        ("diagnostics",): ["5", "x"],
+        ("diagnostics.every",): NOT_WHOLE,
+        ("diagnostics.gap_examples",): NOT_WHOLE,
+        ("diagnostics.gradient_examples",): NOT_WHOLE,
+        ("checkpoint_seconds",): ["-1", "nan", "x", "null", "[1]"],
+        ("matching",): ["x", "5", "null"],
+        ("matching=parameters", "reference"): ["5", "x"],
+        ("matching=parameters", "reference.depth"): [*NOT_WHOLE, "1001"],
+        ("matching=flops", "reference.width"): [value for value in NOT_WHOLE if value != "null"],
+    }
+    return wrong
+
+
+REFUSALS = refusals()
+
+
+@pytest.mark.slow
+@FIXED
+@given(data=st.data())
+def test_a_value_that_means_nothing_is_refused_in_one_line(compose, project, tmp_path, data):
+    *others, key = data.draw(st.sampled_from(sorted(REFUSALS)))
+    value = data.draw(st.sampled_from(REFUSALS[*others, key]))
+    try:
+        cfg = compose(*others, "trainer.limit_train_batches=1", "train_examples=24", f"{key}={value}")
+        outcome = one_step(cfg, project, tmp_path)
+    except UserError as error:
+        outcome = str(error)
+    assert isinstance(outcome, str), f"{key}={value} was trained"
+    assert outcome
+    assert "\n" not in outcome
+
+
+FOUND = {  # what once ended in a traceback, or was trained without meaning anything
+    (
+        "model=gan",
+        "task=classification",
+    ): "expects a model with out_features, but gan has none: leave out task",
+    ("model=mlp", "task=reconstruction"): "expects a model with bottleneck, but mlp has none: leave out task",
+    ("data.out_features=5",): "an output for each of the 10 classes, got 5: set data.out_features=10",
+    (
+        "model=lstm",
+        "data=torch_docs",
+        "data.out_features=5",
+    ): "an output for each of the 96 characters, got 5",
+    (
+        "model.in_shape=[3]",
+    ): "model.in_shape must be what the data has, [1, 8, 8], got [3]: set data.in_shape",
+    (
+        "model=lstm",
+        "data=torch_docs",
+        "model.vocabulary=5",
+    ): "model.vocabulary must be what the data has, 96, got 5",
+    ("model=lstm", "data=digit_sequences", "data.in_shape=[64]", "data.vocabulary=65"): "must be null, since",
+    ("model.depth=1000000000",): "model.depth must be at most 1000, got 1000000000",
+    ("model.width=1000000000000000",): "too large for this machine's memory: choose smaller sizes",
+    ("trainer.devices=2",): "trainer.devices must be 1, got 2: train several runs side by side instead",
+    ("trainer.precision=64-true",): "unknown trainer.precision '64-true', did you mean '32-true'?",
+    ("trainer.limit_train_batches=0",): "must be 1.0 for all, or a whole number of batches, got 0",
+    ("trainer.limit_train_batches=0.01",): "must be 1.0 for all, or a whole number of batches, got 0.01",
+    ("trainer.gradient_clip_val=-1",): "trainer.gradient_clip_val must be above 0, or null, got -1",
+    ("trainer.profiler=x",): "unknown trainer.profiler 'x'; there are: advanced, pytorch, simple",
+    ("optimizer.betas=[0.9]",): "torch.optim.Adam refuses its values: list index out of range",
+    ("optimizer.betas=[0.9,nan]",): "torch.optim.Adam refuses its values: Invalid beta parameter at index 1",
+    (f"batch_size={HUGE}",): "batch_size must be a whole number of at least 1, and at most 2147483647",
+    ("checkpoint_seconds=nan",): "checkpoint_seconds must be a finite number, got nan",
+    ("diagnostics=5",): "diagnostics must hold its settings, as in diagnostics.every=5, got 5",
+    ("model=null",): "expected the name of a file for each folder of conf/, as in model=mlp",
+    ("model._target_=nothing",): "model._target_ must be a class of a file in howdeep/nets",
+    ("+task.labels=5",): "howdeep.tasks.classification.Classification refuses its values: ",
+    ("+schedule.steps=5",): "howdeep.training.schedules.constant refuses its values: ",
+}
+
+
+@pytest.mark.parametrize("overrides", FOUND, ids=" ".join)
+def test_a_mistake_that_was_found_stays_one_line(compose, project, tmp_path, overrides):
+    try:
+        outcome = one_step(compose(*overrides, "trainer.max_epochs=1"), project, tmp_path)
+    except UserError as error:
+        outcome = str(error)
+    assert isinstance(outcome, str), "trained"
+    assert FOUND[overrides] in outcome
+    assert "\n" not in outcome

@@ -1,0 +1,58 @@
+"""No code of howdeep reads pickle, builds any object from YAML, or runs a text."""
+
+import re
+
+import pytest
+
+CODE = {
+    r"weights_only\s*=\s*False": "reads pickle",
+    r"\btorch\.load\((?!(?:.|\n){0,120}weights_only=True)": "reads pickle",
+    r"\bc?[pP]ickle\.loads?\(": "reads pickle",
+    r"\bUnpickler\b": "reads pickle",
+    r"\b(joblib|dill|cloudpickle)\.loads?\b": "reads pickle",
+    r"\bread_pickle\b": "reads pickle",
+    r"allow_pickle\s*=\s*True": "reads pickle",
+    r"\bserialization_format\s*=\s*[\"']pickle": "writes what must be read as pickle",
+    r"\byaml\.(unsafe_|full_)?load(_all)?\((?![^)]*Safe)": "builds any object",
+    r"(?<![\w.])eval\(": "runs text",
+    r"(?<![\w.])exec\(": "runs text",
+    r"\bshell\s*=\s*True": "runs a shell",
+    r"\bos\.(system|popen)\(": "runs a shell",
+}
+
+
+def doors_in(text: str) -> list[str]:
+    return [
+        f"line {text[: found.start()].count(chr(10)) + 1} {why}: {found[0]}"
+        for pattern, why in CODE.items()
+        for found in re.finditer(pattern, text)
+    ]
+
+
+def test_no_code_reads_pickle_or_runs_text(root):
+    found = set()
+    for path in sorted((root / "src").rglob("*.py")):
+        name = str(path.relative_to(root))
+        found |= {f"{name} {door}" for door in doors_in(path.read_text())}
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "torch.load(path, map_location='cpu', weights_only=False)", "torch.load(path)", "pickle.loads(content)",
+        "joblib.load(path)", "np.load(path, allow_pickle=True)", "yaml.load(text)", "eval(text)", "exec(text)",
+        "subprocess.run(text, shell=True)", "os.system(text)", "yaml.load(text, Loader=yaml.Loader)",
+    ],
+)  # fmt: skip
+def test_the_search_for_such_code_finds_it(line):
+    assert doors_in(line)
+
+
+def test_the_search_for_such_code_lets_safe_lines_pass():
+    for line in (
+        "torch.load(path, weights_only=True)",
+        "yaml.load(text, Loader=yaml.SafeLoader)",
+        "net.eval()",
+    ):
+        assert doors_in(line) == []
