@@ -273,7 +273,7 @@ def test_answers_of_another_shape_are_one_line(trained):
         {predicted.replace("predicted", "guessed"): good[predicted]},
     ):
         with pytest.raises(
-            UserError, match=r"must hold predicted and confidence, or label, for each example"
+            UserError, match=r"must hold predicted and confidence, label, or score, for each example"
         ):
             answers.check({**good, **wrong}, path, "again")
     with pytest.raises(UserError, match=r"labels of digits-mlp and .* answers of the run"):

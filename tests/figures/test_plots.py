@@ -227,9 +227,9 @@ def test_a_forest_shows_and_tells_the_interval_with_the_test_samples_error_where
     known = analyse(records, test_scores | {"examples": {"digits-mlp": 359}})
     breast_cancer, digits = known.pictures["classification"]["forest"]
     row = select(known.verdicts, data="digits", depth=4).iloc[0]
-    wide = f"error {row['verdict_all']}, [{signed(row['low_all'])}, {signed(row['high_all'])}]"
-    assert wide in ElementTree.fromstring(digits).get("aria-label", "")
-    note = "thin: with the test sample's error"
+    alone = f"examples {row['verdict_seeds']}, [{signed(row['low_seeds'])}, {signed(row['high_seeds'])}]"
+    assert alone in ElementTree.fromstring(digits).get("aria-label", "")
+    note = "thin: and other test examples"
     assert [any(note in text for text in texts(drawn)) for drawn in (breast_cancer, digits)] == [False, True]
     assert [drawn.count("stroke-width: 0.9") for drawn in (breast_cancer, digits)] == [0, 3]
 

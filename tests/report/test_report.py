@@ -155,7 +155,7 @@ def test_the_page_says_what_may_be_held_against_it(html, records, test_scores, p
     assert "were not tuned for each depth" in limits
     assert "at equal width" in limits
     assert "There are 3 families" in limits
-    assert "For accuracy and mae that error is not known" in limits
+    assert "Verdicts on accuracy and mae hold for these test examples" in limits
     trials = {entry: [TrialRow(1, "adam", 0.01, 0.5)] for entry in {record["entry"] for record in records}}
     told = [record | {"matching": "flops"} for record in records]
     tuned = page(analyse(told, test_scores, trials=trials), study="s", cards={}, provenance={})

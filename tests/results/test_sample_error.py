@@ -4,17 +4,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from scipy import stats
 
 from howdeep.results.sample_error import (
     accuracy_difference_error,
     accuracy_error,
     crossed,
+    long_run_variance,
     widened,
     widened_p,
     with_sample_error,
 )
-from howdeep.results.statistics import Interval, against_shallow, mean_interval
+from howdeep.results.statistics import Interval, against_shallow, holm, mean_interval
 
 
 def test_the_error_of_an_accuracy_is_the_binomials():
@@ -159,5 +161,33 @@ def test_a_comparison_whose_error_is_not_known_stays_in_the_family():
     shallow = np.zeros(5)
     found = against_shallow(shallow, np.array([[1.0, 2, 3, 4, 5], [1, 1, 1, 1, 1], [1, 2, 3, 4, np.nan]]))
     known, no_spread, failed = with_sample_error(found, [0.1, 0.1, np.nan])
-    assert known.adjusted == pytest.approx(3 * known.p)
-    assert np.isnan([no_spread.p, failed.p, no_spread.difference.low, failed.difference.low]).all()
+    assert no_spread.p == pytest.approx(2 * stats.norm.sf(10))  # no seed ever differed: other examples might
+    z = stats.norm.isf(0.05 / 6)
+    assert no_spread.difference == pytest.approx((1, 1 - 0.1 * z, 1 + 0.1 * z))
+    assert failed.p == found[2].p
+    assert np.isnan(failed.difference.low)
+    assert [p.adjusted for p in (known, no_spread, failed)] == pytest.approx(
+        holm([known.p, no_spread.p, failed.p])
+    )
+
+
+@pytest.mark.parametrize("n", [30, 200])
+def test_the_long_run_variance_is_that_of_newey_and_west(n):
+    random = np.random.RandomState(n)
+    values = np.convolve(random.normal(size=n + 9), np.ones(10), "valid")
+    lags = int(np.ceil(1.3 * np.sqrt(n)))
+    fit = sm.OLS(values, np.ones(n)).fit(cov_type="HAC", cov_kwds={"maxlags": lags, "use_correction": False})
+    assert long_run_variance(values) * (n - 1) / n**2 == pytest.approx(float(fit.bse[0]) ** 2)
+
+
+@pytest.mark.parametrize(("correlation", "least"), [(0.0, 0.9), (0.6, 0.88)])
+def test_intervals_of_a_mean_in_time_hold_it_where_neighbours_err_alike(correlation, least):
+    random, n, held, naive = np.random.RandomState(5), 200, 0, 0
+    for _ in range(500):
+        noise = random.normal(size=n)
+        for place in range(1, n):
+            noise[place] += correlation * noise[place - 1]
+        held += abs(noise.mean()) <= 1.96 * np.sqrt(long_run_variance(noise) / n)
+        naive += abs(noise.mean()) <= 1.96 * noise.std(ddof=1) / np.sqrt(n)
+    assert held / 500 >= least
+    assert correlation == 0.0 or naive / 500 < 0.75

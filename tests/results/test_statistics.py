@@ -10,14 +10,19 @@ from statsmodels.stats.multitest import multipletests
 
 from howdeep.results.statistics import (
     against_shallow,
+    benjamini_hochberg,
     effect_size,
+    failures_last,
     friedman,
     geometric_mean,
     holm,
     improvement,
+    improvement_interval,
     interquartile_mean,
+    least_rank_sum,
     least_wilcoxon,
     mean_interval,
+    rank_sum,
     seeds_to_decide,
     sign_test,
     simultaneous,
@@ -121,6 +126,44 @@ def test_many_pairs_are_approximated_as_scipy_does():
     assert wilcoxon(tied) == expected.pvalue
 
 
+@pytest.mark.parametrize("runs", [(5, 5), (3, 7), (10, 10)])
+def test_the_rank_sum_test_is_scipys_exact_one(runs):
+    random = np.random.RandomState(sum(runs))
+    for shift in (0.0, 0.8, 3.0):
+        shallow, deep = random.normal(0, 1, runs[0]), random.normal(shift, 1, runs[1])
+        expected: Any = stats.mannwhitneyu(deep, shallow, method="exact")
+        assert rank_sum(shallow, deep) == pytest.approx(expected.pvalue)
+
+
+def test_the_rank_sum_test_counts_every_choice_of_the_deep_runs_with_failures_last_and_ties_shared():
+    shallow, deep = np.array([0.9, 0.8, 0.9, 0.7, np.nan]), np.array([np.nan, np.nan, 0.7, np.nan, 0.6])
+    ranks = stats.rankdata(np.nan_to_num(np.concatenate([deep, shallow]), nan=-1.0))
+    sums = np.array([ranks[list(chosen)].sum() for chosen in itertools.combinations(range(10), 5)])
+    less, more = (sums <= ranks[:5].sum()).mean(), (sums >= ranks[:5].sum()).mean()
+    assert rank_sum(shallow, deep) == pytest.approx(2 * min(less, more))
+    assert rank_sum(deep, shallow) == pytest.approx(2 * min(less, more))
+    assert np.isnan(rank_sum(np.array([]), deep))
+
+
+def test_five_runs_can_decide_where_all_deep_ones_failed_and_five_pairs_cannot():
+    shallow, failed = np.arange(5.0), np.full(5, np.nan)
+    assert rank_sum(shallow, failed) == pytest.approx(least_rank_sum(5, 5)) == pytest.approx(2 / 252)
+    assert 3 * least_rank_sum(5, 5) < 0.05 < least_wilcoxon(5)  # in a family of three depths, too
+    assert least_rank_sum(1, 1) == 1.0
+
+
+@pytest.mark.parametrize("runs", [5, 10])
+def test_the_rank_sum_test_of_runs_that_fail_at_random_keeps_its_level(runs):
+    random = np.random.RandomState(runs)
+    false = 0
+    for _ in range(2000):
+        shallow, deep = (
+            np.where(random.uniform(size=runs) < 0.3, np.nan, random.normal(size=runs)) for _ in range(2)
+        )
+        false += rank_sum(shallow, deep) <= 0.05
+    assert false / 2000 < 0.06
+
+
 def test_the_sign_test_counts_wins_and_losses():
     assert sign_test(5, 0) == pytest.approx(2 / 2**5)
     assert sign_test(0, 7) == pytest.approx(2 / 2**7)
@@ -148,6 +191,35 @@ def test_the_probability_of_improvement_is_mann_whitneys_u_and_failures_lose():
     assert improvement(np.array([np.nan]), np.array([np.nan])) == 0.5
 
 
+def test_the_interval_of_the_probability_of_improvement_ends_where_newcombes_equation_holds():
+    share, n, m = 0.8, 10, 10
+    low, high = improvement_interval(share, n, m)
+    for p in (low, high):
+        variance = p * (1 - p) / (n * m) * (1 + (10 - 1) * ((1 - p) / (2 - p) + p / (1 + p)))
+        assert abs(share - p) == pytest.approx(1.959964 * np.sqrt(variance), rel=1e-5)
+    assert low < share < high
+    assert improvement_interval(1 - share, n, m) == pytest.approx((1 - high, 1 - low))
+
+
+def test_the_interval_has_a_width_where_every_deep_run_wins_and_stays_within_0_and_1():
+    low, high = improvement_interval(1.0, 5, 5)
+    assert 0.5 < low < 0.75
+    assert high == 1.0
+    assert improvement_interval(0.0, 10, 10)[0] == 0.0
+    assert np.isnan(improvement_interval(np.nan, 5, 5)).all()
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 2.5])
+def test_the_interval_of_the_probability_of_improvement_covers_it(shift):
+    random, true = np.random.RandomState(7), stats.norm.cdf(shift / np.sqrt(2))
+    held = 0
+    for _ in range(1000):
+        shallow, deep = random.normal(0, 1, 10), random.normal(shift, 1, 10)
+        low, high = improvement_interval(improvement(shallow, deep), 10, 10)
+        held += low <= true <= high
+    assert held / 1000 >= 0.93
+
+
 # --- a family -------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +232,14 @@ def test_holms_p_by_hand_and_by_statsmodels():
 def test_a_test_that_could_not_be_made_stays_in_the_family():
     assert holm([0.02, np.nan, 0.02]).tolist() == pytest.approx([0.06, np.nan, 0.06], nan_ok=True)
     assert holm([]).tolist() == []
+
+
+def test_benjamini_and_hochbergs_p_by_hand_and_by_statsmodels():
+    assert benjamini_hochberg([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.04, 0.04])
+    p = np.random.RandomState(0).uniform(size=9)
+    assert benjamini_hochberg(p) == pytest.approx(multipletests(p, method="fdr_bh")[1])
+    assert benjamini_hochberg([0.02, np.nan]).tolist() == pytest.approx([0.04, np.nan], nan_ok=True)
+    assert benjamini_hochberg([]).tolist() == []
 
 
 def test_the_intervals_of_a_family_are_bonferronis():
@@ -205,22 +285,32 @@ def test_intervals_cover_and_false_findings_stay_rare_whatever_is_true(truth, ho
     assert false / studies <= 0.05 + error
 
 
-def test_a_failed_run_makes_the_test_a_sign_test_and_takes_the_interval_away():
+def test_a_failed_run_makes_the_test_a_rank_test_with_failures_last_and_takes_the_interval_away():
     shallow = np.arange(10.0)
     deep = np.stack([shallow + 1 + 0.1 * shallow, shallow - 1])
     deep[0, 0] = np.nan
     [first, second] = against_shallow(shallow, deep)
-    assert (first.test, first.sign, first.pairs, first.failed) == ("sign", 1, 9, 1)
-    assert first.p == sign_test(9, 1)  # the failed run is a loss, however well the others did
-    assert np.isnan([first.difference.low, first.difference.high]).all()
-    assert (second.test, second.p) == ("sign", sign_test(0, 10))  # no spread
-    assert second.adjusted == pytest.approx(2 * second.p)
+    assert (first.test, first.sign, first.pairs, first.failed) == ("signed rank", 1, 9, 1)
+    assert first.p == wilcoxon(np.array([-100.0, *np.linspace(1.1, 1.9, 9)]))
+    assert np.isnan(first.difference.low)
+    assert (second.test, second.sign, second.pairs) == ("sign", -1, 10)
 
 
 def test_a_shallow_run_that_failed_loses_as_well_and_two_failures_decide_nothing():
     shallow, deep = np.array([np.nan, np.nan, 1.0]), np.array([[1.0, np.nan, 2.0]])
     [found] = against_shallow(shallow, deep)
-    assert (found.failed, found.failed_shallow, found.p) == (1, 2, sign_test(2, 0))
+    assert (found.failed, found.failed_shallow, found.test) == (1, 2, "rank sum")
+    assert found.p == rank_sum(shallow, deep[0])
+    assert failures_last(shallow, deep[0]).tolist() == [np.inf, 0.0, 1.0]
+
+
+def test_a_depth_all_of_whose_runs_fail_is_worse_with_five_seeds_and_with_ten():
+    for seeds, test in ((5, "rank sum"), (10, "signed rank")):
+        shallow = np.random.RandomState(seeds).normal(0.9, 0.01, seeds)
+        deep = np.stack([np.append(np.full(seeds - 1, np.nan), 0.5), shallow + 0.001, shallow - 0.002])
+        found = against_shallow(shallow, deep)[0]
+        assert (found.test, found.sign) == (test, -1)
+        assert found.adjusted < 0.05
 
 
 def test_arrays_of_other_shapes_are_refused():

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from howdeep.errors import UserError
 from howdeep.results.sample_error import accuracy_difference_error, crossed, widened
@@ -72,7 +74,8 @@ def test_the_family_is_the_depths_of_one_entry_and_no_other(make_record):
     one = study(make_record, {1: 0.9, 2: 0.903})
     others = study(make_record, {1: 0.9, 2: 0.9, 4: 0.9}, entry="digits-mlp-plain")
     alone, together = (verdicts(scores(r, scored(r)), {}) for r in (one, [*one, *others]))
-    assert select(together, entry="digits-mlp").reset_index(drop=True).equals(alone)
+    own = select(together, entry="digits-mlp").reset_index(drop=True)
+    assert own.drop(columns="p_study").equals(alone.drop(columns="p_study"))
     assert alone["p_holm"].tolist() == alone["p"].tolist()
 
 
@@ -97,14 +100,21 @@ def test_runs_that_diverged_count_against_a_depth_however_good_the_others_are(ma
     levels, lost = {1: 0.9, 8: 0.99}, [(8, seed) for seed in range(4)]
     assert judge(study(make_record, levels))[8]["verdict"] == "better"
     row = judge(study(make_record, levels, lost=lost), {"accuracy": 0.5})[8]
-    assert (row["verdict"], row["test"], row["failed"]) == ("inconclusive", "sign", 4)
+    assert (row["verdict"], row["test"], row["failed"]) == ("inconclusive", "signed rank", 4)
     most = judge(study(make_record, levels, lost=[(8, seed) for seed in range(9)]))[8]
-    assert most["verdict"] == "worse"  # nine of ten pairs lost: p = .021
+    assert most["verdict"] == "worse"  # nine of ten pairs lost: p = .004
+    five = [
+        record
+        for record in study(make_record, levels, lost=[(8, seed) for seed in range(4)])
+        if record["seed"] < 5
+    ]
+    assert (judge(five)[8]["test"], judge(five)[8]["verdict"]) == ("rank sum", "inconclusive")
+    assert judge(five)[8]["least_p"] == pytest.approx(2 / 252)
 
 
 def test_a_shallow_run_that_diverged_counts_for_the_deeper(make_record):
     row = judge(study(make_record, {1: 0.9, 2: 0.95}, lost=[(1, 0)]))[2]
-    assert (row["verdict"], row["test"], row["failed_shallow"]) == ("better", "sign", 1)
+    assert (row["verdict"], row["test"], row["failed_shallow"]) == ("better", "signed rank", 1)
 
 
 def test_seeds_that_only_some_depths_were_run_with_are_left_out_not_counted_as_failed(make_record):
@@ -136,13 +146,13 @@ def test_without_answers_the_largest_error_of_the_test_sample_widens_the_interva
     records = study(make_record, {1: 0.9, 2: 0.95})
     few, many = (judge(records, examples={"digits-mlp": n})[2] for n in (100, 10_000))
     first, second = (float(np.mean([r["score_is"] for r in records if r["depth"] == d])) for d in (1, 2))
-    seeds = Interval(few["difference"], few["low"], few["high"])
+    seeds = Interval(few["difference"], few["low_seeds"], few["high_seeds"])
     error = accuracy_difference_error(first, second, 100)
-    assert (few["low_all"], few["high_all"]) == pytest.approx(widened(seeds, error)[1:])
+    assert (few["low"], few["high"]) == pytest.approx(widened(seeds, error)[1:])
     assert (few["sample_from"], few["sample_error"]) == ("bound", pytest.approx(error))
-    assert (few["beyond"], few["verdict_all"]) == ("no", "inconclusive")
-    assert (many["beyond"], many["verdict_all"]) == ("yes", "better")
-    assert few["verdict"] == many["verdict"] == "better"
+    assert (few["verdict"], many["verdict"]) == ("inconclusive", "better")
+    assert few["verdict_seeds"] == many["verdict_seeds"] == "better"
+    assert pd.isna(few["seeds_needed"])  # more test examples are
 
 
 def answered(make_record, chances, *, alike: float, examples=200, lost=()):
@@ -170,8 +180,8 @@ def test_with_answers_the_test_samples_error_is_paired_on_the_examples(make_reco
     found = crossed(right[SEEDS:] - right[:SEEDS])
     assert row["difference"] == pytest.approx(right[SEEDS:].mean() - right[:SEEDS].mean())
     assert (row["sample_from"], row["sample_error"]) == ("answers", pytest.approx(found.added))
-    seeds = Interval(row["difference"], row["low"], row["high"])
-    assert (row["low_all"], row["high_all"]) == pytest.approx(widened(seeds, found.added)[1:])
+    seeds = Interval(row["difference"], row["low_seeds"], row["high_seeds"])
+    assert (row["low"], row["high"]) == pytest.approx(widened(seeds, found.added)[1:])
     bound = judge(records, examples={"digits-mlp": 200})[2]
     assert row["sample_error"] < bound["sample_error"]
     assert bound["verdict"] == row["verdict"] == "better"
@@ -198,28 +208,73 @@ def test_seeds_that_agree_show_nothing_of_other_test_examples_if_few_examples_ma
 ):
     few, many = (flipped(make_record, gained=9 * n, lost=2 * n, examples=400 * n) for n in (1, 10))
     told = [judge(records, {"accuracy": 0.001}, answers=answers)[2] for records, answers in (few, many)]
-    assert [row["verdict"] for row in told] == ["better", "better"]
-    assert [(row["verdict_all"], row["beyond"]) for row in told] == [
-        ("inconclusive", "no"),
-        ("better", "yes"),
-    ]
+    assert [row["verdict_seeds"] for row in told] == ["better", "better"]
+    assert [row["verdict"] for row in told] == ["inconclusive", "better"]
 
 
 def test_no_difference_may_be_shown_over_seeds_and_not_for_other_test_examples(make_record):
     records, answers = flipped(make_record, gained=3, lost=2, examples=400)
     narrow, wide = (judge(records, {"accuracy": margin}, answers=answers)[2] for margin in (0.005, 0.02))
-    assert (narrow["verdict"], narrow["verdict_all"], narrow["beyond"]) == (
-        "no difference", "inconclusive", "no",
-    )  # fmt: skip
-    assert (wide["verdict"], wide["verdict_all"], wide["beyond"]) == ("no difference", "no difference", "yes")
+    assert (narrow["verdict_seeds"], narrow["verdict"]) == ("no difference", "inconclusive")
+    assert (wide["verdict_seeds"], wide["verdict"]) == ("no difference", "no difference")
+
+
+def test_one_test_example_that_every_seed_gains_is_no_finding(make_record):
+    records, answers = flipped(make_record, gained=1, lost=0, examples=36)
+    for record in records:  # without any spread: each seed gains that very example
+        wrong = np.zeros(36, dtype=np.int16)
+        wrong[0] = record["depth"] == 1
+        answers[f"{record['key']}/predicted"], record["score_is"] = wrong, float((wrong == 0).mean())
+    row = judge(records, answers=answers)[2]
+    assert (row["test"], row["verdict_seeds"], row["verdict"]) == ("sign", "better", "inconclusive")
+    # Of one example of 36 the standard error is sqrt((1 / 36) (35 / 36) / 35) = 1 / 36: p = 2 Φ(-1).
+    assert row["p"] == pytest.approx(2 * stats.norm.sf(1))
+    assert row["low"] < 0 < row["high"]
+
+
+def test_scores_of_single_examples_give_any_score_its_test_samples_error(make_record):
+    records = study(make_record, {1: 0.3, 2: 0.28}, model="lstm", data="sunspots")
+    random, n = np.random.RandomState(3), 80
+    hard = random.exponential(0.3, n)
+    answers = {}
+    for record in records:
+        own = hard * (1 if record["depth"] == 1 else 0.9) + random.normal(0, 0.01, n)
+        answers[f"{record['key']}/score"], record["score_is"] = own.astype(np.float32), float(own.mean())
+    row = judge(records, answers=answers)[2]
+    values = np.array([answers[f"{record['key']}/score"] for record in records], dtype=np.float64)
+    assert row["sample_error"] == pytest.approx(crossed(values[SEEDS:] - values[:SEEDS]).added)
+    assert (row["sample_from"], row["verdict"]) == ("answers", "better")
+    slow = np.sort(hard)  # neighbours err alike
+    for record in records:
+        answers[f"{record['key']}/score"] = slow * (1 if record["depth"] == 1 else 0.9) + random.normal(
+            0, 0.01, n
+        )
+    alone, together = (judge(records, answers=answers, in_time=of)[2] for of in ((), ("sunspots-lstm",)))
+    assert together["sample_error"] > 2 * alone["sample_error"]
+    del answers[f"{records[0]['key']}/score"]
+    with pytest.raises(UserError, match="lacks a score for each test example of a run of sunspots-lstm"):
+        judge(records, answers=answers)
+
+
+def test_of_a_whole_study_the_share_of_false_findings_is_told_beside_holms_p(make_record):
+    both = [
+        record
+        for entry, levels in (("digits-mlp", {1: 0.9, 2: 0.902}), ("digits-mlp-plain", {1: 0.9, 2: 0.9001}))
+        for record in study(make_record, levels, entry=entry)
+    ]
+    found = verdicts(scores(both, scored(both)), {})
+    assert found["p_study"].tolist() == pytest.approx(multipletests(found["p"], method="fdr_bh")[1])
 
 
 def test_a_run_that_diverged_takes_the_test_samples_error_from_its_depth_alone(make_record):
     records, answers = answered(make_record, {1: 0.5, 2: 0.8, 4: 0.9}, alike=0.0, lost=[(4, 0)])
     found = judge(records, examples={"digits-mlp": 200}, answers=answers)
-    assert (found[2]["beyond"], found[2]["sample_from"]) == ("yes", "answers")
-    assert (found[4]["beyond"], found[4]["sample_from"], found[4]["verdict_all"]) == ("", "", "")
-    assert np.isnan([found[4]["sample_error"], found[4]["low_all"], found[4]["p_all"]]).all()
+    assert (found[2]["verdict"], found[2]["sample_from"]) == ("better", "answers")
+    assert (found[4]["test"], found[4]["sample_from"]) == ("signed rank", "")
+    assert np.isnan([found[4]["sample_error"], found[4]["low"]]).all()
+    assert found[4]["p_holm"] == pytest.approx(
+        2 * found[4]["p"] if found[4]["p"] < found[2]["p"] else found[4]["p"]
+    )
 
 
 def test_answers_that_lack_a_run_are_refused(make_record):
@@ -235,9 +290,11 @@ def test_where_the_test_samples_error_is_not_known_nothing_is_said_of_it(make_re
     row = judge(
         study(make_record, {1: 0.3, 2: 0.2}, model="lstm", data="sunspots"), examples={"sunspots-lstm": 9}
     )[2]
-    assert np.isnan(row["low_all"])
-    assert (row["beyond"], row["verdict_all"], row["sample_from"]) == ("", "", "")
-    assert judge(study(make_record, {1: 0.9, 2: 0.95}))[2]["beyond"] == ""
+    assert np.isnan(row["sample_error"])
+    assert (row["sample_from"], row["verdict"]) == ("", row["verdict_seeds"])
+    assert (row["low"], row["high"], row["p_holm"]) == pytest.approx(
+        (row["low_seeds"], row["high_seeds"], row["p_seeds"])
+    )
 
 
 def test_entries_may_have_different_seeds_and_each_is_judged_by_its_own(make_record):
@@ -252,7 +309,8 @@ def test_entries_may_have_different_seeds_and_each_is_judged_by_its_own(make_rec
     assert together["pairs"].tolist() == [10, 3]
     for records in (ten, three):
         alone = verdicts(scores(records, scored(records)), {})
-        assert select(together, entry=records[0]["entry"]).reset_index(drop=True).equals(alone)
+        own = select(together, entry=records[0]["entry"]).reset_index(drop=True)
+        assert own.drop(columns="p_study").equals(alone.drop(columns="p_study"))
 
 
 def test_the_interval_of_one_comparison_is_students(make_record):
@@ -277,6 +335,6 @@ def test_the_margin_comes_before_the_test(interval, adjusted, verdict):
     pair = Paired(
         pairs=5, failed=0, failed_shallow=0, difference=Interval(*interval), spread=0.01, p=adjusted,
         adjusted=adjusted, test="t", sign=int(np.sign(interval[0])), wilcoxon=0.1, least_wilcoxon=0.06,
-        effect=1.0, improvement=0.9,
+        effect=1.0, improvement=0.9, improvement_low=0.6, improvement_high=1.0, least=0.0,
     )  # fmt: skip
     assert decide(pair, 0.01, seeds=5) == verdict

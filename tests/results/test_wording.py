@@ -45,7 +45,7 @@ def judged(*rows, model="mlp", data="digits", name="mlp", matching="width"):
             "on": "test",
             "margin": 0.01,
             "verdict": verdict,
-            "beyond": "",
+            "verdict_seeds": verdict,
             "sample_from": "",
             "higher_is_better": True,
         }
@@ -87,18 +87,6 @@ def test_a_difference_that_was_found_and_is_smaller_than_the_margin_is_told_as_s
     assert told((4, "better", 0.006, 0.005, None)).endswith(
         "(test accuracy +0.006 [+0.001, +0.011], below the margin of 0.01)."
     )
-
-
-def test_findings_that_do_not_stand_with_the_test_samples_error_are_marked():
-    cells, verdicts = judged((2, "better", 0.02, 0.005, None), BETTER, (8, "no difference", 0.0, 0.005, None))
-    verdicts["beyond"] = ["no", "yes", "no"]
-    assert finding("digits", "mlp", cells, verdicts) == (
-        "On digits, mlp at equal width: better than depth 1 at depths 2\N{DAGGER} and 4, most at depth 4 "
-        "(test accuracy +0.031 [+0.016, +0.046]); no difference beyond 0.01 at depth 8\N{DAGGER}."
-    )
-    [(_, said)] = architectures(cells, verdicts)
-    assert "at depths 2\N{DAGGER} and 4 (" in said
-    assert said.endswith("no difference beyond the margin in 1 of 3 comparisons (1\N{DAGGER}).")
 
 
 def test_every_kind_of_verdict_is_told_and_equal_is_never_said_of_the_undecided():
@@ -146,7 +134,7 @@ def test_the_answer_counts_lines_and_claims_no_more():
     assert said == (
         "In 1 of 5 entries some deeper network beat depth 1 and none lost to it, in 1 some lost "
         "to depth 1 and none beat it, in 1 some beat depth 1 and some lost to it, in 1 none differed from depth 1 by "
-        "more than the margin, in 1 it stayed open (at equal width, on the same test examples, with 5 seeds and the "
+        "more than the margin, in 1 it stayed open (at equal width, with 5 seeds and the "
         "same untuned settings at every depth)."
     )
     assert "untuned" not in answer(tables[0], seeds=[5], tuned=True)
@@ -158,7 +146,7 @@ def test_with_several_matchings_the_answer_counts_each_on_its_own():
     alike, wide = (judged(rows, matching=name)[1] for rows, name in ((SAME, "parameters"), (BETTER, "width")))
     assert answer(pd.concat([alike, wide]), seeds=[5], tuned=True) == (
         "At equal width, in 1 of 1 entry some deeper network beat depth 1 and none lost to it; at equal parameters, in "
-        "1 of 1 entry none differed from depth 1 by more than the margin (on the same test examples, with 5 seeds and "
+        "1 of 1 entry none differed from depth 1 by more than the margin (with 5 seeds and "
         "each depth tuned on its own)."
     )
 
@@ -170,19 +158,18 @@ def test_a_name_that_tells_its_matching_is_not_told_it_twice():
     )
 
 
-def test_findings_that_stand_with_the_test_samples_error_are_counted_apart_from_what_nobody_knows():
-    _, verdicts = judged(BETTER, WORSE, OPEN, (16, "worse", -0.1, 0.01, None), SAME)
-    verdicts["beyond"], verdicts["sample_from"] = ["yes", "no", "", "", "no"], "answers"
+def test_it_is_told_whether_verdicts_allow_for_other_test_examples_and_what_these_alone_would_decide():
+    _, verdicts = judged(BETTER, WORSE, OPEN, (16, "inconclusive", -0.1, 0.2, None), SAME)
+    assert other_examples(verdicts) == "For accuracy they allow for other seeds only."
+    verdicts["sample_from"] = "answers"
+    verdicts["verdict_seeds"] = ["better", "worse", "better", "inconclusive", "no difference"]
     assert other_examples(verdicts) == (
-        "With the test sample's own error added, 1 of 2 findings of better or worse and 0 of 1 of no difference "
-        "stand; \N{DAGGER} marks those that do not. It is not known for 1 finding of better or worse (accuracy)."
+        "They allow for other seeds and for other test examples like these. On these very test examples 1 more "
+        "comparison would be decided."
     )
-    assert "added (for some its upper bound" in other_examples(verdicts.assign(sample_from="bound"))
-    assert other_examples(verdicts.assign(beyond="")) == (
-        "The test sample's own error is not known for 3 findings of better or worse and 1 of no difference "
-        "(accuracy)."
-    )
-    assert other_examples(judged(OPEN)[1]) == ""
+    assert "like these (for some by its upper bound" in other_examples(verdicts.assign(sample_from="bound"))
+    images = judged(SAME)[1].assign(score="kid")
+    assert other_examples(pd.concat([verdicts, images])).endswith("For kid they allow for other seeds only.")
 
 
 def test_scores_are_told_with_their_unit_and_their_direction():
@@ -281,14 +268,14 @@ def test_the_table_has_a_row_a_cell_with_the_numbers_of_the_summary(records, tes
     assert body[0][3:6] == ["\N{EN DASH}", "\N{EN DASH}", f"{first['test_score']:.3f} {interval}"]
     assert body[1][3] == second["verdict"]
     assert body[1][4].startswith(signed(second["difference"]))
-    assert body[0][-3:-1] == ["5,160", "30.6 k"]
+    assert body[0][-4:-1] == ["5,160", "30.6 k", "0 of 5"]
 
 
 def test_seconds_stand_in_the_table_only_where_somebody_measured_them(records, test_scores):
     runs = scores(records, test_scores)
     cells = select(judge(summary(runs), verdicts(runs, {})), task="forecasting")
     table = tables.cells_table(cells, {("sunspots-lstm", 1, "width"): 1.26})
-    assert [row[-2].text for row in table.rows] == ["1.3", "\N{EN DASH}", "\N{EN DASH}", "\N{EN DASH}"]
+    assert [row[-3].text for row in table.rows] == ["1.3", "\N{EN DASH}", "\N{EN DASH}", "\N{EN DASH}"]
     assert "seconds" in table.headings
     assert "seconds" not in tables.cells_table(cells).headings
     assert all(len(row) == len(table.headings) for row in table.rows)
@@ -302,12 +289,13 @@ def test_what_a_verdict_rests_on_stands_beside_it(records, test_scores):
     assert deep["depth"] == "4"
     assert deep["p (signed rank)"].endswith("(least 0.062)")
     row = found.iloc[1]
-    interval = f"[{signed(row['low_all'])}, {signed(row['high_all'])}]"
-    assert deep["with the test sample's error"] == f"{interval}, {row['verdict_all']}, upper bound"
+    interval = f"{row['verdict_seeds']}, [{signed(row['low_seeds'])}, {signed(row['high_seeds'])}]"
+    assert deep["on these test examples"] == f"{interval}, the error of others an upper bound"
+    assert deep["probability of improvement"].startswith(f"{row['improvement']:.3f} [")
     assert deep["pairs"] == "5"
     lost = select(verdicts(runs, {}), entry="sunspots-lstm", depth=8)
     [row] = tables.verdicts_table(lost, {("sunspots-lstm", "width"): "lstm"}).rows
-    assert [row[6].text, row[7].text.split(", ")[1]] == ["4, 1 failed", "sign test"]
+    assert [row[6].text, row[7].text.split(", ")[1]] == ["4, 1 failed", "rank sum test"]
 
 
 def test_the_gaps_table_has_the_gap_in_its_views(records, test_scores):

@@ -32,7 +32,7 @@ def test_autoregression_is_that_of_statsmodels(context):
 def test_persistence_repeats_the_last_value():
     series = np.array([0.0, 1.0, 3.0, 2.0])
     found = Forecasting.baselines(windows(noise(20), 2), windows(series, 2), {})
-    assert found["persistence"] == pytest.approx({"loss": (4 + 1) / 2, "mae": 1.5})
+    assert (found["persistence"]["loss"], found["persistence"]["mae"]) == pytest.approx(((4 + 1) / 2, 1.5))
 
 
 def test_autoregression_foresees_a_sine_of_any_variable():
@@ -45,3 +45,14 @@ def test_autoregression_foresees_a_sine_of_any_variable():
 def test_autoregression_answers_with_fewer_windows_than_coefficients():
     found = Forecasting.baselines(windows(noise(12), 8), windows(noise(20), 8), {})
     assert np.isfinite(found["AR(8)"]["loss"])
+
+
+def test_the_order_of_autoregression_is_chosen_where_few_values_tell_all():
+    random, series = np.random.default_rng(1), [0.0, 0.0]
+    for _ in range(130):  # of order 2
+        series.append(1.2 * series[-1] - 0.6 * series[-2] + random.normal())
+    past, future = np.array(series[:90]), np.array(series[90:])
+    found = Forecasting.baselines(windows(past, 24), windows(future, 24), {})
+    short = Forecasting.baselines(windows(past[22:], 2), windows(future[22:], 2), {})
+    assert found["AR, order chosen"]["loss"] < found["AR(24)"]["loss"]
+    assert found["AR, order chosen"]["loss"] < 1.2 * short["AR(2)"]["loss"]

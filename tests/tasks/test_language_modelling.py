@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,8 @@ from torch.nn.functional import one_hot
 
 from howdeep.data.batches import Batches
 from howdeep.data.examples import ALPHABET, Split, decode, encode
-from howdeep.tasks.language_modelling import LanguageModelling
+from howdeep.tasks.language_modelling import LanguageModelling, witten_bell
+from howdeep.tasks.task import SINGLE
 
 TEXT = "to be, or not to be: that is the question\n" * 6
 
@@ -68,7 +70,8 @@ def test_the_baselines_are_counted_by_hand():
     found = LanguageModelling.baselines(train, held_out, {"vocabulary": 96})
     for name, shares in (("unigram", unigram), ("bigram", bigram)):
         bits = sum(-math.log2(share) for share in shares) / 4
-        assert found[name] == pytest.approx({"loss": bits * math.log(2), "bits": bits})
+        assert (found[name]["loss"], found[name]["bits"]) == pytest.approx((bits * math.log(2), bits))
+        assert float(found[name][SINGLE].mean()) == pytest.approx(bits)
 
 
 def test_a_bigram_of_a_long_text_needs_the_entropy_of_its_pairs():
@@ -76,6 +79,52 @@ def test_a_bigram_of_a_long_text_needs_the_entropy_of_its_pairs():
     found = LanguageModelling.baselines(windows(text), windows(text), {"vocabulary": 96})
     assert found["bigram"]["bits"] < 0.05
     assert found["unigram"]["bits"] == pytest.approx(math.log2(3), abs=0.02)
+
+
+def by_counting(train, held_out, order):
+    """Witten and Bell's recursion word by word, with dictionaries."""
+    followers: dict[str, Counter] = {}
+    for x, y in zip(*(part.tolist() for part in train), strict=True):
+        for step, after in enumerate(y):
+            for length in range(min(order - 1, step + 1) + 1):
+                followers.setdefault(repr(x[step + 1 - length : step + 1]), Counter())[after] += 1
+
+    def p(context: list[int], after: int) -> float:
+        shorter = p(context[1:], after) if context else 1 / 96
+        found = followers.get(repr(context))
+        if not found:
+            return shorter
+        return (found[after] + len(found) * shorter) / (found.total() + len(found))
+
+    return [
+        p(x[max(0, step + 2 - order) : step + 1], after)
+        for x, y in zip(*(part.tolist() for part in held_out), strict=True)
+        for step, after in enumerate(y)
+    ]
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_the_interpolated_model_is_witten_and_bells_recursion(order):
+    random = np.random.default_rng(order)
+    train, held_out = (
+        windows("".join(random.choice(list("abc d"), n, p=[0.4, 0.3, 0.1, 0.1, 0.1])), context=8)
+        for n in (400, 80)
+    )
+    found = witten_bell(train, held_out, order=order, characters=96)
+    assert found == pytest.approx(np.array(by_counting(train, held_out, order)))
+
+
+def test_the_probabilities_of_all_next_characters_sum_up_to_one():
+    train = windows("abababaac" * 5, context=4)
+    x = train[0][:1]
+    each = [witten_bell(train, (x, torch.full((1, 4), c)), order=5, characters=96) for c in range(96)]
+    assert np.sum(each, axis=0) == pytest.approx(np.ones(4))
+
+
+def test_a_longer_context_needs_fewer_bits_where_it_tells_more():
+    text = "abcabd" * 1500  # c or d comes after ab, which only five characters tell
+    found = LanguageModelling.baselines(windows(text), windows(text), {"vocabulary": 96})
+    assert found["5-gram"]["bits"] < 0.2 < found["bigram"]["bits"]
 
 
 def test_samples_follow_the_distribution_of_the_net():

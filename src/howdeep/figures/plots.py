@@ -111,7 +111,7 @@ def overview(cells: pd.DataFrame) -> str:
 def forest(cells: pd.DataFrame, verdicts: pd.DataFrame) -> str:
     """Deep minus shallow, a row a depth: means with simultaneous intervals, the margin shaded, better to the right.
 
-    A thin line goes as far as the interval with the test sample's own error, where that is known.
+    The thick part of a line is the interval over seeds alone, where the test sample's own error is known too.
 
     Args:
         cells: the rows of `summary` of one data set.
@@ -123,10 +123,12 @@ def forest(cells: pd.DataFrame, verdicts: pd.DataFrame) -> str:
         return ""
     score, higher = verdicts["score"].iloc[0], bool(verdicts["higher_is_better"].iloc[0])
     count = sum(len(rows) + 1 for _, rows in lines)
-    thin = "; thin: with the test sample's error" if len(known(verdicts, "low_all")) else ""
+    sampled = bool(set(verdicts["sample_from"]) - {""})
     figure, [axis] = panels(
         [cells["data"].iloc[0]],
-        f"intervals over seeds{thin}" if thin else "simultaneous 95 % intervals over seeds",
+        "thick: over seeds; thin: and other test examples"
+        if sampled
+        else "simultaneous 95 % intervals over seeds",
     )
     figure.set_size_inches(PANEL[0], 1.35 + 0.19 * count)
     margin, reach = float(verdicts["margin"].iloc[0]), _reach(verdicts)
@@ -165,9 +167,9 @@ def _difference(axis: Axes, place: int, row: Mapping[str, Any], reach: float) ->
             row["verdict"], (0.5, place), xycoords=axis.get_yaxis_transform(), fontsize=8, va="center", color=colour
         )  # fmt: skip
         return
-    axis.hlines(place, row["low"], row["high"], color=colour, linewidth=2)
-    if not math.isnan(row["low_all"]):
-        axis.hlines(place, row["low_all"], row["high_all"], color=colour, linewidth=0.9)
+    axis.hlines(place, row["low_seeds"], row["high_seeds"], color=colour, linewidth=2)
+    if row["sample_from"]:
+        axis.hlines(place, row["low"], row["high"], color=colour, linewidth=0.9)
     if abs(row["difference"]) > reach:
         right = (row["difference"] > 0) == (axis.get_xlim()[1] > 0)
         place_of = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
@@ -188,7 +190,7 @@ def _reach(verdicts: pd.DataFrame) -> float:
     """How far an axis of differences reaches to either side: one collapse must not press the others onto zero."""
     ends = [
         np.abs(verdicts[name].to_numpy(dtype=np.float64))
-        for name in ("low_all", "high_all", "low", "high", "difference")
+        for name in ("low_seeds", "high_seeds", "low", "high", "difference")
     ]
     farthest = np.fmax.reduce(ends)  # of each row
     farthest = farthest[np.isfinite(farthest)]

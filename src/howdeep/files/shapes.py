@@ -114,6 +114,7 @@ class Test(TypedDict):
     baselines: dict[str, dict[str, Baseline]]
     examples: dict[str, int]
     train_examples: dict[str, int]
+    in_time: NotRequired[list[str]]
     classes: dict[str, list[str]]
     files: NotRequired[dict[Name, str]]
 

@@ -17,6 +17,7 @@ from howdeep.report.mistakes import Mistakes, mistakes
 from howdeep.report.tuning import Trials
 from howdeep.results.across import across
 from howdeep.results.answers import NO_ANSWERS, Answers
+from howdeep.results.baselines import against_baselines
 from howdeep.results.histories import curves, gradients
 from howdeep.results.inspection import NOTHING, Inspection
 from howdeep.results.scores import scores, select, summary
@@ -37,6 +38,7 @@ class Analysis:
 
     records: Records
     baselines: Mapping[str, Any]
+    examples: Mapping[str, int]  # of the test set of each entry
     artifacts: Artifacts
     trials: Trials
     every_run: pd.DataFrame
@@ -46,6 +48,7 @@ class Analysis:
     flows: pd.DataFrame
     verdicts: pd.DataFrame
     across: pd.DataFrame
+    against_baselines: pd.DataFrame
     learning: Learning
     mistakes: Mistakes
     inside: Inside
@@ -163,11 +166,13 @@ def analyse(
     runs = every_run.loc[is_shown].reset_index(drop=True)
     shown = [record for record in records if record["entry"] not in points]
     baselines = test["baselines"]
-    cells = summary(runs, test.get("examples", {}), answers)
+    examples, in_time = test.get("examples", {}), test.get("in_time", ())
+    cells = summary(runs, examples, answers, in_time)
     alone = {task: drawn.alone for task, drawn in pictures.most(cells).items()}
     return Analysis(
         records=records,
         baselines=baselines,
+        examples=examples,
         artifacts=artifacts,
         trials=trials,
         every_run=every_run,
@@ -175,8 +180,9 @@ def analyse(
         cells=cells,
         epochs=curves(shown),
         flows=gradients(shown),
-        verdicts=verdicts(runs, margins, test.get("examples", {}), answers),
+        verdicts=verdicts(runs, margins, examples, answers, in_time),
         across=across(runs, baselines),
+        against_baselines=against_baselines(runs, baselines, margins, answers, in_time),
         learning=learning(every_run, learning_curves, margins, test, answers),
         mistakes=mistakes(
             cells, runs, answers, test.get("classes", {}), drawn=alone.get("classification", 0)

@@ -5,9 +5,10 @@ and compared like any other, but are no pair of architecture and data of their o
 the point with most examples alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,20 @@ import pandas as pd
 from howdeep.figures.figure import FAINT, Axes, count_axis, depth_colours, legend, panels, styled, svg
 from howdeep.figures.pictures import Drawing, one
 from howdeep.results import sentences, wording
-from howdeep.results.answers import NO_ANSWERS, Answers, right
+from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
 from howdeep.results.sample_error import crossed, with_sample_error
 from howdeep.results.scores import CELL, held, judge, judged, known, rows_of, select, summary
 from howdeep.results.statistics import LEVEL, against_shallow, mean_interval
-from howdeep.results.tables import SAMPLED, Table, Text, brackets_signed, is_sampled, probability, told
+from howdeep.results.tables import (
+    ON_THESE,
+    Table,
+    Text,
+    brackets_signed,
+    is_sampled,
+    on_these_examples,
+    probability,
+    told,
+)
 from howdeep.results.verdict import ends, score_by_depth, verdicts
 from howdeep.results.wording import brackets, change, estimate, listing, number
 
@@ -29,7 +39,7 @@ NO_CURVES: Curves = {}
 CURVE = ["data", "curve", "matching"]
 GROWTH = (
     *(*CURVE, "depth", "against", "fewest", "most", "score"),
-    *("pairs", "growth", "low", "high", "p_holm", "low_all", "high_all", "p_all"),
+    *("pairs", "growth", "low", "high", "p_holm", "low_seeds", "high_seeds", "p_seeds"),
 )
 
 
@@ -81,7 +91,7 @@ def learning(
     runs: pd.DataFrame,
     curves: Curves,
     margins: Mapping[str, float],
-    test: Mapping[str, Mapping[str, int]],
+    test: Mapping[str, Any],
     answers: Answers = NO_ANSWERS,
 ) -> Learning:
     """The tables of the learning curves.
@@ -98,9 +108,9 @@ def learning(
     runs = _with_several_sizes(runs, curve_of, sizes)
     if runs.empty:
         return Learning(*(pd.DataFrame(columns=list(names)) for names in (CURVE, CURVE, CURVE, GROWTH)))
-    examples = test.get("examples", {})
-    compared = verdicts(runs, margins, examples, answers)
-    cells = judge(summary(runs, examples, answers), compared)
+    examples, in_time = test.get("examples", {}), test.get("in_time", ())
+    compared = verdicts(runs, margins, examples, answers, in_time)
+    cells = judge(summary(runs, examples, answers, in_time), compared)
     gaps = [_gap(select(runs, **{name: cell[name] for name in CELL})) for cell in rows_of(cells)]
     cells = cells.assign(gap_loss_low=[low for low, _ in gaps], gap_loss_high=[high for _, high in gaps])
     for table in (runs, cells, compared):
@@ -111,7 +121,7 @@ def learning(
         runs.sort_values([*order, "seed"], ignore_index=True),
         cells.sort_values(order, ignore_index=True),
         compared.sort_values(order, ignore_index=True),
-        growth(runs, answers),
+        growth(runs, answers, in_time),
     )
 
 
@@ -132,24 +142,24 @@ def _gap(runs: pd.DataFrame) -> tuple[float, float]:
     return interval.low, interval.high
 
 
-def growth(runs: pd.DataFrame, answers: Answers = NO_ANSWERS) -> pd.DataFrame:
+def growth(runs: pd.DataFrame, answers: Answers = NO_ANSWERS, in_time: Collection[str] = ()) -> pd.DataFrame:
     """How much more depth gained with most examples than with fewest: a row a deeper depth of a curve.
 
     `growth` is (deep - shallow with most examples) - (deep - shallow with fewest), paired by seed, above 0 where more
     examples favoured the deeper network whichever direction of the score is good; `low` and `high` are the ends of its
     interval, simultaneous for the depths of the curve, and `p_holm` is Holm's p of the paired t-test. A depth of which
-    any run failed, deep or shallow, has none of them: no difference would hold its worst outcome. `low_all`, `high_all`
-    and `p_all` hold the test sample's own error too, where answers tell it; see `verdict.verdicts`.
+    any run failed, deep or shallow, has none of them: no difference would hold its worst outcome. They hold the test
+    sample's own error, where answers tell it; `low_seeds`, `high_seeds` and `p_seeds` do not; see `verdict.verdicts`.
 
     Args:
         runs: of all points, with the columns `curve` and `train_examples`.
         answers: the content of results/answers.safetensors.
     """
-    rows = [row for _, of_curve in runs.groupby(CURVE) for row in _growth(of_curve, answers)]
+    rows = [row for _, of_curve in runs.groupby(CURVE) for row in _growth(of_curve, answers, in_time)]
     return pd.DataFrame(rows, columns=list(GROWTH))
 
 
-def _growth(runs: pd.DataFrame, answers: Answers) -> list[dict[str, object]]:
+def _growth(runs: pd.DataFrame, answers: Answers, in_time: Collection[str]) -> list[dict[str, object]]:
     column, sign = judged(runs), 1 if runs["higher_is_better"].iloc[0] else -1
     fewest, most = runs["train_examples"].min(), runs["train_examples"].max()
     ends_of_curve = [select(runs, train_examples=size) for size in (fewest, most)]
@@ -160,25 +170,31 @@ def _growth(runs: pd.DataFrame, answers: Answers) -> list[dict[str, object]]:
     grown = gains[1] - gains[0]  # (depths, seeds)
     whole = ~np.isnan(grown).any(axis=1)
     pairs = against_shallow(np.zeros(grown.shape[1]), grown[whole]) if whole.any() else []
-    errors = _sample_errors(ends_of_curve, few.index[1:][whole].tolist(), seeds.tolist(), answers)
+    errors = _sample_errors(ends_of_curve, few.index[1:][whole].tolist(), seeds.tolist(), answers, in_time)
     found = iter(zip(pairs, with_sample_error(pairs, errors), strict=True))
     rows = []
     for depth, is_whole in zip(few.index[1:], whole, strict=True):
         row = {name: runs[name].iloc[0] for name in (*CURVE, "score")}
         row |= {"depth": depth, "against": few.index[0], "fewest": fewest, "most": most, "pairs": 0}
-        row |= dict.fromkeys(("growth", "low", "high", "p_holm", "low_all", "high_all", "p_all"), np.nan)
+        row |= dict.fromkeys(
+            ("growth", "low", "high", "p_holm", "low_seeds", "high_seeds", "p_seeds"), np.nan
+        )
         if is_whole:
             pair, with_sample = next(found)
-            row |= {"pairs": pair.pairs, "growth": pair.difference.mean, "p_holm": pair.adjusted}
-            row["low"], row["high"] = ends(pair.difference, 1)
-            row["low_all"], row["high_all"] = ends(with_sample.difference, 1)
-            row["p_all"] = with_sample.adjusted
+            row |= {"pairs": pair.pairs, "growth": pair.difference.mean, "p_holm": with_sample.adjusted}
+            row["low"], row["high"] = ends(with_sample.difference, 1)
+            row["low_seeds"], row["high_seeds"] = ends(pair.difference, 1)
+            row["p_seeds"] = pair.adjusted
         rows.append(row)
     return rows
 
 
 def _sample_errors(
-    ends_of_curve: Sequence[pd.DataFrame], depths: Sequence[int], seeds: Sequence[int], answers: Answers
+    ends_of_curve: Sequence[pd.DataFrame],
+    depths: Sequence[int],
+    seeds: Sequence[int],
+    answers: Answers,
+    in_time: Collection[str],
 ) -> list[float]:
     """What the test examples add to the error of each depth's growth; NaN where nobody knows what was answered.
 
@@ -186,18 +202,22 @@ def _sample_errors(
         ends_of_curve: the runs with fewest and with most examples.
     """
     entries = [runs["entry"].iloc[0] for runs in ends_of_curve]
-    if not seeds or any(f"{entry}/label" not in answers for entry in entries):
-        return [np.nan] * len(depths)
     keys = [score_by_depth(runs, "key")[seeds] for runs in ends_of_curve]
 
-    def gain(depth: int, place: int) -> np.ndarray:
+    def gain(depth: int, place: int) -> np.ndarray | None:
         deep, shallow = (
-            right(answers, entries[place], row.tolist()).astype(np.float64)
-            for row in (keys[place].loc[depth], keys[place].iloc[0])
+            single_scores(answers, entries[place], keys[place].loc[of].tolist())
+            for of in (depth, keys[place].index[0])
         )
-        return deep - shallow
+        return None if deep is None or shallow is None else deep - shallow
 
-    return [crossed(gain(depth, 1) - gain(depth, 0)).added for depth in depths]
+    def error(depth: int) -> float:
+        few, many = gain(depth, 0), gain(depth, 1)
+        if few is None or many is None:
+            return np.nan
+        return crossed(many - few, in_time=entries[0] in in_time).added
+
+    return [error(depth) if seeds else np.nan for depth in depths]
 
 
 def finding(cells: pd.DataFrame, compared: pd.DataFrame, grown: pd.DataFrame) -> str:
@@ -228,14 +248,9 @@ def _needs_more(rows: Sequence[wording.Row]) -> str:
         ("more", [row for row in shown if row["growth"] > 0]),
         ("less", [row for row in shown if row["growth"] < 0]),
     ):
-        gained = [f"depth {row['depth']}{_falls(row)} (by {_grown(row)})" for row in of]
+        gained = [f"depth {row['depth']} (by {_grown(row)})" for row in of]
         parts += [f"{listing(gained)} gained {word} than depth {against}"] if gained else []
     return f"{span} {', '.join(parts)}."
-
-
-def _falls(row: wording.Row) -> str:
-    """The mark of a growth that is not shown with the test sample's own error."""
-    return sentences.FALLS if row["p_all"] > 1 - LEVEL else ""
 
 
 def _grown(row: wording.Row) -> str:
@@ -299,12 +314,18 @@ def table(cells: pd.DataFrame) -> Table:
     """A row a depth of a point."""
     sampled = is_sampled(cells)
     headings = ["data", "architecture", "examples", "depth", "verdict", "difference"]
-    headings += [*([SAMPLED] if sampled else []), "test score", "validation score", "overfitting gap", "runs"]
+    headings += [
+        *([ON_THESE] if sampled else []),
+        "test score",
+        "validation score",
+        "overfitting gap",
+        "runs",
+    ]
     return Table(headings, 2, [_row(cell, sampled=sampled) for cell in rows_of(cells)])
 
 
 def _row(cell: wording.Cell, *, sampled: bool) -> list[Text]:
-    verdict, with_sample = (told(cell[name]) for name in ("verdict", "verdict_all"))
+    verdict, on_these = told(cell["verdict"]), on_these_examples(cell)
     ends_ = {name: cell[f"difference_{name}"] for name in ("low", "high")}
     finished = cell["runs"] - cell["diverged"]
     return [
@@ -313,7 +334,7 @@ def _row(cell: wording.Cell, *, sampled: bool) -> list[Text]:
         Text(str(cell["depth"]), cell["depth"]),
         Text(verdict, verdict),
         Text(change({"difference": cell["difference"], **ends_}), cell["difference"]),
-        *([Text(with_sample, with_sample)] if sampled else []),
+        *([Text(on_these, on_these)] if sampled else []),
         *(
             Text(f"{number(cell[column])} {brackets(estimate(cell, column))}".rstrip(), cell[column])
             for column in ("test_score", "val_score", "gap_loss")
@@ -331,7 +352,7 @@ def growth_table(growth: pd.DataFrame) -> Table:
         "from",
         "to",
         "growth of the difference",
-        SAMPLED,
+        ON_THESE,
         "pairs",
         "p (Holm)",
     ]
@@ -341,7 +362,7 @@ def growth_table(growth: pd.DataFrame) -> Table:
             Text(str(row["depth"]), row["depth"]),
             *(Text(f"{row[name]:,}", row[name]) for name in ("fewest", "most")),
             Text(_grown(row), row["growth"]),
-            Text(brackets_signed(row["low_all"], row["high_all"]), row["low_all"]),
+            Text(brackets_signed(row["low_seeds"], row["high_seeds"]), row["low_seeds"]),
             Text(str(row["pairs"]), row["pairs"]),
             Text(probability(row["p_holm"]), row["p_holm"]),
         ]

@@ -124,6 +124,9 @@ def _task(
         "galleries": {name: drawn[name] for name in (*galleries.IMAGES, "latent") if name in drawn},
         "texts": galleries.texts(analysis.shown(task)),
         "differences": sentences.differences(cells, told),
+        "against_baselines": tables.baselines_table(
+            select(analysis.against_baselines, task=task), analysis.names
+        ),
         "baselines": [
             [name, method, number(val), number(held_out)]
             for name in sorted(set(cells["data"]))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from howdeep.report.analysis import Analysis
 from howdeep.report.tuning import on_edges
-from howdeep.results.scores import SERIES, held, judged
+from howdeep.results.scores import SERIES, held, judged, rows_of
 from howdeep.results.sentences import seed_counts
 from howdeep.results.statistics import least_wilcoxon
 from howdeep.results.wording import listing, spoken
@@ -129,6 +129,10 @@ def limits(analysis: Analysis) -> list[str]:
         else "Learning rate and optimizer were not tuned for each depth: a depth that lost may have lost to its "
         "settings."
     )
+    if said_of_margin := _fine_margins(verdicts, analysis.examples):
+        said.append(said_of_margin)
+    if said_of_ends := _still_improving(analysis.cells):
+        said.append(said_of_ends)
     if said_of_size := _size(runs):
         said.append(said_of_size)
     points = analysis.learning.verdicts.reindex(columns=SERIES).dropna()
@@ -164,6 +168,33 @@ def _edges(analysis: Analysis) -> str:
     return f" Of {cells} chosen learning rates {edges} lie on the edge of what was tried: a better may lie beyond."
 
 
+def _fine_margins(verdicts: pd.DataFrame, examples: Mapping[str, int]) -> str:
+    """Where the margin of an accuracy is less than two test examples; nothing where it is nowhere."""
+    fine = {
+        f"{row['entry']} ({examples[row['entry']]})"
+        for row in rows_of(verdicts)
+        if row["score"] == "accuracy" and 0 < row["margin"] * examples.get(row["entry"], 0) < 2
+    }
+    if not fine:
+        return ""
+    return (
+        f"The margin of accuracy is less than two test examples of {listing(sorted(fine))}: no difference within it "
+        "can be told from that of one example."
+    )
+
+
+def _still_improving(cells: pd.DataFrame) -> str:
+    """Where training ended too early to tell how good a depth becomes; nothing where it did nowhere."""
+    early = cells[2 * cells["still_improving"] >= (cells["runs"] - cells["diverged"]).clip(lower=1)]
+    if early.empty:
+        return ""
+    where = listing(sorted(set(early["entry"])))
+    return (
+        f"In {len(early)} of {len(cells)} cells at least half of the runs were best in their last epoch ({where}): "
+        "they had not converged, and compare how fast depths learn as much as how well."
+    )
+
+
 def _few(counts: Sequence[int]) -> list[str]:
     """What to hold against fewer than ten seeds, given how many each entry has."""
     few = [count for count in counts if count < FEW]
@@ -182,11 +213,11 @@ def _few(counts: Sequence[int]) -> list[str]:
 def _test_sample(verdicts: pd.DataFrame) -> str:
     """How far other test examples are accounted for."""
     origins = set(verdicts["sample_from"])
-    said = ["Verdicts hold for these test examples."]
+    said = []
     if "answers" in origins:
         said.append(
-            "For classifiers a second verdict beside each adds the error of the test sample, paired on the examples, "
-            "which are taken for independent; where a handful of examples makes a difference, it is a rough guess."
+            "Verdicts hold the error of the test sample, estimated from the scores of single examples; where a handful "
+            "of examples makes a difference, it is a rough guess."
         )
     if "bound" in origins:
         said.append(
@@ -195,9 +226,7 @@ def _test_sample(verdicts: pd.DataFrame) -> str:
         )
     unknown = sorted({spoken(of) for of in verdicts["score"]} - _known_scores(verdicts))
     if unknown:
-        said.append(
-            f"For {listing(unknown)} that error is not known: errors of single examples were not kept."
-        )
+        said.append(f"Verdicts on {listing(unknown)} hold for these test examples: that error is not known.")
     return " ".join(said)
 
 

@@ -22,13 +22,14 @@ def write_comparison(analysis: Analysis, *, folder: Path) -> None:
 
     scores.csv (a row a run), summary.csv (a row a cell, with its verdict), curves.csv (a row an epoch of a cell),
     trials.csv (a row a trial of the tuning), best_so_far.csv (a row a number of trials), metrics.json; in tables/
-    verdicts.csv (a row a comparison with all that it rests on) and across.csv, learning.csv (a row a depth of a point
-    of a learning curve) where there is any, and as Markdown <task>.md, <task>-verdicts.md, <task>-gaps.md, across.md,
-    tuning.md; in figures/ overview.svg, tuning.svg, best_so_far.svg and <task>-*.svg of score, forest, pareto, curves,
-    gap, gradient and layers; of tasks that leave something to show also samples, reconstructions and latent, and
-    tables/<task>-texts.md. Of classifiers also tables/mistakes.csv and .md and figures/mistakes-*.svg; of networks that
-    were looked into tables/representations.md, looks.md and figures/inside-*.svg. Everything is made before the first
-    file is written; files are written aside and renamed; files of tasks that left the study are removed.
+    verdicts.csv (a row a comparison with all that it rests on), baselines.csv (a row a cell, against the best simple
+    method), across.csv, and learning.csv (a row a depth of a point of a learning curve) where there is any; as Markdown
+    <task>.md, <task>-verdicts.md, <task>-gaps.md, <task>-baselines.md, across.md, tuning.md; in figures/ overview.svg,
+    tuning.svg, best_so_far.svg and <task>-*.svg of score, forest, pareto, curves, gap, gradient and layers; of tasks
+    that leave something to show also samples, reconstructions and latent, and tables/<task>-texts.md. Of classifiers
+    also tables/mistakes.csv and .md and figures/mistakes-*.svg; of networks that were looked into
+    tables/representations.md, looks.md and figures/inside-*.svg. Everything is made before the first file is written;
+    files are written aside and renamed; files of tasks that left the study are removed.
     """
     files = comparison(analysis)
     for name in FOLDERS:
@@ -51,6 +52,7 @@ def comparison(analysis: Analysis) -> dict[str, str]:
         "metrics.json": json.dumps(metrics(cells), indent=1, allow_nan=False) + "\n",
         "tables/verdicts.csv": csv(analysis.verdicts),
         "tables/across.csv": csv(analysis.across),
+        "tables/baselines.csv": csv(analysis.against_baselines),
         "tables/across.md": tables.markdown(tables.across_table(analysis.across)),
         "figures/overview.svg": grid(analysis.overview),
     }
@@ -80,6 +82,8 @@ def comparison(analysis: Analysis) -> dict[str, str]:
         of_task, judged = (select(table, task=task) for table in (cells, analysis.verdicts))
         files[f"tables/{task}.md"] = tables.markdown(tables.cells_table(of_task))
         files[f"tables/{task}-verdicts.md"] = tables.markdown(tables.verdicts_table(judged, names))
+        of_methods = select(analysis.against_baselines, task=task)
+        files[f"tables/{task}-baselines.md"] = tables.markdown(tables.baselines_table(of_methods, names))
         files[f"tables/{task}-gaps.md"] = tables.markdown(tables.gaps_table(of_task))
         files[f"tables/{task}-texts.md"] = galleries.markdown(analysis.shown(task))
         files |= {

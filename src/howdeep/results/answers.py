@@ -1,4 +1,4 @@
-"""What classifiers answered to each test example: the content of results/answers.safetensors."""
+"""What the runs answered to each test example, or scored on it: the content of results/answers.safetensors."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,8 @@ import numpy as np
 
 from howdeep.errors import UserError
 
-Answers = Mapping[str, np.ndarray]  # "<run key>/predicted", "<run key>/confidence", "<entry>/label"
+# Of classifiers "<run key>/predicted", "<run key>/confidence", "<entry>/label"; of other tasks "<run key>/score".
+Answers = Mapping[str, np.ndarray]
 NO_ANSWERS: Answers = {}
 
 
@@ -17,7 +18,7 @@ def check(answers: Answers, where: Path, remedy: str) -> Answers:
     Raises:
         UserError: an array has another name or shape, or holds something else.
     """
-    kinds = {"predicted": "iu", "label": "iu", "confidence": "f"}
+    kinds = {"predicted": "iu", "label": "iu", "confidence": "f", "score": "f"}
     for name, array in answers.items():
         kind = kinds.get(name.rpartition("/")[2], "")
         other = {"predicted": "confidence", "confidence": "predicted"}.get(name.rpartition("/")[2])
@@ -25,8 +26,8 @@ def check(answers: Answers, where: Path, remedy: str) -> Answers:
         alone = pair is None or pair.shape != array.shape
         if "/" not in name or array.ndim != 1 or alone or not kind or array.dtype.kind not in kind:
             raise UserError(
-                f"{where} must hold predicted and confidence, or label, for each example, got {name!r} of the shape "
-                f"{array.shape} and the type {array.dtype}: {remedy}"
+                f"{where} must hold predicted and confidence, label, or score, for each example, got {name!r} of the "
+                f"shape {array.shape} and the type {array.dtype}: {remedy}"
             )
     return answers
 
@@ -38,6 +39,28 @@ def right(answers: Answers, entry: str, keys: Sequence[str]) -> np.ndarray:
         UserError: a run has no answers.
     """
     return np.stack([predicted(answers, entry, key) == answers[f"{entry}/label"] for key in keys])
+
+
+def single_scores(answers: Answers, entry: str, keys: Sequence[str]) -> np.ndarray | None:
+    """The score of each run on each test example, (runs, examples), in double precision; of classifiers 0 or 1.
+
+    Returns:
+        None where nobody kept them.
+
+    Raises:
+        UserError: a run has none, though others of the entry have.
+    """
+    if f"{entry}/label" in answers:
+        return right(answers, entry, keys).astype(np.float64)
+    found = [answers.get(f"{key}/score") for key in keys]
+    if all(of is None for of in found):
+        return None
+    if any(of is None or of.shape != found[0].shape for of in found):  # type: ignore[union-attr]
+        raise UserError(
+            f"results/answers.safetensors lacks a score for each test example of a run of {entry}: "
+            "run `dvc repro evaluate`"
+        )
+    return np.stack(found).astype(np.float64)  # type: ignore[arg-type]
 
 
 def predicted(answers: Answers, entry: str, key: str) -> np.ndarray:

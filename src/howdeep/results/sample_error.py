@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtr, ndtri, stdtrit
 
 from howdeep.results.statistics import LEVEL, Interval, Paired, agreeing, holm
 
@@ -31,6 +31,9 @@ def accuracy_difference_error(first: float, second: float, examples: int) -> flo
     return float(np.sqrt(max(disagreement - (first - second) ** 2, 0.0) / examples))
 
 
+BY_MEAN = ("t", "sign")  # tests in which the mean difference tells all: no run failed
+
+
 class Crossed(NamedTuple):
     """Standard errors of a mean over seeds and test examples; see `crossed`."""
 
@@ -44,7 +47,7 @@ class Crossed(NamedTuple):
         return float(np.sqrt(self.both**2 - self.seeds**2))
 
 
-def crossed(values: np.ndarray) -> Crossed:
+def crossed(values: np.ndarray, *, in_time: bool = False) -> Crossed:
     """The errors of a mean to which every seed gives a value for every test example: two crossed random effects.
 
     x = m + a(seed) + b(example) + c(seed, example) with the variances A, B, C. The mean of S seeds and N examples has
@@ -58,6 +61,9 @@ def crossed(values: np.ndarray) -> Crossed:
 
     Args:
         values: (seeds, examples), such as right answers of the deeper network minus right answers of the shallow one.
+
+    Where examples follow one another, neighbours err alike, and so many tell less than as many independent ones: there
+    `examples` and M_examples come from the `long_run_variance`.
 
     Returns:
         The three errors; NaN where there is only one seed or one example.
@@ -79,8 +85,28 @@ def crossed(values: np.ndarray) -> Crossed:
     )
     free = np.array([seeds - 1, examples - 1, (seeds - 1) * (examples - 1)])
     by_seed, by_example, rest = np.divide(squares, free, out=np.full(3, np.nan), where=free > 0) / values.size
+    if in_time and examples > 1:
+        by_example = max(by_example, long_run_variance(of_example) / examples)
     both = np.maximum(np.maximum(by_seed, by_example), by_seed + by_example - rest)
     return Crossed(*(float(np.sqrt(variance)) for variance in (by_seed, by_example, both)))
+
+
+def long_run_variance(values: np.ndarray) -> float:
+    """The variance of a mean of consecutive values times their number: the sum of all autocovariances.
+
+    Bartlett's weights fall to zero over 1.3 sqrt(n) neighbours.
+
+    Args:
+        values: (n,) in the order of time.
+
+    Source: Newey, West (1987); the number of neighbours of Lazarus, Lewis, Stock, Watson, "HAR inference" (2018).
+    """
+    n = len(values)
+    centred = values - values.mean()
+    lags = min(math.ceil(1.3 * math.sqrt(n)), n - 1)
+    weights = 1 - np.arange(1, lags + 1) / (lags + 1)
+    ahead = [centred[lag:] @ centred[:-lag] for lag in range(1, lags + 1)]
+    return float((centred @ centred + 2 * weights @ np.array(ahead)) / (n - 1))
 
 
 def widened(interval: Interval, error: float, family: int = 1, level: float = LEVEL) -> Interval:
@@ -110,6 +136,9 @@ def widened_p(mean: float, error: float, free: int, other: float) -> float:
     if not np.isfinite([mean, error, other]).all() or free < 1 or error + other == 0:
         return np.nan
 
+    if error == 0:
+        return float(2 * ndtr(-abs(mean) / other))
+
     def beyond(log_p: float) -> float:
         tail = math.exp(log_p) / 2
         return math.hypot(stdtrit(free, tail) * error, ndtri(tail) * other) - abs(mean)
@@ -130,23 +159,40 @@ def with_sample_error(
 ) -> list[Paired]:
     """The comparisons of a family as they are with the test sample's own error: `difference`, `p` and `adjusted`.
 
-    Tests and intervals follow the same rules, with `widened` intervals in place of Student's. Where the error is not
-    known, or no t-test was made, there are none; such a comparison stays in the family.
+    Tests and intervals follow the same rules, with `widened` intervals in place of Student's. A comparison whose error
+    is not known, or in which a run failed, keeps its own p and interval; Holm's p is that of the whole family.
 
     Args:
-        errors: of each comparison, the standard error that the test examples add to that through the seeds.
+        errors: of each comparison, the standard error that the test examples add to that through the seeds; NaN where
+            it is not known.
     """
-    family = len(found)
-    widths = [pair.spread / np.sqrt(pair.pairs) if pair.test == "t" else np.nan for pair in found]
-    p = [
-        widened_p(pair.difference.mean, width, pair.pairs - 1, error)
-        for pair, width, error in zip(found, widths, errors, strict=True)
-    ]
-    told = []
-    for pair, width, error, own, adjusted in zip(found, widths, errors, p, holm(p), strict=True):
-        mean = pair.difference.mean
-        half = stdtrit(pair.pairs - 1, 1 - (1 - level) / (2 * family)) * width if pair.pairs > 1 else np.nan
-        interval = widened(Interval(mean, mean - half, mean + half), error, family, level)
-        difference = agreeing(interval, float(adjusted), level)
-        told.append(pair._replace(difference=difference, p=own, adjusted=float(adjusted)))
+    family, told = len(found), []
+    p = [_p(pair, error) for pair, error in zip(found, errors, strict=True)]
+    for pair, error, own, adjusted in zip(found, errors, p, holm(p), strict=True):
+        pair = pair._replace(p=own, adjusted=float(adjusted))
+        if is_known(pair, error) or pair.test == "t":
+            mean, other = pair.difference.mean, error if is_known(pair, error) else 0.0
+            tail = 1 - (1 - level) / (2 * family)
+            half = stdtrit(pair.pairs - 1, tail) * _width(pair) if pair.pairs > 1 else np.nan
+            interval = widened(Interval(mean, mean - half, mean + half), other, family, level)
+            pair = pair._replace(difference=agreeing(interval, float(adjusted), level))
+        told.append(pair)
     return told
+
+
+def is_known(pair: Paired, error: float) -> bool:
+    """Whether the test sample's error is part of a comparison; a run that failed has no score on any example."""
+    return pair.test in BY_MEAN and pair.pairs > 1 and bool(np.isfinite(error))
+
+
+def _p(pair: Paired, error: float) -> float:
+    if not is_known(pair, error):
+        return pair.p
+    if error == 0 and pair.test == "sign":  # nobody ever differed
+        return pair.p
+    return widened_p(pair.difference.mean, _width(pair), pair.pairs - 1, error)
+
+
+def _width(pair: Paired) -> float:
+    """The standard error through the seeds; none where the differences have no spread but for rounding."""
+    return pair.spread / np.sqrt(pair.pairs) if pair.test == "t" else 0.0

@@ -9,7 +9,7 @@ import pandas as pd
 from howdeep.errors import UserError
 from howdeep.records.cell import cell_name
 from howdeep.results import gaps
-from howdeep.results.answers import NO_ANSWERS, Answers, right
+from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
 from howdeep.results.sample_error import accuracy_error, crossed
 from howdeep.results.statistics import geometric_mean, mean_interval
 
@@ -164,46 +164,59 @@ def judged(table: pd.DataFrame) -> str:
 
 
 def summary(
-    scores: pd.DataFrame, examples: Mapping[str, int] | None = None, answers: Answers = NO_ANSWERS
+    scores: pd.DataFrame,
+    examples: Mapping[str, int] | None = None,
+    answers: Answers = NO_ANSWERS,
+    in_time: Collection[str] = (),
 ) -> pd.DataFrame:
     """A row a cell: how many runs, how many diverged, and the estimates from those that finished.
 
-    Scores come as mean, `_low` and `_high` (95 % interval over seeds), gaps as mean, the gradient ratio as geometric
-    mean. `test_sample` is half a 95 % interval of the test score through the choice of the test examples alone, known
-    of accuracies. `name` is what to call the cell's line within its data set.
+    `still_improving` counts the runs that were best in their last epoch. Scores come as mean, `_low` and `_high` (95 %
+    interval over seeds), gaps as mean, the gradient ratio as geometric mean. `test_sample` is half a 95 % interval of
+    the test score through the choice of the test examples alone, known of scores that single examples have. `name` is
+    what to call the cell's line within its data set.
 
     Args:
         scores: a row a run.
         examples: the number of test examples of each entry.
-        answers: what `evaluate` kept of classifiers; without them `test_sample` is that of one run, the binomial's.
+        answers: what `evaluate` kept of each example; without it `test_sample` of accuracies is the binomial's.
+        in_time: the entries whose test examples follow one another.
     """
     rows = [
-        _cell(runs, (examples or {}).get(runs["entry"].iloc[0]), answers) for _, runs in scores.groupby(CELL)
+        _cell(runs, (examples or {}).get(runs["entry"].iloc[0]), answers, in_time)
+        for _, runs in scores.groupby(CELL)
     ]
     return plain(pd.DataFrame(rows).assign(name=_names))
 
 
-def _cell(runs: pd.DataFrame, examples: int | None, answers: Answers) -> dict[str, Any]:
+def _cell(
+    runs: pd.DataFrame, examples: int | None, answers: Answers, in_time: Collection[str]
+) -> dict[str, Any]:
     finished = select(runs, state="finished")
     row: dict[str, Any] = {name: runs[name].iloc[0] for name in (*CELL, "score", "higher_is_better")}
     row |= {"runs": len(runs), "diverged": len(runs) - len(finished)}
+    row |= {"still_improving": np.count_nonzero(finished["best_epoch"] == finished["epochs"] - 1)}
     for name in ("val_score", "test_score"):
         estimate = mean_interval(known(finished, name))
         row |= {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    row |= {"test_sample": 1.96 * _sample_error(finished, row["test_score"], examples, answers)}
+    row |= {"test_sample": 1.96 * _sample_error(finished, row["test_score"], examples, answers, in_time)}
     row |= {name: finished[name].mean() for name in GAPS}
     row |= {name: geometric_mean(known(finished, name)) for name in ratios(runs)}
     return row | {name: runs[name].iloc[0] for name in ("parameters", "training_flops")}
 
 
-def _sample_error(finished: pd.DataFrame, mean: float, examples: int | None, answers: Answers) -> float:
-    """Standard error of a cell's mean accuracy through the choice of the test examples; NaN of other scores."""
-    if finished.empty or finished["score"].iloc[0] != "accuracy":
+def _sample_error(
+    finished: pd.DataFrame, mean: float, examples: int | None, answers: Answers, in_time: Collection[str]
+) -> float:
+    """Standard error of a cell's mean test score through the choice of the test examples; NaN if it is not known."""
+    if finished.empty:
         return np.nan
     entry = finished["entry"].iloc[0]
-    if f"{entry}/label" in answers:
-        return crossed(right(answers, entry, finished["key"].tolist())).examples
-    return accuracy_error(mean, examples) if examples else np.nan
+    single = single_scores(answers, entry, finished["key"].tolist())
+    if single is not None:
+        return crossed(single, in_time=entry in in_time).examples
+    is_accuracy = finished["score"].iloc[0] == "accuracy"
+    return accuracy_error(mean, examples) if examples and is_accuracy else np.nan
 
 
 def _names(cells: pd.DataFrame) -> list[str]:
@@ -238,8 +251,8 @@ def held(matching: str) -> str:
 
 
 def judge(summary: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The same with the columns `difference`, `_low`, `_high`, `p_holm`, `verdict` and `_all` of the deeper cells."""
-    kept = verdicts[[*CELL, "difference", "p_holm", "verdict", "verdict_all"]]
+    """The same with what `verdicts` says of the deeper cells: difference, interval, p, verdict, seeds alone."""
+    kept = verdicts[[*CELL, "difference", "p_holm", "verdict", "verdict_seeds", "sample_from"]]
     kept = kept.assign(difference_low=verdicts["low"], difference_high=verdicts["high"])
     return summary.merge(kept, how="left", on=CELL)
 

@@ -10,8 +10,6 @@ from howdeep.records.cell import MATCHINGS
 from howdeep.results.scores import SERIES, cells_of, held, rows_of, select
 from howdeep.results.wording import MISSING, SCORES, Cell, Row, change, listing, series, spoken
 
-FALLS = "\N{DAGGER}"  # at a depth whose finding does not stand with the test sample's error
-
 
 def finding(data: str, name: str, cells: pd.DataFrame, verdicts: pd.DataFrame) -> str:
     """The verdicts of one line (architecture on a data set) in one sentence, its matching told."""
@@ -77,9 +75,8 @@ def _range(values: Sequence[int]) -> str:
 
 
 def _depths(rows: Sequence[Row]) -> str:
-    """'depths 2 and 4†'."""
-    depths = [f"{row['depth']}{FALLS if row['beyond'] == 'no' else ''}" for row in rows]
-    return f"depth{'s' if len(rows) > 1 else ''} {listing(depths)}"
+    """'depths 2 and 4'."""
+    return f"depth{'s' if len(rows) > 1 else ''} {listing([row['depth'] for row in rows])}"
 
 
 def _part(row: Row) -> str:
@@ -115,11 +112,7 @@ def _architecture(rows: Sequence[Row], names: Mapping[tuple, str]) -> str:
     if counts["failed"]:
         parts.append(f"no run finished in {counts['failed']} of {_comparisons(rows)}")
     if counts["no difference"]:
-        falls = sum(row["verdict"] == "no difference" and row["beyond"] == "no" for row in rows)
-        parts.append(
-            f"no difference beyond the margin in {counts['no difference']} of {_comparisons(rows)}"
-            + (f" ({falls}{FALLS})" if falls else "")
-        )
+        parts.append(f"no difference beyond the margin in {counts['no difference']} of {_comparisons(rows)}")
     if counts["inconclusive"]:
         parts.append(f"undecided in {counts['inconclusive']} of {_comparisons(rows)}")
     return f"{'; '.join(parts)}."
@@ -144,7 +137,7 @@ def answer(verdicts: pd.DataFrame, *, seeds: Sequence[int], tuned: bool) -> str:
     if verdicts.empty:
         return "This study has one depth only: it compares nothing."
     settings = "each depth tuned on its own" if tuned else "the same untuned settings at every depth"
-    how = f"on the same test examples, with {_range(seeds)} seeds and {settings}"
+    how = f"with {_range(seeds)} seeds and {settings}"
     matchings = [name for name in MATCHINGS if name in set(verdicts["matching"])]
     if len(matchings) == 1:
         told = _counted(verdicts)
@@ -173,34 +166,24 @@ def _counted(verdicts: pd.DataFrame) -> str:
 
 
 def other_examples(verdicts: pd.DataFrame) -> str:
-    """How many findings also hold for other test examples, as far as that is known; nothing of no findings."""
-    stand, open_, unknown = [], [], set()
+    """Whether verdicts allow for other test examples, and how many more these very examples would decide."""
     rows = rows_of(verdicts)
-    for name, of in (("of better or worse", ("better", "worse")), ("of no difference", ("no difference",))):
-        found = [row for row in rows if row["verdict"] in of]
-        told = [row["beyond"] == "yes" for row in found if row["beyond"]]
-        if told:
-            stand.append(f"{sum(told)} of {_findings(len(told), first=not stand)}{name}")
-        if len(found) > len(told):
-            open_.append(f"{_findings(len(found) - len(told), first=not open_)}{name}")
-            unknown |= {spoken(row["score"]) for row in found if not row["beyond"]}
+    known = [row for row in rows if row["sample_from"]]
+    unknown = {spoken(row["score"]) for row in rows if not row["sample_from"]} - {
+        spoken(row["score"]) for row in known
+    }
     parts = []
-    if stand:
-        bound = (
-            " (for some its upper bound: their answers were not kept)"
-            if "bound" in set(verdicts["sample_from"])
-            else ""
-        )
-        falls = f"; {FALLS} marks those that do not" if "no" in set(verdicts["beyond"]) else ""
-        parts.append(f"With the test sample's own error added{bound}, {listing(stand)} stand{falls}.")
-    if open_:
-        error = "It" if stand else "The test sample's own error"
-        parts.append(f"{error} is not known for {listing(open_)} ({listing(sorted(unknown))}).")
+    if known:
+        bound = " (for some by its upper bound: their answers were not kept)"
+        of = bound if any(row["sample_from"] == "bound" for row in known) else ""
+        parts.append(f"They allow for other seeds and for other test examples like these{of}.")
+    more = [row for row in known if row["verdict"] == "inconclusive" != row["verdict_seeds"]]
+    if more:
+        count = "1 more comparison" if len(more) == 1 else f"{len(more)} more comparisons"
+        parts.append(f"On these very test examples {count} would be decided.")
+    if unknown:
+        parts.append(f"For {listing(sorted(unknown))} they allow for other seeds only.")
     return " ".join(parts)
-
-
-def _findings(count: int, *, first: bool) -> str:
-    return f"{count} {'' if not first else 'finding ' if count == 1 else 'findings '}"
 
 
 def shallow_won(cells: pd.DataFrame, verdicts: pd.DataFrame) -> list[str]:

@@ -6,11 +6,13 @@ a run that failed.
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import (  # of scipy.stats, which takes long to import, only what is needed
     gammaln,
+    ndtri,
     stdtr,
     stdtrit,
 )
@@ -132,6 +134,48 @@ def wilcoxon(differences: np.ndarray) -> float:
     return float(min(1.0, 2 * sums[: min(positive, ranks.sum() - positive) + 1].sum()))
 
 
+def failures_last(shallow: np.ndarray, deep: np.ndarray) -> np.ndarray:
+    """The differences of pairs with a failed run: larger than any other one, or none where both failed."""
+    worst = np.where(np.isnan(deep), -np.inf, np.where(np.isnan(shallow), np.inf, deep - shallow))
+    return np.where(np.isnan(deep) & np.isnan(shallow), 0.0, worst)
+
+
+def rank_sum(shallow: np.ndarray, deep: np.ndarray) -> float:
+    """Two-sided p of the exact rank-sum test: all runs of both depths, whatever their seeds, ranked; failed ones last.
+
+    Every way of telling which runs are the deep ones is as likely under the null hypothesis; p is twice the share of
+    those whose ranks sum up to as little, or as much, as those of the deep runs do. Ties, and failed runs (NaN), share
+    the mean of their ranks. With five runs a depth it can go down to 2 / 252 = .008, where no test of five pairs can
+    go below 2 / 32 = .062.
+
+    Args:
+        shallow, deep: (runs,) the larger the better; NaN for a run that failed.
+
+    Returns:
+        p; NaN where one of both has no run.
+
+    Source: Wilcoxon (1945); Mann, Whitney (1947).
+    """
+    values = np.concatenate([deep, shallow])
+    values = np.where(np.isnan(values), -np.inf, values).round(12)
+    if not len(deep) or not len(shallow):
+        return np.nan
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (2 * sizes.cumsum() - sizes + 1)[group]  # twice the ranks, which are whole then
+    # ways[k, s]: how many choices of k runs have ranks that sum up to s
+    ways = np.zeros((len(deep) + 1, int(ranks.sum()) + 1))
+    ways[0, 0] = 1.0
+    for rank in ranks:
+        ways[1:, rank:] += ways[:-1, : ways.shape[1] - rank].copy()
+    shares, place = ways[-1] / ways[-1].sum(), int(ranks[: len(deep)].sum())
+    return float(min(1.0, 2 * min(shares[: place + 1].sum(), shares[place:].sum())))
+
+
+def least_rank_sum(shallow: int, deep: int) -> float:
+    """The smallest p that so many runs can reach in the rank-sum test, without ties: 2 / (n + m choose n)."""
+    return min(1.0, 2 / comb(shallow + deep, deep)) if shallow and deep else np.nan
+
+
 def least_wilcoxon(pairs: int) -> float:
     """The smallest p that n pairs can reach in the signed-rank test, all of one sign: 2 / 2^n; .0625 for five."""
     return min(1.0, 2.0 ** (1 - pairs))
@@ -150,6 +194,43 @@ def effect_size(differences: np.ndarray) -> float:
         return np.nan
     correction = np.exp(gammaln(free / 2) - gammaln((free - 1) / 2)) / np.sqrt(free / 2)
     return float(correction * differences.mean() / differences.std(ddof=1))
+
+
+def improvement_interval(share: float, shallow: int, deep: int, level: float = LEVEL) -> tuple[float, float]:
+    """The confidence interval of `improvement`: all probabilities from which the share does not differ too much.
+
+    |share - p| <= z sqrt(V(p)) with V(p) = p (1 - p) (1 + (N - 1) ((1 - p) / (2 - p) + p / (1 + p))) / nm and
+    N = (n + m) / 2. It stays between 0 and 1, and has a width where every deep run beats every shallow one.
+
+    Args:
+        share: of all pairs of runs, as `improvement` gives it.
+        shallow, deep: how many runs there are.
+
+    Returns:
+        Both ends; NaN where there is no share.
+
+    Source: Newcombe, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2"
+    (2006), method 5, with the variance of Hanley and McNeil (1982).
+    """
+    if np.isnan(share):
+        return np.nan, np.nan
+    z, mean_runs = ndtri((1 + level) / 2), (shallow + deep) / 2
+
+    def beyond(p: float) -> float:
+        spread = 1 + (mean_runs - 1) * ((1 - p) / (2 - p) + p / (1 + p))
+        return abs(share - p) - z * np.sqrt(p * (1 - p) * spread / (shallow * deep))
+
+    return _root(beyond, 0.0, share), _root(beyond, 1.0, share)
+
+
+def _root(beyond: Callable[[float], float], outside: float, inside: float) -> float:
+    """Where a function that is at most 0 inside becomes positive, found by halving."""
+    if beyond(outside) <= 0:
+        return outside
+    for _ in range(60):
+        middle = (outside + inside) / 2
+        outside, inside = (middle, inside) if beyond(middle) > 0 else (outside, middle)
+    return inside
 
 
 def improvement(shallow: np.ndarray, deep: np.ndarray) -> float:
@@ -181,6 +262,22 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     scaled = np.arange(len(p), 0, -1) * np.where(np.isnan(p), 1.0, p)[order]
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return np.where(np.isnan(p), np.nan, adjusted)
+
+
+def benjamini_hochberg(p: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Benjamini and Hochberg's adjusted p: of those below alpha, at most the share alpha are false on average.
+
+    For a whole study, beside Holm's within a family: it controls the share of false findings, not that of families
+    with one. A test that could not be made (NaN) counts as p = 1.
+
+    Source: Benjamini, Hochberg, "Controlling the false discovery rate" (1995).
+    """
+    p = np.asarray(p, dtype=np.float64)
+    order = np.argsort(p, kind="stable")[::-1]  # NaN first
+    scaled = np.where(np.isnan(p), 1.0, p)[order] * len(p) / np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(np.minimum.accumulate(scaled), 1.0)
     return np.where(np.isnan(p), np.nan, adjusted)
 
 
@@ -218,20 +315,24 @@ class Paired(NamedTuple):
     spread: float  # standard deviation of the differences
     p: float
     adjusted: float  # p after Holm
-    test: str  # "t", or "sign" where a run failed or there is no spread
+    test: str  # "t"; "signed rank" or "rank sum" where a run failed; "sign" where there is no spread
+    least: float  # the smallest p that so many runs can reach in this test
     sign: int  # which of the two is ahead in the test: 1 the deeper, -1 the shallow one, 0 neither
     wilcoxon: float
     least_wilcoxon: float
     effect: float
     improvement: float
+    improvement_low: float
+    improvement_high: float
 
 
 def against_shallow(shallow: np.ndarray, deeper: np.ndarray, level: float = LEVEL) -> list[Paired]:
     """Every deeper network against the shallow one, the family being all of them.
 
     The test is Student's paired t. Where a run of either failed, a mean difference would leave out the worst
-    outcome: there it is the sign test, in which a failed run loses against any that finished; so it is where the
-    differences have no spread. Then there is no interval either.
+    outcome: there it is an exact rank test in which failed runs come last, the signed-rank test of the pairs, or, where
+    so few pairs could never decide, the `rank_sum` test of all runs. Where the differences have no spread it is the
+    sign test. Then there is no interval either.
 
     Args:
         shallow: (seeds,) the larger the better; NaN for a run that failed.
@@ -258,29 +359,43 @@ def against_shallow(shallow: np.ndarray, deeper: np.ndarray, level: float = LEVE
 def _paired(shallow: np.ndarray, deep: np.ndarray, family: int, level: float) -> Paired:
     lost, lost_shallow = np.isnan(deep), np.isnan(shallow)
     differences = (deep - shallow)[~lost & ~lost_shallow]
-    by_sign = bool((lost | lost_shallow).any()) or without_spread(differences)
-    wins = int((differences > 0).sum() + (lost_shallow & ~lost).sum())
-    losses = int((differences < 0).sum() + (lost & ~lost_shallow).sum())
+    ahead, runs = improvement(shallow, deep), len(deep)
     interval = simultaneous(differences, family, level)
+    if (lost | lost_shallow).any() and family * least_wilcoxon(runs) <= 1 - level:
+        ranked = failures_last(shallow, deep)
+        test, p, least = "signed rank", wilcoxon(ranked), least_wilcoxon(runs)
+        sign = float(np.sign(ranked).sum())
+    elif (lost | lost_shallow).any():
+        test, p, least = "rank sum", rank_sum(shallow, deep), least_rank_sum(runs, runs)
+        sign = float(np.nan_to_num(ahead - 0.5))
+    elif without_spread(differences):
+        wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
+        test, p, least, sign = "sign", sign_test(wins, losses), least_wilcoxon(runs), float(wins - losses)
+    else:
+        test, p, least, sign = "t", t_test(differences), 0.0, float(np.nan_to_num(interval.mean))
+    low, high = improvement_interval(ahead, runs, runs, level)
     return Paired(
         pairs=len(differences),
         failed=int(lost.sum()),
         failed_shallow=int(lost_shallow.sum()),
-        difference=Interval(interval.mean, np.nan, np.nan) if by_sign else interval,
+        difference=interval if test == "t" else Interval(interval.mean, np.nan, np.nan),
         spread=float(differences.std(ddof=1)) if len(differences) > 1 else np.nan,
-        p=sign_test(wins, losses) if by_sign else t_test(differences),
+        p=p,
         adjusted=np.nan,
-        test="sign" if by_sign else "t",
-        sign=int(np.sign(wins - losses if by_sign else np.nan_to_num(interval.mean))),
+        test=test,
+        least=least,
+        sign=int(np.sign(sign)),
         wilcoxon=wilcoxon(differences),
         least_wilcoxon=least_wilcoxon(len(differences)),
         effect=effect_size(differences),
-        improvement=improvement(shallow, deep),
+        improvement=ahead,
+        improvement_low=low,
+        improvement_high=high,
     )
 
 
 def seeds_to_decide(
-    mean: float, spread: float, margin: float, family: int, level: float = LEVEL
+    mean: float, spread: float, margin: float, family: int, level: float = LEVEL, *, beside: float = 0.0
 ) -> int | None:
     """How many seeds would probably decide: find a difference, or show that there is none within the margin.
 
@@ -289,13 +404,16 @@ def seeds_to_decide(
     (t(1 - alpha / 2 family) + t(0.8)) s / sqrt(n) is below the larger of the two: four of five such studies decide.
     An estimate from few seeds is rough; it plans the next study, and tells nothing of this one.
 
+    Args:
+        beside: the half width that another source of error has, which more seeds do not make smaller.
+
     Returns:
         The number, at least 2, or None where it would be above 10,000 or nothing is known.
     """
     aim = max(abs(mean), margin - abs(mean))
     if not np.isfinite([mean, spread]).all() or aim <= 0 or spread <= 0:
         return None
-    enough = np.flatnonzero(_half_widths(family, level) * spread <= aim)
+    enough = np.flatnonzero(np.hypot(_half_widths(family, level) * spread, beside) <= aim)
     return int(enough[0]) + 2 if len(enough) else None
 
 

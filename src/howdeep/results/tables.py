@@ -8,10 +8,11 @@ import pandas as pd
 
 from howdeep.results import wording
 from howdeep.results.scores import GAPS, held, rows_of
+from howdeep.results.statistics import Interval
 from howdeep.results.wording import MISSING, amount, brackets, change, estimate, number
 
 Seconds = Mapping[tuple[str, int, str], float]
-SAMPLED = "with the test sample's error"
+ON_THESE = "on these test examples"
 
 
 class Text(NamedTuple):
@@ -46,10 +47,10 @@ def cells_table(cells: pd.DataFrame, seconds: Seconds | None = None) -> Table:
     parts = wording.parts(cells)
     sampled = is_sampled(cells)
     headings = [
-        *("data", "architecture", "depth", "verdict", "difference", *([SAMPLED] if sampled else [])),
+        *("data", "architecture", "depth", "verdict", "difference", *([ON_THESE] if sampled else [])),
         *(f"test {score}", f"validation {score}"),
         *("overfitting gap", *(wording.joined("gradient ratio", part) for part in parts)),
-        *("parameters", "training FLOPs", *(["seconds"] if seconds else []), "runs"),
+        *("parameters", "training FLOPs", *(["seconds"] if seconds else []), "still improving", "runs"),
     ]
     rows = [
         _cell(cell, list(parts.values()), seconds, sampled=sampled)
@@ -61,7 +62,7 @@ def cells_table(cells: pd.DataFrame, seconds: Seconds | None = None) -> Table:
 
 def _cell(cell: wording.Cell, ratios: Sequence[str], seconds: Seconds | None, *, sampled: bool) -> list[Text]:
     finished = cell["runs"] - cell["diverged"]
-    verdict, with_sample = (told(cell[name]) for name in ("verdict", "verdict_all"))
+    verdict, on_these = told(cell["verdict"]), on_these_examples(cell)
     change_ = {
         "difference": cell["difference"],
         "low": cell["difference_low"],
@@ -74,7 +75,7 @@ def _cell(cell: wording.Cell, ratios: Sequence[str], seconds: Seconds | None, *,
         Text(str(cell["depth"]), cell["depth"]),
         Text(verdict, verdict),
         Text(change(change_), cell["difference"]),
-        *([Text(with_sample, with_sample)] if sampled else []),
+        *([Text(on_these, on_these)] if sampled else []),
         Text(_scored(cell, "test_score") + sample, cell["test_score"]),
         Text(_scored(cell, "val_score"), cell["val_score"]),
         *(Text(number(cell[name]), cell[name]) for name in ("gap_loss", *ratios)),
@@ -84,13 +85,20 @@ def _cell(cell: wording.Cell, ratios: Sequence[str], seconds: Seconds | None, *,
     if seconds:
         taken = seconds.get((cell["entry"], cell["depth"], cell["matching"]), math.nan)
         texts.append(Text(MISSING if math.isnan(taken) else f"{taken:.1f}", taken))
+    texts.append(Text(f"{cell['still_improving']} of {finished}", cell["still_improving"] / max(finished, 1)))
     runs = str(finished) if finished == cell["runs"] else f"{finished} of {cell['runs']}"
     return [*texts, Text(runs, finished, anchor(cell["entry"], cell["matching"], cell["depth"]))]
 
 
 def is_sampled(cells: pd.DataFrame) -> bool:
-    """Whether the test sample's own error is known of any difference to the shallowest network."""
-    return len(cells) > 0 and bool(set(cells["verdict_all"].dropna()) - {""})
+    """Whether the test sample's own error is part of any verdict."""
+    return len(cells) > 0 and bool(set(cells["sample_from"].dropna()) - {""})
+
+
+def on_these_examples(cell: Mapping[str, Any]) -> str:
+    """What the seeds alone say, where the verdict says more than that; a dash else."""
+    known = isinstance(cell["sample_from"], str) and cell["sample_from"]
+    return told(cell["verdict_seeds"]) if known else MISSING
 
 
 def told(verdict: Any) -> str:
@@ -109,36 +117,73 @@ def verdicts_table(verdicts: pd.DataFrame, names: Mapping[tuple[str, str], str])
         names: what to call a line, by (entry, matching).
     """
     headings = [
-        *("data", "architecture", "depth", "verdict", "difference", SAMPLED, "pairs"),
-        *("p (Holm)", "p (signed rank)", "effect size", "probability of improvement", "seeds to decide"),
+        *("data", "architecture", "depth", "verdict", "difference", ON_THESE, "pairs"),
+        *("p (Holm)", "p (whole study)", "p (signed rank)", "effect size", "probability of improvement"),
+        "seeds to decide",
     ]
     rows = [_comparison(row, names[row["entry"], row["matching"]]) for row in rows_of(verdicts)]
     return Table(headings, 2, rows)
 
 
 def _comparison(row: wording.Row, name: str) -> list[Text]:
-    everything = [brackets_signed(row["low_all"], row["high_all"])] + (
-        [row["verdict_all"]] if row["verdict_all"] else []
-    )
-    bound = ["upper bound"] if row["sample_from"] == "bound" else []
+    seeds = MISSING
+    if row["sample_from"]:
+        seeds = f"{row['verdict_seeds']}, {brackets_signed(row['low_seeds'], row['high_seeds'])}"
+    bound = ", the error of others an upper bound" if row["sample_from"] == "bound" else ""
     reach = "" if row["wilcoxon_least_p"] <= 0.05 else f" (least {probability(row['wilcoxon_least_p'])})"
-    test = ", sign test" if row["test"] == "sign" else ""
+    test = "" if row["test"] == "t" else f", {row['test']} test"
+    least = f" (least {probability(row['least_p'])})" if row["least_p"] > 0.01 else ""
     needed = row["seeds_needed"]
     failed = row["failed"] + row["failed_shallow"]
+    ahead = brackets(Interval(row["improvement"], row["improvement_low"], row["improvement_high"]))
     return [
         Text(row["data"], row["data"]),
         Text(name, name),
         Text(str(row["depth"]), row["depth"]),
         Text(row["verdict"], row["verdict"]),
         Text(change(row), row["difference"]),
-        Text(", ".join([*everything, *bound]), row["low_all"]),
+        Text(seeds + bound, row["low_seeds"]),
         Text(f"{row['pairs']}{f', {failed} failed' if failed else ''}", row["pairs"]),
-        Text(probability(row["p_holm"]) + test, row["p_holm"]),
+        Text(probability(row["p_holm"]) + test + least, row["p_holm"]),
+        Text(probability(row["p_study"]), row["p_study"]),
         Text(probability(row["wilcoxon_p"]) + reach, row["wilcoxon_p"]),
         Text(wording.signed(row["effect"]), row["effect"]),
-        Text(number(row["improvement"]), row["improvement"]),
+        Text(f"{number(row['improvement'])} {ahead}".rstrip(), row["improvement"]),
         Text(MISSING if pd.isna(needed) else str(needed), math.nan if pd.isna(needed) else float(needed)),
     ]
+
+
+def baselines_table(found: pd.DataFrame, names: Mapping[tuple[str, str], str]) -> Table:
+    """Each cell against the best of the simple methods.
+
+    Args:
+        found: the rows of `against_baselines`.
+        names: what to call a line, by (entry, matching).
+    """
+    headings = [
+        "data",
+        "architecture",
+        "depth",
+        "best simple method",
+        "its score",
+        "verdict",
+        "difference",
+        "p (Holm)",
+    ]
+    rows = [
+        [
+            Text(row["data"], row["data"]),
+            Text(name := names[row["entry"], row["matching"]], name),
+            Text(str(row["depth"]), row["depth"]),
+            Text(row["method"], row["method"]),
+            Text(number(row["method_score"]), row["method_score"]),
+            Text(row["verdict"], row["verdict"]),
+            Text(change(row), row["difference"]),
+            Text(probability(row["p_holm"]), row["p_holm"]),
+        ]
+        for row in rows_of(found)
+    ]
+    return Table(headings, 2, rows)
 
 
 def probability(p: float) -> str:

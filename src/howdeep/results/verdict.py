@@ -4,16 +4,30 @@ The family is the deeper networks of one entry under one matching, declared by p
 trained; so is the margin, the smallest difference in a score that matters.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
-from howdeep.results.answers import NO_ANSWERS, Answers, right
-from howdeep.results.sample_error import accuracy_difference_error, crossed, with_sample_error
+from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
+from howdeep.results.sample_error import (
+    BY_MEAN,
+    accuracy_difference_error,
+    crossed,
+    is_known,
+    with_sample_error,
+)
 from howdeep.results.scores import SERIES, judged, plain
-from howdeep.results.statistics import LEVEL, Interval, Paired, against_shallow, seeds_to_decide
+from howdeep.results.statistics import (
+    LEVEL,
+    Interval,
+    Paired,
+    against_shallow,
+    benjamini_hochberg,
+    seeds_to_decide,
+)
 
 BETTER, WORSE, SAME, OPEN, FAILED = "better", "worse", "no difference", "inconclusive", "failed"
 LEAST_SEEDS = 3
@@ -48,24 +62,27 @@ def verdicts(
     margins: Mapping[str, float],
     examples: Mapping[str, int] | None = None,
     answers: Answers = NO_ANSWERS,
+    in_time: Collection[str] = (),
 ) -> pd.DataFrame:
     """A row for each cell that is deeper than the shallowest of its line, sorted as `summary` is.
 
     `difference` is deep minus shallow in the unit of the score, whichever direction is good, with the ends `low` and
-    `high` of the interval over seeds (simultaneous in the family), on which the `verdict` rests, as params.yaml
-    declared. Beside it stands what the same rule says of other test examples like these: `verdict_all` with `low_all`,
-    `high_all` and Holm's `p_all`, from the errors through seeds and test examples together; `beyond` tells whether
-    better, worse or no difference holds there too ('yes', 'no', '' where it is not known). `sample_error` is the
-    standard error that the test examples add, known `sample_from` "answers", paired on the examples; from a "bound",
-    the largest that two accuracies allow, where no answers were kept; else not at all: of other scores, and where a
-    run diverged or the differences have no spread. `effect` and `improvement` are above 0 and above 1/2 where the
-    deeper network is better. `seeds_needed` is for the inconclusive ones.
+    `high` of its interval (simultaneous in the family), on which the `verdict` rests; `p` is that of the test, `p_holm`
+    Holm's in the family, `p_study` Benjamini and Hochberg's in the whole study. All of them hold the errors through the
+    seeds and through the test examples together, as far as the latter is known: `sample_error` is the standard error
+    that the test examples add, known `sample_from` "answers", paired on the examples; from a "bound", the largest that
+    two accuracies allow, where no answers were kept; else not at all: of a score that no single example has, and where
+    a run diverged. `verdict_seeds`, `low_seeds`, `high_seeds` and `p_seeds` are what the same rules say of the seeds
+    alone: of these very test examples. `least_p` is the smallest p that the test could have reached with so many runs.
+    `effect` is above 0, and `improvement` (with its interval) above 1/2, where the deeper network is better.
+    `seeds_needed` is for the inconclusive ones.
 
     Args:
         scores: a row a run, see `scores.scores`.
         margins: of each score; a score without one has the margin 0.
         examples: the number of test examples of each entry.
-        answers: what `evaluate` kept of classifiers.
+        answers: what `evaluate` kept of each test example.
+        in_time: the entries whose test examples follow one another.
 
     Raises:
         UserError: the answers lack a finished run.
@@ -74,21 +91,25 @@ def verdicts(
     rows = [
         row
         for _, runs in scores.groupby(SERIES)
-        for row in _family(runs, column, margins, examples or {}, answers)
+        for row in _family(runs, column, margins, examples or {}, answers, in_time)
     ]
+    for row, p in zip(rows, benjamini_hochberg([row["p"] for row in rows]), strict=True):
+        row["p_study"] = p
     frame = pd.DataFrame(rows, columns=[*SERIES, "depth", *COLUMNS])
     return plain(frame.astype({name: float for name in MEASURED} | {"seeds_needed": "Int64"}))
 
 
 MEASURED = (
-    *("difference", "low", "high", "low_all", "high_all", "p_all", "sample_error", "margin"),
-    *("p", "p_holm", "wilcoxon_p", "wilcoxon_least_p", "effect", "improvement"),
+    *("difference", "low", "high", "low_seeds", "high_seeds", "p_seeds", "sample_error", "margin"),
+    *("p", "p_holm", "p_study", "least_p", "wilcoxon_p", "wilcoxon_least_p", "effect"),
+    *("improvement", "improvement_low", "improvement_high"),
 )
 COLUMNS = (
     *("against", "score", "higher_is_better", "on", "pairs", "failed", "failed_shallow"),
-    *("verdict", "difference", "low", "high", "verdict_all", "low_all", "high_all", "p_all", "beyond"),
-    *("sample_error", "sample_from", "margin", "test", "p", "p_holm", "wilcoxon_p", "wilcoxon_least_p"),
-    *("effect", "improvement", "seeds_needed"),
+    *("verdict", "difference", "low", "high", "margin", "test", "p", "p_holm", "p_study", "least_p"),
+    *("verdict_seeds", "low_seeds", "high_seeds", "p_seeds", "sample_error", "sample_from"),
+    *("wilcoxon_p", "wilcoxon_least_p", "effect", "improvement", "improvement_low", "improvement_high"),
+    "seeds_needed",
 )
 
 
@@ -98,6 +119,7 @@ def _family(
     margins: Mapping[str, float],
     examples: Mapping[str, int],
     answers: Answers,
+    in_time: Collection[str],
 ) -> list[dict[str, Any]]:
     """The rows of one line (architecture on a data set, under one matching)."""
     line = {name: runs[name].iloc[0] for name in SERIES}
@@ -105,33 +127,37 @@ def _family(
     sign = 1 if higher else -1
     table = score_by_depth(runs, column)  # (depths, seeds)
     depths, values = table.index.tolist(), table.to_numpy(dtype=np.float64)
-    found = against_shallow(sign * values[0], sign * values[1:])
-    origin, errors = "", np.full(len(found), np.nan)
-    if score == "accuracy" and column == "test_score":
+    alone = against_shallow(sign * values[0], sign * values[1:])
+    origin, errors = "", np.full(len(alone), np.nan)
+    if column == "test_score":
         keys = score_by_depth(runs, "key").to_numpy()
-        origin, errors = _sample_errors(found, values, keys, line["entry"], examples, answers)
+        known = examples if score == "accuracy" else {}
+        origin, errors = _sample_errors(
+            alone, values, keys, line["entry"], known, answers, in_time=line["entry"] in in_time
+        )
     margin = float(margins.get(score, 0))
     rows = []
-    for depth, pair, whole in zip(depths[1:], found, with_sample_error(found, errors), strict=True):
-        verdict = decide(pair, margin, seeds=values.shape[1])
-        known = not np.isnan(whole.difference.low)
-        verdict_all = decide(whole, margin, seeds=values.shape[1]) if known else ""
-        (low, high), (low_all, high_all) = ends(pair.difference, sign), ends(whole.difference, sign)
+    for depth, seeds, pair, error in zip(
+        depths[1:], alone, with_sample_error(alone, errors), errors, strict=True
+    ):
+        verdict, verdict_seeds = (decide(of, margin, seeds=values.shape[1]) for of in (pair, seeds))
+        known = is_known(pair, error)
+        (low, high), (low_seeds, high_seeds) = ends(pair.difference, sign), ends(seeds.difference, sign)
         rows.append(
             {
                 **line,
                 **{"depth": depth, "against": depths[0], "score": score, "higher_is_better": higher},
                 **{"on": column.removesuffix("_score"), "pairs": pair.pairs},
                 **{"failed": pair.failed, "failed_shallow": pair.failed_shallow, "verdict": verdict},
-                **{"difference": sign * pair.difference.mean, "low": low, "high": high},
-                **{"verdict_all": verdict_all, "low_all": low_all, "high_all": high_all},
-                **{"p_all": whole.adjusted, "beyond": _beyond(verdict, verdict_all)},
-                **{"sample_error": errors[len(rows)] if known else np.nan},
+                **{"difference": sign * pair.difference.mean, "low": low, "high": high, "margin": margin},
+                **{"test": pair.test, "p": pair.p, "p_holm": pair.adjusted, "least_p": pair.least},
+                **{"verdict_seeds": verdict_seeds, "low_seeds": low_seeds, "high_seeds": high_seeds},
+                **{"p_seeds": seeds.adjusted, "sample_error": error if known else np.nan},
                 **{"sample_from": origin if known else ""},
-                **{"margin": margin, "test": pair.test, "p": pair.p, "p_holm": pair.adjusted},
                 **{"wilcoxon_p": pair.wilcoxon, "wilcoxon_least_p": pair.least_wilcoxon},
                 **{"effect": pair.effect, "improvement": pair.improvement},
-                "seeds_needed": _needed(pair, margin, len(found)) if verdict == OPEN else None,
+                **{"improvement_low": pair.improvement_low, "improvement_high": pair.improvement_high},
+                "seeds_needed": _needed(pair, margin, len(alone), error) if verdict == OPEN else None,
             }
         )
     return rows
@@ -154,8 +180,15 @@ def ends(interval: Interval, sign: int) -> tuple[float, float]:
     return low + 0.0, high + 0.0  # no -0
 
 
-def _needed(pair: Paired, margin: float, family: int) -> int | None:
-    return seeds_to_decide(pair.difference.mean, pair.spread, margin, family) if pair.test == "t" else None
+def _needed(pair: Paired, margin: float, family: int, error: float) -> int | None:
+    """Seeds that would probably decide; None where no number of seeds would, since the test examples are too few."""
+    if pair.test != "t":
+        return None
+    widest = ndtri(1 - (1 - LEVEL) / (2 * family)) * np.nan_to_num(error)
+    aim = max(abs(pair.difference.mean), margin - abs(pair.difference.mean))
+    if widest >= aim:
+        return None
+    return seeds_to_decide(pair.difference.mean, pair.spread, margin, family, beside=float(widest))
 
 
 def _sample_errors(
@@ -165,30 +198,30 @@ def _sample_errors(
     entry: str,
     examples: Mapping[str, int],
     answers: Answers,
+    *,
+    in_time: bool,
 ) -> tuple[str, np.ndarray]:
     """Where the test sample's errors are known from, and what each adds to that through the seeds; NaN: not known.
 
     Args:
-        values, keys: (depths, seeds) accuracies and run keys, the shallowest depth first.
+        values, keys: (depths, seeds) scores and run keys, the shallowest depth first.
+        examples: the number of test examples of entries that are scored by accuracy.
     """
     errors = np.full(len(found), np.nan)
-    # Where a run of either depth failed, or there is no spread, it is another test, which knows no error.
-    by_t = [place for place, pair in enumerate(found) if pair.test == "t" and pair.pairs > 1]
-    if f"{entry}/label" in answers:
-        shallow = right(answers, entry, keys[0]).astype(np.float64) if by_t else np.empty(0)
-        for place in by_t:
-            errors[place] = crossed(right(answers, entry, keys[1 + place]) - shallow).added
+    # Where a run of either depth failed it is another test, which knows no error.
+    places = [place for place, pair in enumerate(found) if pair.test in BY_MEAN and pair.pairs > 1]
+    if not places:
+        return "", errors
+    shallow = single_scores(answers, entry, keys[0].tolist())
+    if shallow is not None:
+        for place in places:
+            deep = single_scores(answers, entry, keys[1 + place].tolist())
+            assert deep is not None
+            errors[place] = crossed(deep - shallow, in_time=in_time).added
         return "answers", errors
     if entry in examples:
         accuracy = values.mean(axis=1)
-        for place in by_t:
+        for place in places:
             errors[place] = accuracy_difference_error(accuracy[0], accuracy[1 + place], examples[entry])
         return "bound", errors
     return "", errors
-
-
-def _beyond(verdict: str, verdict_all: str) -> str:
-    """Whether a finding also holds for other test examples like these: 'yes', 'no', or '' if nobody knows."""
-    if verdict not in (BETTER, WORSE, SAME) or not verdict_all:
-        return ""
-    return "yes" if verdict == verdict_all else "no"

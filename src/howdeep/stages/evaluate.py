@@ -23,7 +23,7 @@ from howdeep.records.record import config_of, load_weights, read_record
 from howdeep.runs.examples import load_split, prepared_card
 from howdeep.study import params
 from howdeep.tasks.classification import Classification
-from howdeep.tasks.task import Task
+from howdeep.tasks.task import SINGLE, Task
 from howdeep.training.run import EVALUATION_BATCH, build
 
 ANSWERS = "answers.safetensors"
@@ -36,7 +36,8 @@ def evaluate(project: Project) -> dict:
     "examples": {entry: n}, "train_examples": {entry: n}, "classes": {entry: [name, ...]}}`, n the number of test and
     of training examples, classes those of classifiers; and results/answers.safetensors, what each classifier answered
     to each test example, see `answers`: `<run key>/predicted` and `<run key>/confidence`, and of each entry the right
-    answers, `<entry>/label`.
+    answers, `<entry>/label`; of other tasks `<run key>/score`, see `single_scores`, and `in_time` says of which entries
+    the test examples follow one another. Of baselines `<data>/<task>/<name>/score`.
     """
     plan = params.read(project.params)
     compared = {(entry.data, entry.task): entry.name for entry in reversed(plan.entries.values())}
@@ -53,6 +54,7 @@ def evaluate(project: Project) -> dict:
         "baselines": dict(sorted(baselines.items())),
         "examples": {name: found[name].examples for name in sorted(found)},
         "train_examples": {name: found[name].train_examples for name in sorted(found)},
+        "in_time": sorted(name for name in found if found[name].in_time),
         "classes": {name: found[name].classes for name in sorted(found) if found[name].classes},
     }
     _write(
@@ -71,6 +73,7 @@ class Scored:
 
     examples: int
     train_examples: int
+    in_time: bool = False
     runs: dict[str, dict[str, float]] = field(default_factory=dict)
     baselines: dict[str, dict] = field(default_factory=dict)
     classes: list[str] = field(default_factory=list)
@@ -87,11 +90,17 @@ def _score(plan: params.Study, entry: params.Entry, project: Project, *, baselin
         split = load_split(cfg, project, test=True)
         assert split.test is not None
         if scored is None:
-            scored = Scored(len(split.test[0]), cfg.train_examples or len(split.train[0]))
+            in_time = get_class(cfg.task._target_).in_time
+            scored = Scored(len(split.test[0]), cfg.train_examples or len(split.train[0]), in_time)
             if baselines:
                 of, model = get_class(cfg.task._target_).baselines, record["config"]["model"]
                 val, test = (of(split.train, held_out, model) for held_out in (split.validation, split.test))
-                scored.baselines = {name: {"val": val[name], "test": test[name]} for name in val}
+                for name, of_test in test.items():
+                    if (single := of_test.pop(SINGLE, None)) is not None:
+                        key = "/".join((entry.data, entry.task, name))
+                        scored.answers[f"{key}/score"] = single.float().numpy()
+                    val[name].pop(SINGLE, None)
+                    scored.baselines[name] = {"val": val[name], "test": of_test}
         if record["state"] != "finished":
             continue
         task = trained_task(cfg, folder, record)
@@ -102,6 +111,8 @@ def _score(plan: params.Study, entry: params.Entry, project: Project, *, baselin
             scored.answers[f"{entry.name}/label"] = split.test[1].short().numpy()
             for name, values in answers(task, split.test).items():
                 scored.answers[f"{record['key']}/{name}"] = values.numpy()
+        elif (single := single_scores(task, split.test)) is not None:
+            scored.answers[f"{record['key']}/score"] = single.numpy()
     assert scored is not None  # an entry has runs
     return scored
 
@@ -115,6 +126,16 @@ def answers(task: Task, examples: Examples) -> dict[str, Tensor]:
     logits = torch.cat([task.net(x) for x, _ in Batches(examples, batch_size=EVALUATION_BATCH)])
     confidence, predicted = logits.softmax(1).max(1)
     return {"predicted": predicted.short(), "confidence": confidence}
+
+
+@torch.no_grad()
+def single_scores(task: Task, examples: Examples) -> Tensor | None:
+    """The score of each example, (n,) float32; None where a score is none's alone."""
+    task.eval()
+    batches = list(Batches(examples, batch_size=EVALUATION_BATCH))
+    output = torch.cat([task.net(x) for x, _ in batches])
+    found = task.single_scores(output, torch.cat([task.target(x, y) for x, y in batches]))
+    return None if found is None else found.float()
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -9,19 +9,21 @@ from torch.nn import functional
 
 from howdeep.data.examples import Examples
 from howdeep.errors import UserError
-from howdeep.tasks.task import Scores, Task
+from howdeep.tasks.task import SINGLE, Scores, Task
 
 
 class Forecasting(Task):
     """Mean squared error of the next value, scored by the mean absolute error, both in standard deviations.
 
     The net gives the next value of every variable, (batch, variables); x is the window, (batch, time,
-    variables). Baselines: persistence, "the next value is the last one", and autoregression: linear in all
-    values of the window, y = W x + b (Yule, 1927), by least squares over the training windows.
+    variables). Baselines: persistence, "the next value is the last one", and autoregression: linear in the
+    values of the window, y = W x + b (Yule, 1927), by least squares over the training windows; once in all values, once
+    in the last p, of which the last fifth of the training windows chooses how many.
     """
 
     score_name = "mae"
     higher_is_better = False
+    in_time = True
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         if output.shape != target.shape:
@@ -34,26 +36,44 @@ class Forecasting(Task):
     def score(self, output: Tensor, target: Tensor) -> Tensor:
         return functional.l1_loss(output, target)
 
+    def single_scores(self, output: Tensor, target: Tensor) -> Tensor:
+        return (output - target).abs().flatten(1).mean(1)
+
     @classmethod
     def baselines(cls, train: Examples, held_out: Examples, model: Mapping[str, Any]) -> Scores:
         x, y = held_out
         predictions = {
             "persistence": x[:, -1],  # (batch, variables)
-            f"AR({x.shape[1]})": _autoregression(train, x),
+            f"AR({x.shape[1]})": _autoregression(train, x, x.shape[1]),
+            "AR, order chosen": _autoregression(train, x, _order(train)),
         }
         return {
             name: {
                 "loss": float(functional.mse_loss(prediction, y)),
                 "mae": float(functional.l1_loss(prediction, y)),
+                SINGLE: (prediction - y).abs().flatten(1).mean(1),
             }
             for name, prediction in predictions.items()
         }
 
 
-def _autoregression(train: Examples, x: Tensor) -> Tensor:
-    """What the least squares of the training windows predict for the windows x, (batch, variables)."""
-    coefficients = torch.linalg.lstsq(_with_ones(train[0]), train[1].double()).solution
-    return (_with_ones(x) @ coefficients).to(x.dtype)
+def _autoregression(train: Examples, x: Tensor, order: int) -> Tensor:
+    """What the least squares of the training windows' last values predict for the windows x, (batch, variables)."""
+    known = _with_ones(train[0][:, -order:])
+    # With fewer windows than coefficients the smallest of all solutions: `lstsq` needs full rank by its default driver.
+    coefficients = torch.linalg.lstsq(known, train[1].double(), driver="gelsd").solution
+    return (_with_ones(x[:, -order:]) @ coefficients).to(x.dtype)
+
+
+def _order(train: Examples) -> int:
+    """The order that predicts the last fifth of the training windows best, learned from those before it."""
+    x, y = train
+    before = max(1, len(x) - len(x) // 5)
+    errors = [
+        float(functional.mse_loss(_autoregression((x[:before], y[:before]), x[before:], order), y[before:]))
+        for order in range(1, x.shape[1] + 1)
+    ]
+    return 1 + int(torch.tensor(errors).nan_to_num(float("inf")).argmin())
 
 
 def _with_ones(x: Tensor) -> Tensor:

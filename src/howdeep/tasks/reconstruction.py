@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from howdeep.data.examples import Examples, Split
 from howdeep.errors import UserError
-from howdeep.tasks.task import Scores, Task
+from howdeep.tasks.task import SINGLE, Scores, Task
 
 SHOWN = 10  # originals and reconstructions among the artifacts
 LATENT_POINTS = 512
@@ -45,6 +45,9 @@ class Reconstruction(Task):
             )
         return functional.mse_loss(output, target)
 
+    def single_scores(self, output: Tensor, target: Tensor) -> Tensor:
+        return _lost_by_each(output, target)
+
     @torch.no_grad()
     def validate(self, batches: Iterable[Examples]) -> dict[str, float]:
         """Loss and score over all examples together: a ratio of sums is no mean of the batches' ratios."""
@@ -63,9 +66,9 @@ class Reconstruction(Task):
         components = min(model["bottleneck"], *x.shape)  # there are no more
         pca = PCA(components, svd_solver="full").fit(x.numpy())
         output = pca.inverse_transform(pca.transform(x_held.numpy()))
-        lost = _LostVariance()
-        lost.add(torch.from_numpy(output), x_held)
-        return {"PCA": lost.measures()}
+        lost, output = _LostVariance(), torch.from_numpy(output)
+        lost.add(output, x_held)
+        return {"PCA": {**lost.measures(), SINGLE: _lost_by_each(output, x_held)}}
 
     @torch.no_grad()
     def artifacts(self, split: Split) -> dict[str, Tensor | str]:
@@ -85,6 +88,12 @@ class Reconstruction(Task):
             "latent": principal_plane(self.net.encode(x[:LATENT_POINTS])),  # type: ignore[operator]
         }
         return found | ({"labels": y[:LATENT_POINTS]} if labelled else {})
+
+
+def _lost_by_each(output: Tensor, target: Tensor) -> Tensor:
+    """The squared error of each example, (n,), over the mean variance of all."""
+    output, target = (part.flatten(1).double() for part in (output, target))
+    return (output - target).square().sum(1) / (target - target.mean(0)).square().sum(1).mean()
 
 
 class _LostVariance:

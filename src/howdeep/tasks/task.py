@@ -11,7 +11,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from howdeep.data.examples import Examples, Split
 
-Scores = dict[str, dict[str, float]]
+SINGLE = "single"  # beside the scores of a method, those of single examples
+Scores = dict[str, dict[str, Any]]
 
 
 class Task(LightningModule):
@@ -28,6 +29,7 @@ class Task(LightningModule):
 
     score_name: ClassVar[str]
     higher_is_better: ClassVar[bool]
+    in_time: ClassVar[bool] = False  # whether examples follow one another, so that neighbours err alike
     expects: ClassVar[str] = "out_features"  # the parameter by which models are known that learn the task
 
     def __init__(
@@ -67,13 +69,25 @@ class Task(LightningModule):
         self.train(was_training)
         return output
 
+    def single_scores(self, output: Tensor, target: Tensor) -> Tensor | None:
+        """The score of each example, (n,), whose mean is that of all of them; None of one that no example has alone.
+
+        From them comes the error of the score through the choice of the test examples.
+
+        Args:
+            output, target: of all examples together.
+        """
+        return None
+
     def target(self, x: Tensor, y: Tensor) -> Tensor:
         """What the output for x is compared with."""
         return y
 
     @classmethod
     def baselines(cls, train: Examples, held_out: Examples, model: Mapping[str, Any]) -> Scores:
-        """What simple methods reach on `held_out`: `{name: {"loss": ..., score_name: ...}}`.
+        """What simple methods reach on `held_out`: `{name: {"loss": ..., score_name: ..., SINGLE: (n,)}}`.
+
+        A method without probabilities has no loss; a score that no single example has leaves SINGLE out.
 
         Args:
             model: the parameters of the net that they are compared with, such as its bottleneck.
@@ -108,9 +122,8 @@ class Task(LightningModule):
         for x, y in batches:
             x, y = x.to(self.device), y.to(self.device)
             output, target = self.net(x), self.target(x, y)
-            total += torch.stack(
-                [self.loss(output, target), self.score(output, target)]
-            ).double().cpu() * len(x)
+            both = self.loss(output, target), self.score(output, target)
+            total += torch.stack([of.double() for of in both]).cpu() * len(x)
             n += len(x)
         self.train(was_training)
         loss, score = (total / n).tolist()

@@ -1,0 +1,34 @@
+"""What may be held against a study, as far as its own results tell."""
+
+import pytest
+
+from howdeep.report.analysis import analyse
+from howdeep.report.protocol import limits
+
+
+def said(records, **test) -> str:
+    known = {"runs": {}, "baselines": {}} | test
+    return " ".join(limits(analyse(records, known, margins={"accuracy": 0.01})))
+
+
+@pytest.fixture
+def records(make_record):
+    return [make_record("digits", "mlp", depth, seed) for depth in (1, 2) for seed in range(3)]
+
+
+def test_a_margin_of_less_than_two_test_examples_is_told_with_their_number(records):
+    assert "less than two test examples of digits-mlp (114)" in said(records, examples={"digits-mlp": 114})
+    for examples in ({"digits-mlp": 200}, {}):
+        assert "test examples of" not in said(records, examples=examples)
+
+
+def test_cells_whose_runs_were_best_in_their_last_epoch_had_not_converged(records):
+    assert "had not converged" not in said([record | {"best_epoch": 0} for record in records])
+    ends = [
+        record
+        | {"best_epoch": len(record["epochs"]) - 1 if record["depth"] == 2 and record["seed"] < 2 else 0}
+        for record in records
+    ]
+    assert "In 1 of 2 cells at least half of the runs were best in their last epoch (digits-mlp)" in said(
+        ends
+    )
