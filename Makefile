@@ -47,7 +47,7 @@ docs: ## refresh the picture of README from the newest results
 	mkdir -p docs && cp results/figures/classification-score.svg docs/answer.svg
 
 clean: ## remove what commands made, except the environment, the data and DVC's cache
-	rm -rf reports scratch outputs multirun mlflow.db* mlartifacts mlruns dvc_plots .pytest_cache .ruff_cache
+	rm -rf reports scratch outputs multirun replication mlflow.db* mlartifacts mlruns dvc_plots .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 constraints: install-test ## pin the newest versions that pyproject.toml allows (needs uv)

@@ -69,6 +69,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="REVISION",
         help="write nothing, print which scores and verdicts changed since then",
     )
+    compare.add_argument(
+        "--replicate",
+        action="store_true",
+        help="run the whole study once more with new seeds, in replication/, and print which verdicts repeat",
+    )
     add("report", "rebuild reports/index.html, with seconds where provenance has them")
     add("sync", "rebuild in MLflow the runs that the records have and it lacks")
     add("repair", "mend dvc.lock and the like, where a kill or a full disk has cut them short")
@@ -232,12 +237,21 @@ def _of_stage(word: str) -> str:
 
 
 def _compare(args: argparse.Namespace) -> None:
-    if args.against is None:
+    if args.against is None and not args.replicate:
         return _stage("compare:compare")(args)
     from howdeep.files import project
-    from howdeep.stages.against import against
 
-    print(against(args.against, project.find().root), end="")
+    here = project.find()
+    if args.against is not None:
+        from howdeep.stages.against import against
+
+        print(against(args.against, here.root), end="")
+    else:
+        from howdeep.processes import signals
+        from howdeep.stages.replicate import replicate
+
+        signals.stop_on_signals()
+        print(replicate(here), end="")
 
 
 def _repair(args: argparse.Namespace) -> None:
