@@ -8,27 +8,29 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from howdeep.results.ranks import (
+    failures_last,
+    improvement,
+    improvement_interval,
+    least_rank_sum,
+    least_wilcoxon,
+    rank_sum,
+    sign_test,
+    wilcoxon,
+)
 from howdeep.results.statistics import (
     against_shallow,
     benjamini_hochberg,
     effect_size,
-    failures_last,
     friedman,
     geometric_mean,
     holm,
-    improvement,
-    improvement_interval,
     interquartile_mean,
-    least_rank_sum,
-    least_wilcoxon,
     mean_interval,
-    rank_sum,
     seeds_to_decide,
-    sign_test,
     simultaneous,
     stratified_bootstrap,
     t_test,
-    wilcoxon,
     without_spread,
 )
 

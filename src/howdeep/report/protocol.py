@@ -7,9 +7,9 @@ import pandas as pd
 
 from howdeep.report.analysis import Analysis
 from howdeep.report.tuning import on_edges
+from howdeep.results.ranks import least_wilcoxon
 from howdeep.results.scores import SERIES, held, judged, rows_of
 from howdeep.results.sentences import seed_counts
-from howdeep.results.statistics import least_wilcoxon
 from howdeep.results.wording import listing, spoken
 
 # Of no interest where settings are compared: what varies by design, and what the data cards tell.
