@@ -23,7 +23,7 @@ def test_a_made_up_record_has_the_keys_of_a_real_one(overrides, project, compose
     monkeypatch.setattr(type(project), "scratch", tmp_path)
     real = execute(job_of(cfg, tmp_path / "run", project), project, None)
     fake = scale.made_up(cfg, "an-entry", 3, 0, np.random.default_rng(0))
-    assert fake.keys() | {"files", "seal"} == real.keys()  # which `records.write` adds
+    assert fake.keys() | {"files", "seal"} == real.keys()  # which `write_record` adds
     assert fake["config"].keys() == real["config"].keys()
     assert {*fake["epochs"][1]} == {*real["epochs"][1]}
     assert {*fake["epochs"][10]} <= {*real["epochs"][10]}  # a gan has more gaps than its loss and score

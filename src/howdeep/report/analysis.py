@@ -153,7 +153,7 @@ def analyse(
         margins: of each score, the smallest difference that matters.
         artifacts: what runs left to show, by run key and name; see `galleries`.
         trials: what the tuning of each entry tried; no trials of an entry whose settings are the defaults.
-        learning_curves: which entries are points of which learning curve; see `study.learning_curves`.
+        learning_curves: which entries are points of which learning curve; see `study.params.learning_curves`.
         answers: the content of results/answers.safetensors: what classifiers answered to each test example.
         inspection: the content of results/inspection: what was found inside the networks.
 

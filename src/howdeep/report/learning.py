@@ -98,7 +98,7 @@ def learning(
 
     Args:
         runs: a row a run of the whole study, see `scores.scores`.
-        curves: see `study.learning_curves`.
+        curves: see `study.params.learning_curves`.
         margins: of each score, the smallest difference that matters.
         test: the content of results/test.json, with the number of training examples of each entry.
         answers: the content of results/answers.safetensors.

@@ -1,5 +1,6 @@
 """Bringing MLflow in line with the records: while an entry trains, and later by `howdeep sync`."""
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -52,8 +53,6 @@ def _tracking(project: Project) -> DictConfig:
 
 def log_comparison(project: Project, store: Store) -> None:
     """Puts what `compare` wrote into one MLflow run: metrics and verdicts, tables and figures, the report."""
-    import json
-
     found = {
         name.replace(".", "/").replace("=", " "): value  # of signs MLflow allows few
         for name, value in flat(json.loads((project.results / "metrics.json").read_text()))

@@ -188,7 +188,7 @@ class Store(View):
         Two trials may try the same settings: a trial replaces only the interrupted ones whose place it takes.
 
         Args:
-            record: what `records.describe` gives.
+            record: what `records.record.describe` gives.
             about: more tags: commit, dirty flag and the like.
             dataset: the data card.
             trial: where a sweep trains it.
