@@ -36,7 +36,7 @@ STUDY = {
 TUNED = {
     **STUDY,
     "data": ["digits"],
-    "tune": {"trials": 3, "epochs": 0.5, "seed": 9, "optimizers": {"adam": [0.001, 0.1], "sgd": [0.01, 1.0]}},
+    "tune": {"trials": 3, "epochs": [0.4, 0.7], "optimizers": {"adam": [0.001, 0.1], "sgd": [0.01, 1.0]}},
     "entries": {"digits-mlp": STUDY["entries"]["digits-mlp"]},
 }
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

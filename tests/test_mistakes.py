@@ -99,7 +99,7 @@ def trained(tmp_path_factory, project) -> Path:
     plan = yaml.safe_load((project.root / "params.yaml").read_text())
     entry = {"data": "digits", "model": "mlp", "task": "classification"}
     small = {"train_examples": 40, "trainer": {"max_epochs": 1}, "model": {"width": 4}}
-    tune = {"trials": 1, "epochs": 1.0, "seed": 9, "optimizers": {"adam": [0.001, 0.01]}}
+    tune = {"trials": 1, "epochs": 1.0, "optimizers": {"adam": [0.001, 0.01]}}
     plan |= {"data": ["digits"], "depths": [1, 2], "seeds": [0], "tune": tune}
     plan["entries"] = {"digits-mlp": entry | {"overrides": small}}
     (folder / "params.yaml").write_text(yaml.safe_dump(plan))
@@ -176,9 +176,10 @@ WRONG = {  # file -> of each place what must not stand there
         "cost.parameters": ["5", None, 1.5],
     },
     "tuned/digits-mlp/settings.json": {
-        "depth=1": [None, [], "x", {}],
-        "depth=1.overrides": [None, {}, "x", [5], [None]],
-        "depth=1.key": [None, 5],
+        "depth=1-seed=0": [None, [], "x", {}],
+        "depth=1-seed=0.overrides": [None, {}, "x", [5], [None]],
+        "depth=1-seed=0.key": [None, 5],
+        "depth=1-seed=0.seconds": [None, 5, ["x"], [[5]], [["optimizer.lr=1"]]],
     },
     "results/test.json": {
         "runs": [None, [], {"a": 5}, {"a": {"loss": "x"}}],
@@ -242,7 +243,15 @@ def put(content: Any, place: Sequence[str], value: Any) -> Any:
     ("name", "value"),
     [
         *(("depth", "x"), ("depth", ""), ("depth", "0"), ("lr", "nan"), ("lr", "-1"), ("val_loss", "inf")),
-        *(("matching", "x"), ("space", "x"), ("optimizer", "../x"), ("val_loss", "x"), ("lr", "")),
+        *(
+            ("matching", "x"),
+            ("epochs", "0"),
+            ("seed", "-1"),
+            ("last_loss", "nan"),
+            ("optimizer", "../x"),
+            ("val_loss", "x"),
+            ("lr", ""),
+        ),
     ],
 )
 def test_a_trial_of_another_shape_is_named_by_its_line(trained, tmp_path, name, value):

@@ -118,3 +118,18 @@ def test_a_batch_size_that_is_no_count_is_refused(batch_size):
 def test_no_examples_are_refused():
     with pytest.raises(UserError, match="at least one example"):
         Batches((torch.zeros(0, 2), torch.zeros(0)), batch_size=4)
+
+
+def test_more_steps_than_examples_go_through_all_of_them_before_any_comes_again():
+    batches = Batches((torch.arange(10), torch.arange(10)), batch_size=4, seed=0, steps=8)
+    drawn = [x.tolist() for x, _ in batches]
+    assert list(map(len, drawn)) == [4, 4, 2, 4, 4, 2, 4, 4]
+    passes = [sum(drawn[k : k + 3], []) for k in (0, 3)]
+    assert [sorted(of) for of in passes] == [list(range(10))] * 2
+    assert passes[0] != passes[1]
+
+
+def test_fewer_steps_see_the_first_of_the_same_order():
+    x = torch.arange(10)
+    some, whole = (list(Batches((x, x), batch_size=4, seed=3, steps=steps)) for steps in (2, None))
+    assert [a.tolist() for a, _ in some] == [a.tolist() for a, _ in whole[:2]]

@@ -18,10 +18,11 @@ from howdeep.report import best_so_far, tuning
 from howdeep.results.scores import csv
 
 OWN = [
-    TrialRow(depth, name, rate, None if (depth, name, rate) == (4, "sgd", 1.0) else rate / depth)
+    TrialRow(depth, name, rate, loss, last_loss=loss)
     for depth in (1, 4)
     for name in ("adam", "sgd")
     for rate in (0.01, 0.1, 1.0)
+    for loss in [None if (depth, name, rate) == (4, "sgd", 1.0) else rate / depth]
 ]
 
 

@@ -3,15 +3,23 @@
 import math
 import re
 
+import pytest
+
 from howdeep.records.trials import TrialRow
 from howdeep.report import tuning
 from howdeep.results.scores import rows_of
 
+
+def tried(depth, optimizer, losses, low=0.001, **more) -> list[TrialRow]:
+    """A trial for each loss, its learning rate ten times that of the one before."""
+    return [
+        TrialRow(depth, optimizer, low * 10**k, loss, last_loss=loss, **more) for k, loss in enumerate(losses)
+    ]
+
+
 OWN = [
-    TrialRow(1, "adam", 0.001, 0.9), TrialRow(1, "adam", 0.01, 0.5), TrialRow(1, "adam", 0.1, None),
-    TrialRow(1, "sgd", 0.1, 0.7), TrialRow(1, "sgd", 1.0, 0.8),
-    TrialRow(4, "adam", 0.001, 0.4), TrialRow(4, "adam", 0.01, 0.6), TrialRow(4, "adam", 0.1, 0.8),
-    TrialRow(4, "sgd", 0.1, None), TrialRow(4, "sgd", 1.0, None),
+    *tried(1, "adam", [0.9, 0.5, None]), *tried(1, "sgd", [0.7, 0.8], low=0.1),
+    *tried(4, "adam", [0.4, 0.6, 0.8]), *tried(4, "sgd", [None, None], low=0.1),
 ]  # fmt: skip
 
 
@@ -19,27 +27,47 @@ def texts(trials) -> list[list[str]]:
     return [[cell.text for cell in row] for row in tuning.table(trials).rows]
 
 
-def test_each_depth_has_one_winner_told_with_its_trials_and_its_edge():
+def test_each_depth_is_told_with_what_its_run_was_trained_with_and_its_edge():
     assert texts({"digits-mlp": OWN}) == [
         ["digits-mlp", "width", "1", "adam", "0.01", "0.500", "5", ""],
         ["digits-mlp", "width", "4", "adam", "0.001", "0.400", "5", "on the edge of what was tried"],
     ]
 
 
+SEEDS = [
+    *tried(1, "adam", [1.0, 0.5, 0.9], seed=0), *tried(1, "adam", [1.0, 0.3, 0.9], low=0.002, seed=1),
+    *tried(1, "sgd", [0.7], seed=0), *tried(1, "sgd", [0.7], low=0.002, seed=1),
+    *tried(1, "adam", [1.0, 1.0, 1.0], low=0.003, seed=2), *tried(1, "sgd", [0.1], low=0.003, seed=2),
+]  # fmt: skip
+
+
+def test_the_choices_of_several_runs_are_counted_and_the_rates_of_the_most_chosen_told():
+    assert texts({"e": SEEDS}) == [
+        ["e", "width", "1", "adam 2, sgd 1", "0.015 (0.01 to 0.02)", "0.300", "4", ""]
+    ]
+    table = tuning.frame({"e": SEEDS})
+    assert table[table["chosen"] != ""]["lr"].tolist() == [0.01, 0.02, 0.003]
+
+
 def test_a_depth_of_which_all_diverged_is_told():
-    (row,) = texts({"e": [TrialRow(2, "sgd", 0.1, None), TrialRow(2, "sgd", 1.0, None)]})
-    assert row[4:] == ["0.1", "all diverged", "2", "on the edge of what was tried"]
+    (row,) = texts({"e": tried(2, "sgd", [None, None], low=0.1)})
+    assert row[4:7] == ["0.1", "all diverged", "2"]
+    assert row[7].startswith("1 of 1 runs: all trials diverged")
 
 
-def test_winners_on_an_edge_are_counted_among_those_that_finished():
-    lost = [TrialRow(8, "sgd", 0.1, None), TrialRow(8, "sgd", 1.0, None)]
+def test_cells_on_an_edge_are_counted_among_those_that_finished():
+    lost = tried(8, "sgd", [None, None], low=0.1)
     assert tuning.on_edges({"digits-mlp": OWN, "e": [*OWN, *lost]}) == (2, 4)
 
 
-def test_a_trial_is_ranked_among_the_finished_ones_of_its_depth():
-    assert [tuning._rank(row, OWN) for row in OWN[:2]] == [0.0, 1.0]
-    assert tuning._rank(OWN[3], OWN) == 2 / 3
-    assert tuning._rank(OWN[2], OWN) is None
+def test_entries_whose_validation_is_too_easy_are_named():
+    easy = [*tried(1, "sgd", [0.0, 0.0, 1.0]), *tried(2, "sgd", [0.1, 0.0, 1.0])]
+    assert tuning.saturated({"digits-mlp": OWN, "easy": easy}) == ["easy"]
+
+
+def test_a_trial_is_ranked_among_the_finished_ones_of_its_run():
+    ranks = [one.rank for one in tuning.judged(OWN)]
+    assert [ranks[2], *ranks[:2], *ranks[3:5]] == [None, *map(pytest.approx, (0.0, 1.0, 2 / 3, 1 / 3))]
 
 
 def test_the_table_of_trials_has_every_one_with_what_became_of_it():
@@ -55,7 +83,7 @@ def test_the_table_of_trials_has_every_one_with_what_became_of_it():
 
 
 def test_each_matching_has_winners_and_a_picture_of_its_own():
-    equal = [TrialRow(1, "adam", 0.1 * k, 1.0 / k, matching="parameters") for k in (1, 2, 3)]
+    equal = tried(1, "adam", [1.0, 0.5, 0.3], matching="parameters")
     both = {"digits-mlp": [*OWN, *equal]}
     assert tuning.panels(both) == {"digits-mlp": OWN, "digits-mlp, equal parameters": equal}
     assert [row[1:3] + row[6:7] for row in texts(both)] == [
@@ -67,7 +95,7 @@ def test_the_picture_says_what_was_chosen_and_names_every_rate():
     drawn = tuning.heatmap("digits-mlp", OWN)
     label = re.search('aria-label="([^"]*)"', drawn)
     assert label
-    assert label[1].endswith("Chosen: depth 1 adam 0.01 and depth 4 adam 0.001.")
+    assert label[1].endswith("Runs that chose: depth 1 adam 1 and depth 4 adam 1.")
     texts = re.findall(r">([^<>]+)</text>", drawn)
     assert {"0.001", "0.01", "0.1", "1", "adam", "sgd", "depth"} <= set(texts)
     assert drawn == tuning.heatmap("digits-mlp", OWN)
@@ -75,7 +103,7 @@ def test_the_picture_says_what_was_chosen_and_names_every_rate():
 
 def test_the_setting_that_alone_decides_has_all_importance():
     rates = [0.001 * 2**k for k in range(8)]
-    own = [TrialRow(d, o, lr, lr) for d in (1, 2) for o in ("adam", "sgd") for lr in rates]
+    own = [TrialRow(d, o, lr, lr, last_loss=lr) for d in (1, 2) for o in ("adam", "sgd") for lr in rates]
     shares = tuning.importances(own)
     assert max(shares, key=lambda name: shares[name]) == "learning rate"
     assert shares["learning rate"] > 0.9
@@ -88,10 +116,13 @@ def test_few_trials_tell_no_importances():
 
 BESIDE = [
     *(
-        TrialRow(d, "sgd", 0.1 * k, abs(k % 7 - 3) + 0.01 * d, momentum=0.1 * (k % 7))
-        for k in range(1, 29) for d in (1, 2)
+        TrialRow(d, "sgd", 0.1 * k, loss, last_loss=loss, momentum=0.1 * (k % 7))
+        for k in range(1, 29) for d in (1, 2) for loss in [abs(k % 7 - 3) + 0.01 * d]
     ),
-    *(TrialRow(d, "adam", 0.001 * k, 5.0, weight_decay=1e-5 * k) for k in range(1, 13) for d in (1, 2)),
+    *(
+        TrialRow(d, "adam", 0.001 * k, 5.0, last_loss=5.0, weight_decay=1e-5 * k)
+        for k in range(1, 13) for d in (1, 2)
+    ),
 ]  # fmt: skip
 
 
@@ -122,6 +153,6 @@ def test_a_momentum_that_decides_has_more_importance_than_the_rate_beside_it():
 
 
 def test_a_map_of_many_rates_names_some_of_them():
-    drawn = tuning.heatmap("e", [TrialRow(1, "sgd", float(k), 1.0) for k in range(1, 25)])
+    drawn = tuning.heatmap("e", [TrialRow(1, "sgd", float(k), 1.0, last_loss=1.0) for k in range(1, 25)])
     named = [text for text in re.findall(r">([^<>]+)</text>", drawn) if text in map(str, range(1, 25))]
     assert sorted(set(map(int, named)) - {1}) == list(range(4, 25, 3))  # 1 is also the depth

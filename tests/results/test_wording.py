@@ -147,7 +147,7 @@ def test_with_several_matchings_the_answer_counts_each_on_its_own():
     assert answer(pd.concat([alike, wide]), seeds=[5], tuned=True) == (
         "At equal width, in 1 of 1 entry some deeper network beat depth 1 and none lost to it; at equal parameters, in "
         "1 of 1 entry none differed from depth 1 by more than the margin (with 5 seeds and "
-        "each depth tuned on its own)."
+        "each run tuned on its own)."
     )
 
 

@@ -55,7 +55,7 @@ def test_an_entry_depends_on_its_plan_and_on_what_its_tuning_says(stages, name):
     """The plan holds config and code of tuning and training, the settings their keys; seeds stand apart."""
     data = f"data/prepared/{PLAN.entry(name).data}/train.safetensors"
     tune, train = ({dep.def_path for dep in stages[f"{stage}@{name}"].deps} for stage in ("tune", "train"))
-    assert tune == {f"plans/{name}.json", data}
+    assert tune == {f"plans/{name}.json", f"plans/seeds/{name}.json", data}
     assert train == {f"plans/seeds/{name}.json", f"tuned/{name}/settings.json", data}
 
 

@@ -19,7 +19,7 @@ from howdeep.study import params
 SMALL = {
     "study": "small", "data": ["digits"], "depths": [1, 2], "matching": ["width"], "seeds": [0, 1, 2], "split": "seeds",
     "optimizer": "adam", "schedule": "constant", "trainer": "cpu", "margins": {"accuracy": 0.01},
-    "tune": {"trials": 1, "epochs": 0.5, "seed": 1000, "optimizers": {"adam": [0.001, 0.01]}},
+    "tune": {"trials": 1, "epochs": 0.5, "optimizers": {"adam": [0.001, 0.01]}},
     "entries": {
         "digits-mlp": {
             "data": "digits", "model": "mlp", "task": "classification",
@@ -56,24 +56,18 @@ def test_a_replication_has_new_seeds_tells_what_repeats_and_goes_on_where_it_was
     assert "digits-mlp: 6 runs to train, 0 kept" in said.err
     again = Project(home.root / "replication")
     names = {path.parent.name for path in again.runs.rglob("record.json")}
-    assert names == {f"depth={depth}-seed={seed}" for depth in (1, 2) for seed in (1001, 1002, 1003)}
+    assert names == {f"depth={depth}-seed={seed}" for depth in (1, 2) for seed in (3, 4, 5)}
     assert {path: path.read_bytes() for path in before} == before
     assert replicate(home) == said.out
     assert "digits-mlp: 0 runs to train, 6 kept" in capsys.readouterr().err
 
 
-def test_no_seed_of_runs_or_tunings_is_one_of_the_first_study():
-    content = SMALL | {
-        "entries": {"a": {"seeds": [0, 9], "tune": {"seed": 2000}}, "b": {"tune": None}, "c": {}}
-    }
+def test_no_seed_is_one_of_the_first_study():
+    content = SMALL | {"entries": {"a": {"seeds": [0, 9]}, "b": {"tune": None}, "c": {}}}
     found = with_new_seeds(content)
-    assert found["seeds"] == [2001, 2002, 2003]
-    assert found["entries"] == {
-        "a": {"seeds": [2001, 2010], "tune": {"seed": 4001}},
-        "b": {"tune": None},
-        "c": {},
-    }
-    assert (found["tune"]["seed"], found["study"]) == (3001, "small-again")
+    assert found["seeds"] == [10, 11, 12]
+    assert found["entries"] == {"a": {"seeds": [10, 19]}, "b": {"tune": None}, "c": {}}
+    assert (found["tune"], found["study"]) == (SMALL["tune"], "small-again")
     assert content["seeds"] == [0, 1, 2]
 
 

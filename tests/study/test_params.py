@@ -87,14 +87,23 @@ def test_a_matched_cell_is_as_large_as_the_deepest_network_unless_its_entry_name
     assert of_b[-1] == "reference.depth=2"
 
 
-TUNE = {"trials": 4, "epochs": 0.5, "seed": 9, "optimizers": {"adam": [0.001, 0.01], "sgd": [0.1, 1]}}
+TUNE = {"trials": 4, "epochs": [0.1, 0.5], "optimizers": {"adam": [0.001, 0.01], "sgd": [0.1, 1]}}
 
 
 def test_an_entry_changes_what_it_names_of_the_study_s_tuning(tmp_path):
     entry = {"data": "digits", "model": "mlp", "task": "classification", "tune": {"epochs": 1}}
     plan = params.read(write(tmp_path, tune=TUNE, entries={"a": entry}))
     optimizers = {"adam": (0.001, 0.01), "sgd": (0.1, 1.0)}
-    assert plan.entry("a").tuning == params.Tuning(4, 1.0, 9, optimizers)
+    assert plan.entry("a").tuning == params.Tuning(4, (1.0,), optimizers)
+
+
+def test_an_entry_s_own_patience_wins_over_the_study_s(tmp_path):
+    entries = {"a": ENTRY, "b": {**ENTRY, "overrides": {"patience": 3}}}
+    plan = params.read(write(tmp_path, patience=7, entries=entries))
+    cell = Cell("digits", "mlp", 2)
+    of = {name: plan.overrides(plan.entry(name), cell) for name in entries}
+    assert [line for line in of["a"] if "patience" in line] == ["patience=7"]
+    assert [line for line in of["b"] if "patience" in line] == ["patience=3"]
 
 
 def test_a_momentum_may_be_set_where_only_learning_rates_are_tuned(tmp_path):
@@ -142,18 +151,25 @@ def test_a_tuned_setting_takes_the_place_of_the_study_s_optimizer_and_comes_last
             "entries.a.overrides sets optimizer, which is tuned: set entries.a.tune.optimizers instead",
         ),
         (
-            {"tune": TUNE, "entries": {"a": {**ENTRY, "overrides": {}, "seeds": [3, TUNE["seed"]]}}},
-            "tune.seed must be .* none of the seeds of the runs",
+            {"tune": {**TUNE, "epochs": [0.3, 0.1]}},
+            "tune.epochs must rise, such as",
         ),
         ({"seedz": [0]}, "unknown key 'seedz', did you mean 'seeds'?"),
         ({"margins": {"accuracy": -1}}, "margins .* at least 0, such as .* got {'accuracy': -1}"),
         ({"margins": 0.01}, "margins .* must be a map"),
-        ({"tune": 4}, "tune must be a map with trials, epochs, seed, optimizers, or null, got 4"),
+        (
+            {"patience": 0},
+            "patience in params.yaml must be a whole number of epochs of at least 1, or null, got 0",
+        ),
+        ({"patience": True}, "patience in params.yaml must be a whole number"),
+        ({"tune": 4}, "tune must be a map with trials, epochs, optimizers, or null, got 4"),
         ({"tune": {"trials": 4}}, "tune in params.yaml lacks the key 'epochs'"),
         ({"tune": {**TUNE, "trial": 4}}, "tune has the unknown key 'trial', did you mean 'trials'?"),
         ({"tune": {**TUNE, "trials": 0}}, "tune.trials must be a whole number of at least 1, got 0"),
-        ({"tune": {**TUNE, "epochs": 2}}, "tune.epochs must be a share .* got 2"),
-        ({"tune": {**TUNE, "seed": 1}}, "tune.seed must be .* none of the seeds of the runs, got 1"),
+        ({"tune": {**TUNE, "epochs": 2}}, "tune.epochs must be shares .* got 2"),
+        ({"tune": {**TUNE, "epochs": []}}, "tune.epochs must be shares"),
+        ({"tune": {**TUNE, "epochs": [0.1, True]}}, "tune.epochs must be shares"),
+        ({"tune": {**TUNE, "seed": 1}}, "tune has the unknown key 'seed'"),
         ({"tune": {**TUNE, "optimizers": {"sgd": 0.1}}}, "tune.optimizers must be a map of optimizers"),
         (
             {"tune": {**TUNE, "optimizers": {"sgd": [0.1, 0.1]}}},
@@ -202,8 +218,8 @@ WRITTEN = {  # as YAML reads it -> what is said
     "trainer: {a: b}": "trainer in params.yaml must be a name, got",
     "margins: {acuracy: 0.01}": "unknown score 'acuracy', did you mean 'accuracy'?",
     "margins: {no: 0.01}": "each score in `margins` of params.yaml must be a name, got False",
-    "tune: {trials: 1, epochs: 1, seed: 9, optimizers: {'x;y': [0.1, 1]}}": "each key of tune.optimizers must be a",
-    "tune: {trials: 1, epochs: 1, seed: 9, optimizers: {no: [0.1, 1]}}": "each key of tune.optimizers must be a name",
+    "tune: {trials: 1, epochs: 1, optimizers: {'x;y': [0.1, 1]}}": "each key of tune.optimizers must be a",
+    "tune: {trials: 1, epochs: 1, optimizers: {no: [0.1, 1]}}": "each key of tune.optimizers must be a name",
 }
 
 

@@ -28,7 +28,7 @@ from tests.torture.hostile import World
 # Tuned, two entries, long enough to be stopped in the middle of everything.
 KILLED = {
     **STUDY,
-    "tune": {"trials": 2, "epochs": 0.5, "seed": 9, "optimizers": {"adam": [0.001, 0.1]}},
+    "tune": {"trials": 2, "epochs": 0.5, "optimizers": {"adam": [0.001, 0.1]}},
     "entries": {
         name: {
             **entry,
@@ -107,7 +107,7 @@ def trained(project, tmp_path_factory) -> Path:
     study = yaml.safe_load((project.root / "params.yaml").read_text())
     entry = {"data": "digits", "model": "mlp", "task": "classification"}
     small = {"train_examples": 60, "trainer": {"max_epochs": 2}, "model": {"width": 4}}
-    tune = {"trials": 1, "epochs": 0.5, "seed": 9, "optimizers": {"adam": [0.001, 0.01]}}
+    tune = {"trials": 1, "epochs": 0.5, "optimizers": {"adam": [0.001, 0.01]}}
     study |= {"data": ["digits"], "depths": [1, 2], "seeds": [0], "tune": tune}
     study["entries"] = {"digits-mlp": entry | {"overrides": small}}
     (folder / "params.yaml").write_text(yaml.safe_dump(study))

@@ -200,8 +200,8 @@ def test_hostile_overrides_in_a_tuned_setting_are_refused(world, counted, name):
     path = world.project / "tuned/digits-mlp/settings.json"
     (world.home / "evil.pt").write_bytes(a_pickle(command_of(world), {}))
     found, overrides = json.loads(path.read_text()), SETTINGS[name]
-    for cell in found.values():
-        cell["overrides"] = (
+    for run in found.values():
+        run["overrides"] = (
             [
                 o.replace("{top}", str(world.top)).replace("{precious}", str(world.precious))
                 if isinstance(o, str) else o

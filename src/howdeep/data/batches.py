@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import islice, repeat
 
 import numpy as np
 import torch
@@ -22,12 +23,16 @@ class Batches:
         examples: x (n, ...) and y (n, ...).
         batch_size: examples a batch; the last batch has what is left.
         seed: None for the order of the examples.
+        steps: batches an epoch; None: as many as show each example once. Where they are more, all examples come once,
+            in an order of their own each time, before any comes again.
 
     Raises:
         UserError: no examples, or a batch size that is no whole number of at least 1.
     """
 
-    def __init__(self, examples: Examples, *, batch_size: int, seed: int | None = None) -> None:
+    def __init__(
+        self, examples: Examples, *, batch_size: int, seed: int | None = None, steps: int | None = None
+    ) -> None:
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
             raise UserError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
         self.x, self.y = examples
@@ -35,6 +40,7 @@ class Batches:
             raise UserError("expected at least one example, got none: choose another split of the data")
         self.batch_size = batch_size
         self.seed = seed
+        self.steps = math.ceil(len(self.x) / batch_size) if steps is None else steps
         self.epoch = 0
 
     batch_sampler = None  # Lightning asks for it wherever it finds a sampler
@@ -49,16 +55,24 @@ class Batches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return math.ceil(len(self.x) / self.batch_size)
+        return self.steps
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for indices in self._order().to(self.x.device).split(self.batch_size):  # (batch,)
+        for indices in islice(self._batches(), self.steps):  # (batch,)
             yield self.x.index_select(0, indices), self.y.index_select(0, indices)
 
-    def _order(self) -> Tensor:
-        """A permutation of the examples, (n,)."""
+    def _batches(self) -> Iterator[Tensor]:
+        draw = self._orders()
+        while True:
+            yield from next(draw).to(self.x.device).split(self.batch_size)
+
+    def _orders(self) -> Iterator[Tensor]:
+        """Permutations of the examples, (n,) each."""
         if self.seed is None:
-            return torch.arange(len(self.x))
+            yield from repeat(torch.arange(len(self.x)))
+            return
         # seed + epoch would give seed 0 in epoch 1 the order of seed 1 in epoch 0: mix them instead.
         mixed = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)
-        return torch.randperm(len(self.x), generator=torch.Generator().manual_seed(int(mixed[0])))
+        generator = torch.Generator().manual_seed(int(mixed[0]))
+        while True:
+            yield torch.randperm(len(self.x), generator=generator)

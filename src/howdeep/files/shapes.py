@@ -88,15 +88,14 @@ class Record(TypedDict):
     gap: Gap | None
     gradient_flow: list[dict[str, float | str | None]]
     cost: Cost
+    diverged_before: NotRequired[list[Name]]
     files: NotRequired[dict[Name, str]]
 
 
 class Setting(TypedDict):
     overrides: list[str]
     key: str
-    val_loss: NotRequired[float | None]
-    edge: NotRequired[bool]
-    trials: NotRequired[int]
+    seconds: NotRequired[list[list[str]]]
 
 
 class Recipe(TypedDict):

@@ -10,6 +10,11 @@ def cell_name(depth: int, matching: str) -> str:
     return f"depth={depth}" if matching == "width" else f"matching={matching}-depth={depth}"
 
 
+def run_name(depth: int, matching: str, seed: int) -> str:
+    """The folder of a run: 'depth=4-seed=0'."""
+    return f"{cell_name(depth, matching)}-seed={seed}"
+
+
 @dataclass(frozen=True)
 class Cell:
     """One (data set, architecture, depth, matching); with a seed, a run."""
@@ -25,4 +30,4 @@ class Cell:
 
     def run_name(self, seed: int) -> str:
         """The run's folder: 'depth=4-seed=0'."""
-        return f"{self.name}-seed={seed}"
+        return run_name(self.depth, self.matching, seed)

@@ -11,24 +11,34 @@ from howdeep.errors import UserError
 from howdeep.files.project import Project
 from howdeep.files.reading import check_file, content_of, json_map
 from howdeep.names import is_name
-from howdeep.records.cell import MATCHINGS, cell_name
+from howdeep.records.cell import MATCHINGS, cell_name, run_name
 
-BASE, WIDENED = "base", "widened"
 Point = dict[str, float]  # {"lr": 0.1, "momentum": 0.9}: settings of the optimizer by name
 SECOND = ("momentum", "weight_decay")  # the names in BESIDE
+LOSSES = ("val_loss", "last_loss")
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial: what was tried, and the lowest validation loss of its epochs, None if it diverged."""
+    """One trial: what was tried for a run, and what came of it.
+
+    Args:
+        depth, seed, matching: of the run that it was tried for.
+        optimizer, lr, momentum, weight_decay: what was tried; None: as conf/ has it.
+        val_loss: the lowest validation loss of the epochs that all trials have; None if it diverged in them.
+        epochs: how many it was given in the end.
+        last_loss: the lowest validation loss of those; None if it diverged.
+    """
 
     depth: int
     optimizer: str
     lr: float
     val_loss: float | None
-    space: str = BASE  # or widened: one of the extra trials
+    epochs: int = 1
+    last_loss: float | None = None
+    seed: int = 0
     matching: str = "width"
-    momentum: float | None = None  # None: as conf/ has it
+    momentum: float | None = None
     weight_decay: float | None = None
 
     @property
@@ -41,6 +51,11 @@ class TrialRow:
     def cell(self) -> str:
         """The name of the cell within its entry, 'depth=4' or 'matching=flops-depth=4'."""
         return cell_name(self.depth, self.matching)
+
+    @property
+    def run(self) -> str:
+        """The name of the run, 'depth=4-seed=0'."""
+        return run_name(self.depth, self.matching, self.seed)
 
 
 def trials_of(name: str, project: Project) -> list[TrialRow]:
@@ -81,21 +96,19 @@ def _trial(row: Mapping[str, str]) -> TrialRow:
     """
     trial = TrialRow(
         depth=int(row["depth"]),
+        seed=int(row["seed"]),
         optimizer=row["optimizer"],
         lr=float(row["lr"]),
-        val_loss=float(row["val_loss"]) if row["val_loss"] else None,
-        space=row["space"],
+        epochs=int(row["epochs"]),
         matching=row["matching"],
+        **{name: float(row[name]) if row[name] else None for name in LOSSES},
         **{name: float(row[name]) for name in SECOND if row.get(name)},
     )
-    if (
-        not all(map(math.isfinite, (*trial.point.values(), trial.val_loss or 0.0)))
-        or trial.lr <= 0
-        or trial.depth < 1
-    ):
-        raise ValueError("its numbers must be finite, depth and lr above 0")
-    if not is_name(trial.optimizer) or trial.matching not in MATCHINGS or trial.space not in (BASE, WIDENED):
+    numbers = (*trial.point.values(), trial.val_loss or 0.0, trial.last_loss or 0.0)
+    if not all(map(math.isfinite, numbers)) or trial.lr <= 0 or min(trial.depth, trial.epochs) < 1:
+        raise ValueError("its numbers must be finite, lr above 0, depth and epochs at least 1")
+    if not is_name(trial.optimizer) or trial.matching not in MATCHINGS or trial.seed < 0:
         raise ValueError(
-            f"unknown optimizer {trial.optimizer!r}, matching {trial.matching!r} or space {trial.space!r}"
+            f"unknown optimizer {trial.optimizer!r}, matching {trial.matching!r} or seed {trial.seed!r}"
         )
     return trial

@@ -1,9 +1,10 @@
 """How far tuning comes with fewer trials: the best validation loss of n of those tried, whatever their order.
 
-The trials of a depth are a fixed set of points without an order, so that the curve of one order would say little. All
+The trials of a run are a fixed set of points without an order, so that the curve of one order would say little. All
 orders are equally likely instead, and the best of the first n of N is the least of n drawn without replacement: with
 losses sorted, P(the k-th is the least) = C(N - k, n - 1) / C(N, n). Its mean is the "expected maximum" of Dodge et al.
-(2019, "Show Your Work"), in the unbiased form of Tang et al. (2020); the band holds eight of ten orders.
+(2019, "Show Your Work"), in the unbiased form of Tang et al. (2020); the band holds eight of ten orders. Losses are
+those after the first share of the epochs, which all trials get. A depth's curve is the mean over its runs.
 """
 
 import math
@@ -17,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from howdeep.figures.figure import INK, Board, boards, depth_colours, log_values, styled, svg
 from howdeep.records.trials import TrialRow
 from howdeep.results.wording import number
+from howdeep.study.tuning import by_run
 
 ALL = "all"  # optimizers: their trials together
 LOW, HIGH = 10, 90  # percent: the ends of the band
@@ -63,9 +65,11 @@ def _quantile(ordered: Sequence[float], n: int, percent: int) -> float:
 
 
 def curve(rows: Sequence[TrialRow]) -> list[Best]:
-    """The best of 1, 2, ... of these trials."""
-    losses = [row.val_loss for row in rows]
-    return [best_of(losses, n) for n in range(1, len(losses) + 1)]
+    """The best of 1, 2, ... of the trials of a run, mean over the runs."""
+    runs = [[row.val_loss for row in own] for own in by_run(rows).values()]
+    fewest = min(map(len, runs), default=0)
+    each = [[best_of(losses, n) for losses in runs] for n in range(1, fewest + 1)]
+    return [Best(*(sum(of) / len(of) for of in zip(*bests, strict=True))) for bests in each]
 
 
 def optimizers(own: Sequence[TrialRow]) -> list[str]:
@@ -103,7 +107,7 @@ def picture(title: str, own: Sequence[TrialRow]) -> str:
     curves = {name: {depth: curve(select(own, depth, name)) for depth in depths} for name in names}
     rows = math.ceil(len(names) / ACROSS)
     each = WIDTH / min(len(names), ACROSS)
-    note = "mean of the best so far; band: eight of ten orders"
+    note = "mean of the best so far over orders and runs; band: eight of ten orders"
     figure, (board,) = boards([title], note, AROUND + HEIGHT * rows)
     limits = _limits([best for of in curves.values() for best in of.values()])
     for rank, name in enumerate(names):

@@ -61,7 +61,6 @@ def page(
         failures=_failures(analysis.records),
         cards=[card_facts(name, cards.get(name)) for name in sorted(set(cells["data"]))],
         settings=told,
-        chosen=protocol.chosen(analysis.records),
         winners=tuning.table(analysis.trials),
         importances=tuning.importance_table(analysis.trials),
         tuning=[Markup(picture) for picture in analysis.tuning],

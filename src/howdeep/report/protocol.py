@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from howdeep.report.analysis import Analysis
-from howdeep.report.tuning import on_edges
+from howdeep.report.tuning import on_edges, saturated
 from howdeep.results.ranks import least_wilcoxon
 from howdeep.results.scores import SERIES, held, judged, rows_of
 from howdeep.results.sentences import seed_counts
@@ -19,6 +19,7 @@ _LEFT_OUT = (
     *("data.out_features", "data.examples.in_shape", "data.vocabulary", "data.every_step"),
     *("model.vocabulary", "model.every_step"),
 )
+MANY = 8  # values of a setting, beyond which their range is told
 FEW = 10  # seeds, below which the report warns
 
 
@@ -39,7 +40,7 @@ def card_facts(name: str, card: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def settings(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The settings of each entry; one that differs between its runs shows all its values."""
+    """The settings of each entry; one that differs between its runs shows all its values, or the range of many."""
     entries: dict[str, dict[str, list[str]]] = {}
     told: dict[str, dict[str, Any]] = {}
     for record in sorted(records, key=lambda record: (record["entry"], record["depth"], record["seed"])):
@@ -53,9 +54,19 @@ def settings(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 if value not in values:
                     values.append(value)
     return [
-        {"entry": entry, "settings": [(name, ", ".join(values)) for name, values in seen.items()]}
+        {"entry": entry, "settings": [(name, _listed(values)) for name, values in seen.items()]}
         for entry, seen in entries.items()
     ]
+
+
+def _listed(values: Sequence[str]) -> str:
+    if len(values) <= MANY:
+        return ", ".join(values)
+    try:
+        numbers = sorted(values, key=float)
+    except ValueError:
+        return ", ".join(values)
+    return f"{numbers[0]} to {numbers[-1]}, {len(values)} values"
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -68,21 +79,6 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
                 (prefix[:-1] if name == "_target_" else f"{prefix}{name}"),
                 "none" if value is None else str(value),
             )
-
-
-def chosen(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Optimizer and learning rate of each cell: entry, matching, depth, optimizer, learning rate."""
-    rows = {
-        (record["entry"], record["matching"], record["depth"]): record["config"].get("optimizer", {})
-        for record in records
-    }
-    return [
-        [
-            *(entry, held(matching), str(depth)),
-            *(str(found.get("_target_", "")).split(".")[-1], f"{found.get('lr', '')}"),
-        ]
-        for (entry, matching, depth), found in sorted(rows.items(), key=lambda row: row[0])
-    ]
 
 
 def _size(runs: pd.DataFrame) -> str:
@@ -122,16 +118,16 @@ def limits(analysis: Analysis) -> list[str]:
     verdicts, runs = analysis.verdicts, analysis.runs
     said = [*_few(seed_counts(runs))]
     said.append(
-        "Each depth got the optimizer and learning rate that did best on validation examples, in as many "
-        "trials for every depth; width, batch size and epochs were not tuned. Trials have one seed, and their winner "
-        f"serves all runs of a depth: how lucky its tuning was is in no interval.{_edges(analysis)}"
+        "Each run got the optimizer and learning rate that did best on its validation examples, in as many trials for "
+        "every depth: the spread of the runs, and with it each interval, holds the luck of their tunings. Width and "
+        f"batch size were not tuned.{_edges(analysis)}{_saturated(analysis)}"
         if analysis.tuned
         else "Learning rate and optimizer were not tuned for each depth: a depth that lost may have lost to its "
         "settings."
     )
     if said_of_margin := _fine_margins(verdicts, analysis.examples):
         said.append(said_of_margin)
-    if said_of_ends := _still_improving(analysis.cells):
+    if said_of_ends := _not_converged(analysis.cells):
         said.append(said_of_ends)
     if said_of_size := _size(runs):
         said.append(said_of_size)
@@ -165,7 +161,18 @@ def _edges(analysis: Analysis) -> str:
     edges, cells = on_edges(analysis.trials)
     if not edges:
         return ""
-    return f" Of {cells} chosen learning rates {edges} lie on the edge of what was tried: a better may lie beyond."
+    return (
+        f" In {edges} of {cells} cells at least half of the chosen learning rates lie on the edge of what was tried: a "
+        "better may lie beyond."
+    )
+
+
+def _saturated(analysis: Analysis) -> str:
+    """Where validation is too easy to choose settings by."""
+    found = saturated(analysis.trials)
+    if not found:
+        return ""
+    return f" In {listing(found)} the best settings often have the same validation loss: the first of them was taken."
 
 
 def _fine_margins(verdicts: pd.DataFrame, examples: Mapping[str, int]) -> str:
@@ -183,15 +190,15 @@ def _fine_margins(verdicts: pd.DataFrame, examples: Mapping[str, int]) -> str:
     )
 
 
-def _still_improving(cells: pd.DataFrame) -> str:
+def _not_converged(cells: pd.DataFrame) -> str:
     """Where training ended too early to tell how good a depth becomes; nothing where it did nowhere."""
-    early = cells[2 * cells["still_improving"] >= (cells["runs"] - cells["diverged"]).clip(lower=1)]
+    early = cells[2 * cells["not_converged"] >= (cells["runs"] - cells["diverged"]).clip(lower=1)]
     if early.empty:
         return ""
     where = listing(sorted(set(early["entry"])))
     return (
-        f"In {len(early)} of {len(cells)} cells at least half of the runs were best in their last epoch ({where}): "
-        "they had not converged, and compare how fast depths learn as much as how well."
+        f"In {len(early)} of {len(cells)} cells at least half of the runs had not converged when their epochs were "
+        f"over ({where}): they compare how fast depths learn as much as how well."
     )
 
 

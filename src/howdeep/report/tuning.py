@@ -1,7 +1,8 @@
-"""What tuning tried: every learning rate with every optimizer at every depth, and which of them won."""
+"""What tuning tried: learning rates with every optimizer, for each run of every depth, and which of them won."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from howdeep.records.trials import SECOND, TrialRow
 from howdeep.results.scores import held
 from howdeep.results.tables import Table, Text
 from howdeep.results.wording import listing, number, spoken
-from howdeep.study.tuning import by_cell, on_edge, winner
+from howdeep.study.tuning import by_cell, by_run, on_edge, ranked, tied
 
 if TYPE_CHECKING:
     from optuna.distributions import FloatDistribution
@@ -24,24 +25,39 @@ NAMED = 8  # learning rates below a map
 FEWEST = 20  # trials from which importances are told
 ROW, AROUND = 0.34, 1.2  # inches: of a depth, of title, axis and note
 COLOURS = ListedColormap(list(DEPTH))
-TRIED = ("matching", "depth", "optimizer", "lr", *SECOND, "val_loss", "space")
+TRIED = ("matching", "depth", "seed", "optimizer", "lr", *SECOND, "val_loss", "epochs", "last_loss")
 Trials = Mapping[str, Sequence[TrialRow]]  # by entry
 
 
 class Tried(NamedTuple):
-    """A trial, and whether it won its depth and lies on the edge of what was tried."""
+    """A trial, whether its run is trained with it, and how it fared.
+
+    Args:
+        won: whether it is the one.
+        edge: whether it won, in an outer tenth of the learning rates that the runs of its cell tried.
+        rank: 1 for the best trial of its run, 0 for the last that did not diverge, None of one that did.
+    """
 
     trial: TrialRow
     won: bool
     edge: bool
+    rank: float | None
 
 
 def judged(own: Sequence[TrialRow]) -> list[Tried]:
-    """The trials of one entry, cell by cell."""
+    """The trials of one entry, run by run."""
     found = []
     for of_cell in by_cell(own).values():
-        best = winner(of_cell)
-        found += [Tried(row, row == best, row == best and on_edge(row, of_cell)) for row in of_cell]
+        for of_run in by_run(of_cell).values():
+            best = ranked(of_run)
+            places = {id(row): 1 - place / max(1, len(best) - 1) for place, row in enumerate(best)}
+            found += [
+                Tried(
+                    row, row is best[0], row is best[0] and on_edge(row, of_cell),
+                    None if row.last_loss is None else places[id(row)],
+                )
+                for row in of_run
+            ]  # fmt: skip
     return found
 
 
@@ -56,53 +72,86 @@ def panels(trials: Trials) -> dict[str, list[TrialRow]]:
 
 
 def frame(trials: Trials) -> pd.DataFrame:
-    """A row a trial: what was tried, its validation loss, missing where it diverged, and what became of it.
+    """A row a trial: what was tried, its validation losses, missing where it diverged, and what became of it.
 
-    `rank` is the share of the finished trials of its cell that it beats, 1 for the best; `chosen` says yes of a winner,
-    and edge of one beyond whose learning rate nothing was tried.
+    `rank` is 1 for the best trial of a run and 0 for the last that did not diverge; `chosen` says yes of the one that
+    the run is trained with, and edge where that lies in an outer tenth of the learning rates tried.
     """
     rows = [
-        (entry, *(getattr(row, name) for name in TRIED), _rank(row, own), won * ("edge" if edge else "yes"))
-        for entry, rows in trials.items()
-        for own in by_cell(rows).values()
-        for row, won, edge in judged(own)
+        (entry, *(getattr(row, name) for name in TRIED), rank, won * ("edge" if edge else "yes"))
+        for entry, own in trials.items()
+        for row, won, edge, rank in judged(own)
     ]
     return pd.DataFrame(rows, columns=["entry", *TRIED, "rank", "chosen"])
 
 
 def on_edges(trials: Trials) -> tuple[int, int]:
-    """How many cells have a winner beyond whose learning rate nothing was tried, of how many that have a winner."""
-    tried = [tried for own in trials.values() for tried in judged(own)]
-    winners = [one for one in tried if one.won and one.trial.val_loss is not None]
-    return sum(one.edge for one in winners), len(winners)
+    """In how many cells half of the chosen learning rates lie in an outer tenth of those tried, and of how many."""
+    cells = [_chosen(own) for of in trials.values() for own in by_cell(of).values()]
+    cells = [found for found in cells if found]
+    return sum(_often(one.edge for one in found) for found in cells), len(cells)
+
+
+def saturated(trials: Trials) -> list[str]:
+    """Entries in which the validation loss could not tell the best setting from the next, for half of a cell's runs."""
+    return [
+        entry
+        for entry, own in trials.items()
+        if any(_often(map(tied, by_run(of).values())) for of in by_cell(own).values())
+    ]
+
+
+def _chosen(own: Sequence[TrialRow]) -> list[Tried]:
+    """What the runs of a cell are trained with, but for those of which all trials diverged."""
+    return [one for one in judged(own) if one.won and one.trial.last_loss is not None]
+
+
+def _often(flags: Iterable[bool]) -> bool:
+    found = list(flags)
+    return bool(found) and 2 * sum(found) >= len(found)
 
 
 def table(trials: Trials) -> Table:
-    """The winner of each cell of each entry, a row each."""
+    """What the runs of each cell of each entry are trained with, a row a cell."""
     second = [name for name in SECOND if any(name in row.point for own in trials.values() for row in own)]
     headings = [
         *("entry", "held equal", "depth", "optimizer", "learning rate", *map(spoken, second)),
-        *("validation loss", "trials of the depth", "remark"),
+        *("validation loss", "trials of a run", "remark"),
     ]
     rows = []
     for entry, own in trials.items():
-        for row, won, edge in judged(own):
-            if won:
-                loss = "all diverged" if row.val_loss is None else number(row.val_loss)
-                n = sum(other.cell == row.cell for other in own)
-                rows.append([
-                    Text(entry, entry), Text(held(row.matching), row.matching), Text(str(row.depth), row.depth),
-                    Text(row.optimizer, row.optimizer), Text(f"{row.lr:g}", row.lr),
-                    *(_value(row.point.get(name)) for name in second),
-                    Text(loss, math.inf if row.val_loss is None else row.val_loss),
-                    Text(str(n), n), Text(edge * "on the edge of what was tried", edge),
-                ])  # fmt: skip
+        for of_cell in by_cell(own).values():
+            runs, found = by_run(of_cell), [one for one in judged(of_cell) if one.won]
+            row, chosen = of_cell[0], [one.trial for one in found]
+            counts = Counter(one.optimizer for one in chosen).most_common()
+            most = [one for one in chosen if one.optimizer == counts[0][0]]
+            losses = [one.last_loss for one in chosen if one.last_loss is not None]
+            failed = len(runs) - len(losses)
+            mean = sum(losses) / len(losses) if losses else math.inf
+            remarks = [
+                f"{failed} of {len(runs)} runs: all trials diverged" * bool(failed),
+                "on the edge of what was tried" * _often(one.edge for one in found),
+                "validation cannot tell settings apart" * _often(map(tied, runs.values())),
+            ]
+            named = counts[0][0] if len(counts) == 1 else ", ".join(f"{name} {n}" for name, n in counts)
+            rows.append([
+                Text(entry, entry), Text(held(row.matching), row.matching), Text(str(row.depth), row.depth),
+                Text(named, named), _spread([one.lr for one in most]),
+                *(_spread([one.point[name] for one in most if name in one.point]) for name in second),
+                Text(number(mean) if losses else "all diverged", mean),
+                Text(str(len(of_cell) // len(runs)), len(of_cell) // len(runs)),
+                Text("; ".join(filter(None, remarks)), sum(map(bool, remarks))),
+            ])  # fmt: skip
     return Table(headings, 2, rows)
 
 
-def _value(value: float | None) -> Text:
-    """A setting that not every optimizer has."""
-    return Text("", -1) if value is None else Text(f"{value:g}", value)
+def _spread(values: Sequence[float]) -> Text:
+    """The median of a setting, and its range where it has one; nothing where the optimizer does not have it."""
+    if not values:
+        return Text("", -1)
+    middle, low, high = float(np.median(values)), min(values), max(values)
+    told = f"{middle:.3g}" if low == high else f"{middle:.2g} ({low:.2g} to {high:.2g})"
+    return Text(told, middle)
 
 
 def importances(own: Sequence[TrialRow]) -> dict[str, float]:
@@ -166,22 +215,27 @@ def importance_table(trials: Trials) -> Table:
 
 @styled
 def heatmap(title: str, own: Sequence[TrialRow]) -> str:
-    """Validation loss by learning rate and depth, a map an optimizer; a dot marks the winner of each depth, a ring
-    one on the edge of what was tried.
+    """How trials fared by learning rate and depth, a map an optimizer; a number says how many runs chose it.
 
-    Colours compare the trials of one depth by rank, since losses of different depths are not what is asked here.
+    The rates of a column are those of the same part of the range, another one for each seed. Colours compare the trials
+    of one run by rank, mean over runs, since losses of different depths are not what is asked here.
     """
     depths = sorted({row.depth for row in own})
     optimizers = list(dict.fromkeys(row.optimizer for row in own))
     height = AROUND + ROW * len(depths)
-    note = "dot: chosen; ring: chosen on an edge; empty: diverged"
+    note = "number: runs that chose it; empty: diverged"
     figure, (board,) = boards([title], note, height)
-    rates = {name: sorted({row.lr for row in own if row.optimizer == name}) for name in optimizers}
+    parts = {name: _parts([row for row in own if row.optimizer == name]) for name in optimizers}
+    rates = {
+        name: _middles(parts[name], [row for row in own if row.optimizer == name]) for name in optimizers
+    }
     each, left = WIDTH / sum(map(len, rates.values())), 0.45
+    found = judged(own)
     for rank, name in enumerate(optimizers):
         width = each * len(rates[name])
         axis = board.axes(left, 0.62, width - 0.1, ROW * len(depths))
-        _map(axis, judged(own), name, depths, rates[name])
+        _map(axis, [one for one in found if one.trial.optimizer == name], parts[name], depths, rates[name])
+        axis.set_title(name, fontsize=8.5)
         if rank:
             axis.yaxis.set_visible(False)
         else:
@@ -192,23 +246,49 @@ def heatmap(title: str, own: Sequence[TrialRow]) -> str:
     return svg(figure, _told(title, own))
 
 
+def _parts(rows: Sequence[TrialRow]) -> dict[int, int]:
+    """The part of the range that each trial of an optimizer lies in: the rank of its rate among those of its run."""
+    return {
+        id(row): part
+        for of_run in by_run(rows).values()
+        for part, row in enumerate(sorted(of_run, key=lambda row: row.lr))
+    }
+
+
+def _middles(parts: Mapping[int, int], rows: Sequence[TrialRow]) -> list[float]:
+    """The geometric mean of the rates of each part."""
+    logs: dict[int, list[float]] = {}
+    for row in rows:
+        logs.setdefault(parts[id(row)], []).append(math.log(row.lr))
+    return [math.exp(sum(logs[part]) / len(logs[part])) for part in sorted(logs)]
+
+
 def _map(
-    axis: Axes, found: Sequence[Tried], optimizer: str, depths: Sequence[int], rates: Sequence[float]
+    axis: Axes,
+    found: Sequence[Tried],
+    parts: Mapping[int, int],
+    depths: Sequence[int],
+    rates: Sequence[float],
 ) -> None:
+    ranks: dict[tuple[int, int], list[float]] = {}
+    chosen: Counter[tuple[int, int]] = Counter()
+    for row, won, _, rank in found:
+        place = depths.index(row.depth), parts[id(row)]
+        if rank is not None:
+            ranks.setdefault(place, []).append(rank)
+        chosen[place] += won
     losses = np.ma.masked_all((len(depths), len(rates)))
-    for row, won, edge in found:
-        if row.optimizer == optimizer and row.val_loss is not None:
-            losses[depths.index(row.depth), rates.index(row.lr)] = _rank(
-                row, [other.trial for other in found]
-            )
-        if won and row.optimizer == optimizer:
-            at = rates.index(row.lr) + 0.5, depths.index(row.depth) + 0.5
-            axis.plot(*at, "o", color=PAPER["light"], markersize=9)
-            axis.plot(*at, "o", color=INK, markerfacecolor=PAPER["light"] if edge else INK, markersize=6)
+    for place, own in ranks.items():
+        losses[place] = sum(own) / len(own)
+    for (row, column), count in chosen.items():
+        if count:
+            axis.text(
+                column + 0.5, row + 0.5, str(count), ha="center", va="center", fontsize=8, color=INK,
+                bbox={"boxstyle": "circle,pad=0.15", "facecolor": PAPER["light"], "edgecolor": "none"},
+            )  # fmt: skip
     axis.pcolormesh(
         np.arange(len(rates) + 1), np.arange(len(depths) + 1), losses, cmap=COLOURS, vmin=0, vmax=1, zorder=0
     )
-    axis.set_title(optimizer, fontsize=8.5)
     named = list(enumerate(rates))[:: math.ceil(len(rates) / NAMED)]
     axis.set_xticks(
         [at + 0.5 for at, _ in named], [f"{rate:.2g}" for _, rate in named], rotation=60, fontsize=7
@@ -218,15 +298,10 @@ def _map(
     axis.tick_params(length=0)
 
 
-def _rank(row: TrialRow, others: Sequence[TrialRow]) -> float | None:
-    """The share of the finished trials of its cell that a trial beats, 1 for the best; None of one that diverged."""
-    if row.val_loss is None:
-        return None
-    finished = [o.val_loss for o in others if o.cell == row.cell and o.val_loss is not None]
-    worse = sum(loss > row.val_loss for loss in finished)
-    return worse / max(1, len(finished) - 1)
-
-
 def _told(title: str, own: Sequence[TrialRow]) -> str:
-    chosen = [f"depth {row.depth} {row.optimizer} {row.lr:g}" for row, won, _ in judged(own) if won]
-    return f"{title}: validation loss of {len(own)} trials by learning rate and depth. Chosen: {listing(chosen)}."
+    chosen = [
+        f"depth {of_cell[0].depth} {', '.join(f'{name} {n}' for name, n in counts.most_common())}"
+        for of_cell in by_cell(own).values()
+        for counts in [Counter(one.trial.optimizer for one in judged(of_cell) if one.won)]
+    ]
+    return f"{title}: how {len(own)} trials fared by learning rate and depth. Runs that chose: {listing(chosen)}."

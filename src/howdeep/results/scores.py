@@ -73,6 +73,12 @@ def _tested(record: Mapping[str, Any], runs: Mapping[str, Any]) -> Mapping[str, 
     return {}
 
 
+def _converged(record: Mapping[str, Any]) -> bool:
+    """Whether a run was past its best: its patience was out, or, without any, its last epoch was not its best."""
+    past = len(record["epochs"]) - 1 - record["best_epoch"]
+    return past >= (record["config"].get("patience") or 1)
+
+
 def _is_ratio(name: str) -> bool:
     return name.startswith("gradient/") and name.endswith("ratio")
 
@@ -104,6 +110,7 @@ def _row(
         "state": record["state"],
         "epochs": len(record["epochs"]),
         "best_epoch": record["best_epoch"],
+        "converged": finished and _converged(record),
         "train_loss": gaps["best"].get("train_loss"),
         "val_loss": best.get("val/loss"),
         "score": score,
@@ -171,7 +178,8 @@ def summary(
 ) -> pd.DataFrame:
     """A row a cell: how many runs, how many diverged, and the estimates from those that finished.
 
-    `still_improving` counts the runs that were best in their last epoch. Scores come as mean, `_low` and `_high` (95 %
+    `not_converged` counts the runs that ended before their patience was out, or without any in their best epoch. Scores
+    come as mean, `_low` and `_high` (95 %
     interval over seeds), gaps as mean, the gradient ratio as geometric mean. `test_sample` is half a 95 % interval of
     the test score through the choice of the test examples alone, known of scores that single examples have. `name` is
     what to call the cell's line within its data set.
@@ -195,7 +203,7 @@ def _cell(
     finished = select(runs, state="finished")
     row: dict[str, Any] = {name: runs[name].iloc[0] for name in (*CELL, "score", "higher_is_better")}
     row |= {"runs": len(runs), "diverged": len(runs) - len(finished)}
-    row |= {"still_improving": np.count_nonzero(finished["best_epoch"] == finished["epochs"] - 1)}
+    row |= {"not_converged": np.count_nonzero(~finished["converged"].astype(bool))}
     for name in ("val_score", "test_score"):
         estimate = mean_interval(known(finished, name))
         row |= {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

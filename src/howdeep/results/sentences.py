@@ -136,7 +136,7 @@ def answer(verdicts: pd.DataFrame, *, seeds: Sequence[int], tuned: bool) -> str:
     """
     if verdicts.empty:
         return "This study has one depth only: it compares nothing."
-    settings = "each depth tuned on its own" if tuned else "the same untuned settings at every depth"
+    settings = "each run tuned on its own" if tuned else "the same untuned settings at every depth"
     how = f"with {_range(seeds)} seeds and {settings}"
     matchings = [name for name in MATCHINGS if name in set(verdicts["matching"])]
     if len(matchings) == 1:

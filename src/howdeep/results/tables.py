@@ -50,7 +50,7 @@ def cells_table(cells: pd.DataFrame, seconds: Seconds | None = None) -> Table:
         *("data", "architecture", "depth", "verdict", "difference", *([ON_THESE] if sampled else [])),
         *(f"test {score}", f"validation {score}"),
         *("overfitting gap", *(wording.joined("gradient ratio", part) for part in parts)),
-        *("parameters", "training FLOPs", *(["seconds"] if seconds else []), "still improving", "runs"),
+        *("parameters", "training FLOPs", *(["seconds"] if seconds else []), "not converged", "runs"),
     ]
     rows = [
         _cell(cell, list(parts.values()), seconds, sampled=sampled)
@@ -85,7 +85,7 @@ def _cell(cell: wording.Cell, ratios: Sequence[str], seconds: Seconds | None, *,
     if seconds:
         taken = seconds.get((cell["entry"], cell["depth"], cell["matching"]), math.nan)
         texts.append(Text(MISSING if math.isnan(taken) else f"{taken:.1f}", taken))
-    texts.append(Text(f"{cell['still_improving']} of {finished}", cell["still_improving"] / max(finished, 1)))
+    texts.append(Text(f"{cell['not_converged']} of {finished}", cell["not_converged"] / max(finished, 1)))
     runs = str(finished) if finished == cell["runs"] else f"{finished} of {cell['runs']}"
     return [*texts, Text(runs, finished, anchor(cell["entry"], cell["matching"], cell["depth"]))]
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +30,11 @@ from howdeep.training.run import train
 
 @dataclass(frozen=True)
 class Job:
-    """A run to do: its config, the folder for its record, and the study's entry that it belongs to."""
+    """A run to do: its config, the folder for its record, and the study's entry that it belongs to.
+
+    Where its tuning has several settings to offer, `otherwise` is the same run with the next best, which is done in its
+    place if it diverges; `before` has the keys of those that were done in vain by then.
+    """
 
     cfg: DictConfig
     key: str
@@ -38,6 +42,8 @@ class Job:
     entry: str | None = None
     parent: str | None = None  # the MLflow run it is nested under
     trial: TrialOf | None = None  # where a sweep started it
+    otherwise: "Job | None" = None
+    before: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{module_name(self.cfg.model)} depth {self.cfg.model.depth}, seed {self.cfg.seed}"
@@ -58,6 +64,15 @@ def job_of(
 ) -> Job:
     """The job of a composed config; its key is computed from config, prepared data and code."""
     return Job(cfg, run_key(cfg, train_checksum(cfg, project)), folder, entry, parent, trial)
+
+
+def in_turn(jobs: Sequence[Job]) -> Job:
+    """The first of these jobs for one run, each of which has the next one to fall back upon."""
+    found, before = None, [job.key for job in jobs]
+    for rank, job in reversed(list(enumerate(jobs))):
+        found = replace(job, otherwise=found, before=tuple(before[:rank]))
+    assert found is not None
+    return found
 
 
 class LiveCurves(Callback):
@@ -115,6 +130,8 @@ def _where_to_go_on(job: Job, resume_point: Path, identity: dict) -> Path | None
 def execute(job: Job, project: Project, store: Store | None, callbacks: Sequence[Callback] = ()) -> dict:
     """Trains a run and writes its record, its provenance and its MLflow run; goes on where a killed one stopped.
 
+    Where it diverges and has another job to fall back upon, that one is done: its record takes the place of this one.
+
     A second process that trains the same run waits until the first has ended: both have one checkpoint.
 
     Returns:
@@ -126,7 +143,10 @@ def execute(job: Job, project: Project, store: Store | None, callbacks: Sequence
     """
     what = f"the run {job.key} ({job})"
     with only_writer(project.lock("run", job.key), what, seconds=None):
-        return _execute(job, project, store, callbacks)
+        record = _execute(job, project, store, callbacks)
+    if record["state"] == "finished" or job.otherwise is None:
+        return record
+    return execute(replace(job.otherwise, parent=job.parent, trial=job.trial), project, store, callbacks)
 
 
 def _execute(job: Job, project: Project, store: Store | None, callbacks: Sequence[Callback]) -> dict:
@@ -134,6 +154,8 @@ def _execute(job: Job, project: Project, store: Store | None, callbacks: Sequenc
     cfg, started, clock = job.cfg, datetime.now(UTC), time.perf_counter()
     split, checksum = load_split(cfg, project), train_checksum(cfg, project)
     record = describe(cfg, key=job.key, entry=job.entry, checksum=checksum, config=settings(cfg))
+    if job.before:
+        record["diverged_before"] = list(job.before)
     identity = {name: record[name] for name in ("model", "data", "depth", "seed", "key")}
     resume_point = job.resume_point(project)
     resume = _where_to_go_on(job, resume_point, identity)

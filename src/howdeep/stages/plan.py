@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+import howdeep.training
 from howdeep.errors import UserError
 from howdeep.files.folders import PLANS, written_aside
 from howdeep.files.project import Project
@@ -54,7 +55,12 @@ def of_entry(plan: params.Study, entry: params.Entry, project: Project) -> dict[
     for (cell, _), cfg in configs(plan, entry, project).items():
         _check(entry, cfg, build=cell.name not in cells)
         cells.setdefault(cell.name, []).append({"config": settings(cfg), "code": code_checksum(cfg)})
-    tune = asdict(entry.tuning) | {"code": checksum([Path(tuning.__file__)])} if entry.tuning else None
+    tune = (
+        asdict(entry.tuning)
+        | {"code": checksum([Path(tuning.__file__), Path(howdeep.training.__file__).with_name("trial.py")])}
+        if entry.tuning
+        else None
+    )
     return {"tune": tune, "cells": cells}
 
 
@@ -90,3 +96,19 @@ def configs(plan: params.Study, entry: params.Entry, project: Project) -> dict[S
         for cell in plan.cells(entry)
         for name, overrides in chosen.items()
     }
+
+
+def of_seed(cfg: DictConfig, seed: int, split: str) -> DictConfig:
+    """The config of one of a cell's runs.
+
+    Args:
+        cfg: of the cell.
+        seed: of the run, whatever its depth: that pairs the runs of two depths.
+        split: "fixed", or "seeds" where each seed draws validation examples of its own. The test examples stay, and
+            so does what is split in time.
+    """
+    own = cfg.copy()
+    own.seed = seed
+    if split == "seeds" and "seed" in own.data.examples:
+        own.data.examples.seed = seed
+    return own

@@ -72,21 +72,15 @@ def _prepare(project: Project, again: Project) -> None:
 
 
 def with_new_seeds(content: dict[str, Any]) -> dict[str, Any]:
-    """The content of a params.yaml in which no seed is one that it had: of runs and of tunings."""
-    entries = content["entries"]
-    lists = [content["seeds"], *(entry["seeds"] for entry in entries.values() if "seeds" in entry)]
-    tunings = [of for of in (content["tune"], *(entry.get("tune") for entry in entries.values())) if of]
-    beyond = 1 + max(
-        [seed for seeds in lists for seed in seeds] + [of["seed"] for of in tunings if "seed" in of]
-    )
+    """The content of a params.yaml in which no seed is one that it had."""
+    nodes = [content, *content["entries"].values()]
+    beyond = 1 + max(seed for node in nodes for seed in node.get("seeds") or ())
 
     def moved(node: dict[str, Any]) -> dict[str, Any]:
-        changed = dict(node)
-        if "seeds" in node:
-            changed["seeds"] = [beyond + seed for seed in node["seeds"]]
-        if node.get("tune") and "seed" in node["tune"]:
-            changed["tune"] = node["tune"] | {"seed": beyond + node["tune"]["seed"]}
-        return changed
+        return (
+            node | {"seeds": [beyond + seed for seed in node["seeds"]]} if node.get("seeds") else dict(node)
+        )
 
     name = f"{content['study'][: LONGEST - 6]}-again"
-    return moved(content) | {"study": name, "entries": {of: moved(entry) for of, entry in entries.items()}}
+    entries = {of: moved(entry) for of, entry in content["entries"].items()}
+    return moved(content) | {"study": name, "entries": entries}

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omegaconf import DictConfig
 from tqdm import tqdm
 
 from howdeep.files.folders import RUN, check_free, clear_asides, is_ours, remove
@@ -17,9 +16,10 @@ from howdeep.processes.workers import cores, run_all
 from howdeep.records.provenance import commit
 from howdeep.records.record import read_record, whole_record
 from howdeep.runs.examples import ensure_prepared, load_split
-from howdeep.runs.run import Job, execute, job_of
+from howdeep.runs.run import Job, execute, in_turn, job_of
+from howdeep.stages.plan import of_seed
 from howdeep.stages.synchronise import lacking_in_mlflow, log_best_model, log_best_models, rebuild
-from howdeep.stages.tune import check_current, tuned_overrides
+from howdeep.stages.tune import Tuned, check_current
 from howdeep.study import params
 from howdeep.study.composition import Compositions
 from howdeep.tracking.client import locate
@@ -77,49 +77,37 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
     return [read_record(job.folder) for job in jobs]
 
 
-def _is_done(job: Job) -> bool:
-    record = whole_record(job.folder)
-    return record is not None and record["key"] == job.key
+def _is_done(job: Job | None) -> bool:
+    """Whether the record of a run is what training it now would give, as it was written."""
+    record = whole_record(job.folder) if job else None
+    while job and record:
+        if record["key"] == job.key:
+            ended = record["state"] == "finished" or job.otherwise is None
+            return ended and record.get("diverged_before", []) == list(job.before)
+        job = job.otherwise
+    return False
 
 
 def _plan(plan: params.Study, entry: params.Entry, project: Project) -> tuple[list[Job], Store | None]:
     """The jobs of an entry, deepest first; each cell is composed once, and refused before anything is removed."""
     jobs: list[Job] = []
-    store, compositions = None, Compositions(project.conf, project.compositions)
+    store, compositions, tuned = None, Compositions(project.conf, project.compositions), Tuned(entry, project)
     for cell in plan.cells(entry):
-        tuned = tuned_overrides(entry, cell, project)
-        cfg = compositions.of(plan.overrides(entry, cell, tuned))
-        ensure_prepared(cfg.data, project)
-        prepare_task(cfg)
-        load_split(cfg, project)
-        store = (
-            Store(locate(cfg.tracking.uri, project.root), plan.name, project.root)
-            if cfg.tracking.uri
-            else None
-        )
-        for seed in entry.seeds:
-            own = of_seed(cfg, seed, plan.split)
-            jobs.append(
-                job_of(own, project.runs / entry.name / cell.run_name(seed), project, entry=entry.name)
-            )
+        for rank, seed in enumerate(entry.seeds):
+            folder = project.runs / entry.name / cell.run_name(seed)
+            choices: list[Job] = []
+            for overrides in tuned.overrides(cell, seed):
+                cfg = of_seed(compositions.of(plan.overrides(entry, cell, overrides)), seed, plan.split)
+                ensure_prepared(cfg.data, project)
+                if not rank and not choices:
+                    prepare_task(cfg)
+                    load_split(cfg, project)
+                choices.append(job_of(cfg, folder, project, entry=entry.name))
+            jobs.append(in_turn(choices))
+            uri = jobs[-1].cfg.tracking.uri
+            store = Store(locate(uri, project.root), plan.name, project.root) if uri else None
     check_current(plan, entry, project)
     return jobs, store
-
-
-def of_seed(cfg: DictConfig, seed: int, split: str) -> DictConfig:
-    """The config of one of a cell's runs.
-
-    Args:
-        cfg: of the cell.
-        seed: of the run, whatever its depth: that pairs the runs of two depths.
-        split: "fixed", or "seeds" where each seed draws validation examples of its own. The test examples stay, and
-            so does what is split in time.
-    """
-    own = cfg.copy()
-    own.seed = seed
-    if split == "seeds" and "seed" in own.data.examples:
-        own.data.examples.seed = seed
-    return own
 
 
 @dataclass(frozen=True)

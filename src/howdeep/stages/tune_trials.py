@@ -1,160 +1,163 @@
-"""The trials of a `tune` stage: short trainings in warm workers, kept in an Optuna journal until the stage ends."""
+"""The tunings of a `tune` stage, one for each run, in warm workers; what is done is kept until the stage ends."""
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
 
 from howdeep.errors import UserError
 from howdeep.files.project import Project
+from howdeep.processes import progress
 from howdeep.processes.signals import stop_if_asked
-from howdeep.records.fingerprint import run_key
+from howdeep.processes.workers import cores, run_all
+from howdeep.records.cell import Cell
 from howdeep.records.provenance import commit
 from howdeep.records.trials import Point, TrialRow
-from howdeep.runs.examples import load_split, train_checksum
-from howdeep.stages.plan import Setting
+from howdeep.runs.examples import load_split
 from howdeep.study import params
-from howdeep.sweeping.outcomes import Hopeless, one_line
-from howdeep.sweeping.plan import Plan
-from howdeep.sweeping.pool import run
-from howdeep.sweeping.space import Choice, Space, overrides
-from howdeep.sweeping.study import Trial
-from howdeep.sweeping.told import Progress
+from howdeep.study.tuning import going_on, rungs
+from howdeep.sweeping.outcomes import one_line
 from howdeep.tracking.client import locate
 from howdeep.tracking.store import Store, tracked_parent
-from howdeep.training.run import train
-
-NEVER = 1e9  # seconds
+from howdeep.training.trial import Trial
 
 
 @dataclass(frozen=True)
-class Points(Space):
-    """A space of which these points alone are tried, by the names of its dimensions."""
+class Race:
+    """The tuning of one run, whose trials race: after each share of the epochs the best third goes on.
 
-    points: Sequence[Mapping[str, float]] = ()
+    Args:
+        cell, seed: of the run.
+        configs: of the run, by the optimizer that it may get.
+        points: what is tried, with each optimizer.
+        shares: of the epochs of a run, after which trials are compared.
+        keys: of the configs.
+    """
 
-    @classmethod
-    def of(cls, points: Sequence[Point]) -> "Points":
-        keyed = [{_key(name): value for name, value in point.items()} for point in points]
-        values = {name: tuple(dict.fromkeys(point[name] for point in keyed)) for name in keyed[0]}
-        return cls({name: Choice(own) for name, own in values.items()}, points=keyed)
+    cell: Cell
+    seed: int
+    configs: dict[str, DictConfig]
+    points: Sequence[tuple[str, Point]]
+    shares: tuple[float, ...]
+    keys: Mapping[str, str]
 
-    def grid(self) -> Iterator[dict[str, float]]:
-        return (dict(point) for point in self.points)
+    def __str__(self) -> str:
+        return f"the tuning of {self.cell.run_name(self.seed)}"
 
     @property
-    def fingerprint(self) -> str:
-        """Eight characters, others wherever a point is another."""
-        return hashlib.sha256(json.dumps(self.points).encode()).hexdigest()[:8]
+    def digest(self) -> str:
+        """Another one wherever the numbers would be others: what a killed stage left is not mixed with them."""
+        parts = [self.cell.name, self.seed, self.points, self.shares, sorted(self.keys.items())]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _key(name: str) -> str:
-    return f"optimizer.{name}"
+def tried(
+    name: str, races: Sequence[Race], kept: Path, project: Project, n_workers: int | None
+) -> list[TrialRow]:
+    """All trials of all races, run or read from those that a killed stage has finished.
+
+    Args:
+        name: of the entry.
+        races: the longest first.
+        kept: the file of finished races.
+    """
+    done = _finished(kept)
+    waiting = [race for race in races if race.digest not in done]
+    on_cpu = all(cfg.trainer.accelerator == "cpu" for race in races for cfg in race.configs.values())
+    workers, clock = (n_workers or cores()) if on_cpu else 1, time.perf_counter()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        kept.open("a") as file,
+        tqdm(total=len(waiting), desc=name, unit="tuning", disable=None, leave=False) as bar,
+    ):
+        for race, rows in run_all(lambda race: _run(name, race, project), waiting, workers):
+            done[race.digest] = rows
+            file.write(json.dumps({"race": race.digest, "rows": [vars(row) for row in rows]}) + "\n")
+            file.flush()
+            bar.update()
+    rows = [row for race in races for row in done[race.digest]]
+    progress.say(_told(name, rows, len(waiting), time.perf_counter() - clock))
+    return rows
 
 
-class Diverged(Exception):
-    """A trial whose loss is no longer a number: as bad as a trial can be, and no reason to stop."""
+def _finished(kept: Path) -> dict[str, list[TrialRow]]:
+    """The races of a file, by their digests; a line that is not whole was cut off by a kill."""
+    found: dict[str, list[TrialRow]] = {}
+    names = {of.name for of in fields(TrialRow)}
+    for line in kept.read_text().splitlines() if kept.exists() else ():
+        try:
+            content = json.loads(line)
+            rows = [TrialRow(**row) for row in content["rows"] if set(row) == names]
+            found[str(content["race"])] = rows
+        except (ValueError, LookupError, TypeError, AttributeError):
+            continue
+    return found
 
 
-def track(
-    plan: params.Study, name: str, folder: Path, bases: Mapping[Setting, DictConfig], project: Project
-) -> None:
+def _told(name: str, rows: Sequence[TrialRow], raced: int, seconds: float) -> str:
+    runs = len({row.run for row in rows})
+    diverged = sum(row.last_loss is None for row in rows)
+    told = f", {diverged} of {len(rows)} trials diverged" if diverged else ""
+    return f"{name}: {raced} of {runs} tunings in {seconds:.1f} s{told}"
+
+
+def _run(name: str, race: Race, project: Project) -> list[TrialRow]:
+    """One race, by successive halving."""
+    trials = [_trial(race.configs[optimizer], point, project) for optimizer, point in race.points]
+    still, first, given = list(range(len(trials))), [], {}
+    for epochs in rungs(race.shares, trials[0].cfg.trainer.max_epochs):
+        for k in still:
+            _train(name, race, trials[k], epochs)
+            given[k] = epochs
+        first = first or [trial.loss for trial in trials]
+        still = [still[k] for k in going_on([trials[k].loss for k in still])]
+    return [
+        TrialRow(
+            depth=race.cell.depth,
+            matching=race.cell.matching,
+            seed=race.seed,
+            optimizer=optimizer,
+            val_loss=first[k],
+            epochs=given[k],
+            last_loss=trials[k].loss,
+            **point,
+        )
+        for k, (optimizer, point) in enumerate(race.points)
+    ]
+
+
+def _trial(base: DictConfig, point: Point, project: Project) -> Trial:
+    cfg = base.copy()
+    for setting, value in point.items():
+        OmegaConf.update(cfg, f"optimizer.{setting}", value)
+    return Trial(cfg, load_split(cfg, project))
+
+
+def _train(name: str, race: Race, trial: Trial, epochs: int) -> None:
+    """
+    Raises:
+        UserError: what the trial failed of, and every other would; when the cause is mended, the stage goes on.
+    """
+    try:
+        trial.train(epochs)
+    except Exception as error:
+        stop_if_asked()
+        raise UserError(
+            f"a trial of {name} with lr={trial.cfg.optimizer.lr:g} at {race.cell.name} failed: {one_line(error)}: mend "
+            f"that, then `dvc repro tune@{name}`"
+        ) from error
+
+
+def track(plan: params.Study, name: str, folder: Path, races: Sequence[Race], project: Project) -> None:
     """Puts trials and settings beside the entry's runs in MLflow, as artifacts of their parent."""
-    uri = next(iter(bases.values())).tracking.uri
+    uri = next(iter(races[0].configs.values())).tracking.uri
     if uri:
         store = Store(locate(uri, project.root), plan.name, project.root)
         with tracked_parent(store, name, commit(project.root)) as parent:
             if parent is not None:
                 store.log_path(parent, folder, "tuning")
-
-
-def of_trials(configs: Mapping[Setting, DictConfig], tuning: params.Tuning) -> dict[Setting, DictConfig]:
-    """The same with the seed of trials, and as few epochs."""
-    short = {}
-    for setting, whole in configs.items():
-        cfg = whole.copy()
-        cfg.seed, cfg.checkpoint_seconds = tuning.seed, NEVER
-        cfg.trainer.max_epochs = max(1, round(tuning.epochs * cfg.trainer.max_epochs))
-        cfg.diagnostics.every = cfg.trainer.max_epochs
-        short[setting] = cfg
-    return short
-
-
-def tried(
-    name: str,
-    bases: Mapping[Setting, DictConfig],
-    points: Mapping[str, Sequence[Point]],
-    space: str,
-    journal: Path,
-    project: Project,
-    n_workers: int | None,
-) -> list[TrialRow]:
-    """The trials of one space, run or read from the journal.
-
-    Args:
-        points: what is tried with each optimizer, at every depth.
-    """
-    plans = {
-        _study_name(setting, cfg, own, space, project): (setting, cfg, own)
-        for setting, cfg in bases.items()
-        for own in [Points.of(points[setting[1]])]
-    }
-
-    def objective(trial: Trial) -> float:
-        try:
-            return _best_loss(plans[trial.study.plan.study][1], trial.point, project)
-        except Diverged:
-            raise
-        except Exception as error:
-            stop_if_asked()
-            # Every other trial would fail so. This one does not count: when the cause is mended it is run again.
-            tried_with = " ".join(overrides(trial.point))
-            raise Hopeless(f"a trial of {name} with {tried_with} failed: {one_line(error)}") from error
-
-    studies = [
-        Plan(study_name, own, len(own.points), sampler="grid") for study_name, (_, _, own) in plans.items()
-    ]
-    with Progress(studies, 0, name) as bar:
-        results = run(studies, str(journal), objective, n_workers, told=bar, say=bar.say)
-    for result in (result for own in results for result in own):
-        if not result.values and not (result.reason or "").startswith(Diverged.__name__):
-            tried_with = " ".join(overrides(result.point))
-            raise UserError(
-                f"a trial of {name} with {tried_with} failed: {result.reason}: mend that, delete {journal}, then "
-                "`dvc repro` again"
-            )
-    return [
-        TrialRow(
-            depth=cell.depth,
-            optimizer=optimizer,
-            val_loss=result.values[0] if result.values else None,
-            space=space,
-            matching=cell.matching,
-            **{name.removeprefix("optimizer."): value for name, value in result.point.items()},
-        )
-        for ((cell, optimizer), _, _), own in zip(plans.values(), results, strict=True)
-        for result in own
-    ]
-
-
-def _study_name(setting: Setting, cfg: DictConfig, points: Points, space: str, project: Project) -> str:
-    """Another one wherever points, config, data or code are others: what a killed stage left is not mixed with them."""
-    cell, optimizer = setting
-    return (
-        f"{cell.name} {optimizer} {space} {points.fingerprint} {run_key(cfg, train_checksum(cfg, project))}"
-    )
-
-
-def _best_loss(base: DictConfig, point: Mapping[str, float], project: Project) -> float:
-    cfg = base.copy()
-    for name, value in point.items():
-        OmegaConf.update(cfg, name, value)
-    place = project.scratch / "tuning" / f"{os.getpid()}.ckpt"  # never written: trials are short
-    outcome = train(cfg, load_split(cfg, project), resume_point=place, identity={})
-    if outcome.state != "finished":
-        raise Diverged(outcome.reason)
-    return min(row["val/loss"] for row in outcome.history.epochs)

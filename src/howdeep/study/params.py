@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ KEYS = (
     *("study", "data", "depths", "matching", "seeds", "split", "optimizer", "schedule", "trainer", "margins"),
     *("tune", "entries"),
 )
+OPTIONAL = ("patience",)
 SPLITS = ("fixed", "seeds")
 ENTRY_KEYS = ("data", "model", "task", "matching", "seeds", "overrides", "tune")
 VARIED = {  # what no entry overrides, and where it is set
@@ -26,25 +28,23 @@ VARIED = {  # what no entry overrides, and where it is set
     "seed": "write {}.seeds, a list,",
     "model.depth": "write `depths` of the study, a list,",
 }
-TUNE_KEYS = ("trials", "epochs", "seed", "optimizers")
+TUNE_KEYS = ("trials", "epochs", "optimizers")
 CHOICES = ("optimizer", "schedule", "trainer")
 TASKS = Path(__file__).parents[1] / "tasks"
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """How each cell finds its optimizer and learning rate before its runs.
+    """How each run finds its optimizer and learning rate, by successive halving.
 
     Args:
-        trials: for every depth and every optimizer alike.
-        epochs: of a trial, as a share of those of a run.
-        seed: of every trial; none that a run has.
+        trials: for every depth, seed and optimizer alike.
+        epochs: where trials are compared and the best third goes on, as shares of the epochs of a run, rising.
         optimizers: the lowest and the highest learning rate of each; the trials lie evenly between, on a log scale.
     """
 
     trials: int
-    epochs: float
-    seed: int
+    epochs: tuple[float, ...]
     optimizers: dict[str, tuple[float, float]]
 
     @property
@@ -107,7 +107,7 @@ class Study:
 
 
 def learning_curves(entries: Iterable[Entry]) -> dict[str, list[str]]:
-    """Entries that differ in the number of training examples alone; how they are tuned may differ as well.
+    """Entries that differ in the number of training examples alone; steps an epoch and tuning may differ as well.
 
     Returns:
         Of each curve the entry with most examples, which stands for the architecture on its data, and its other
@@ -120,7 +120,7 @@ def learning_curves(entries: Iterable[Entry]) -> dict[str, list[str]]:
             name, _, value = override.partition("=")
             if name == "train_examples" and value.isdigit():
                 size = int(value)
-            elif name != "train_examples":
+            elif name not in ("train_examples", "steps_per_epoch"):
                 others.append(override)
         alike = (entry.data, entry.model, entry.task, tuple(sorted(others)))
         curves.setdefault(alike, {}).setdefault(size, entry.name)
@@ -137,7 +137,7 @@ def read(params: Path) -> Study:
     content = reading.yaml_of(params)
     if not isinstance(content, dict):
         raise UserError(f"{params.name} must be a map with the keys {', '.join(KEYS)}, got {content!r}")
-    _known(content, KEYS, params.name)
+    _known(content, (*KEYS, *OPTIONAL), params.name)
     for key in KEYS:
         if key not in content:
             raise UserError(f"{params.name} lacks the key '{key}'")
@@ -154,7 +154,10 @@ def read(params: Path) -> Study:
         name=_name(content["study"], "study in params.yaml"),
         data=data,
         depths=_whole_numbers(content["depths"], "depths", least=1),
-        choices=tuple(f"{group}={_name(content[group], f'{group} in params.yaml')}" for group in CHOICES),
+        choices=(
+            *(f"{group}={_name(content[group], f'{group} in params.yaml')}" for group in CHOICES),
+            *_patience(content.get("patience")),
+        ),
         margins=_margins(content["margins"]),
         entries={
             name: _entry(name, node, data, content["tune"], seeds, matchings)
@@ -198,6 +201,17 @@ def _differ_in_more_than_case(names: Sequence[str], where: str) -> None:
         raise UserError(f"{where} in params.yaml must be a list of different names, got {list(names)!r}")
 
 
+def _patience(node: Any) -> list[str]:
+    """Epochs without a better validation loss after which every run ends; none where the study asks for none."""
+    if node is None:
+        return []
+    if type(node) is not int or node < 1:
+        raise UserError(
+            f"patience in params.yaml must be a whole number of epochs of at least 1, or null, got {node!r}"
+        )
+    return [f"patience={node}"]
+
+
 def _split(node: Any) -> str:
     if node not in SPLITS:
         raise UserError(f"split in params.yaml must be {' or '.join(SPLITS)}, got {node!r}")
@@ -232,7 +246,7 @@ def _entry(
     flat = tuple(_flat(overrides))
     if node.get("seeds") is not None:
         seeds = _seeds(node["seeds"], f"{where}.seeds")
-    tuning = _tuning(tune, node.get("tune"), where, seeds)
+    tuning = _tuning(tune, node.get("tune"), where)
     if tuning and any(override.startswith("optimizer=") for override in flat):
         raise UserError(
             f"{where}.overrides sets optimizer, which is tuned: set {where}.tune.optimizers instead"
@@ -272,7 +286,7 @@ def _matchings(node: Any, where: str) -> tuple[str, ...]:
     return tuple(node)
 
 
-def _tuning(shared: Any, own: Any, where: str, seeds: tuple[int, ...]) -> Tuning | None:
+def _tuning(shared: Any, own: Any, where: str) -> Tuning | None:
     """What params.yaml says in `tune`, with what an entry changes of it; null asks for none."""
     for node, name in ((shared, "tune"), (own, f"{where}.tune")):
         if node is not None and not isinstance(node, dict):
@@ -284,17 +298,17 @@ def _tuning(shared: Any, own: Any, where: str, seeds: tuple[int, ...]) -> Tuning
     for key in TUNE_KEYS:
         if key not in node:
             raise UserError(f"tune in params.yaml lacks the key '{key}'")
-    trials, epochs, seed, optimizers = (node[key] for key in TUNE_KEYS)
+    trials, epochs, optimizers = (node[key] for key in TUNE_KEYS)
     if type(trials) is not int or trials < 1:
         raise UserError(f"tune.trials must be a whole number of at least 1, got {trials!r}")
-    if type(epochs) not in (int, float) or not 0 < epochs <= 1:
+    shares = epochs if isinstance(epochs, list) else [epochs]
+    if not shares or not all(type(of) in (int, float) and 0 < of <= 1 for of in shares):
         raise UserError(
-            f"tune.epochs must be a share of the epochs of a run, above 0 and at most 1, got {epochs!r}"
+            "tune.epochs must be shares of the epochs of a run, each above 0 and at most 1, such as [0.1, 0.3], got "
+            f"{epochs!r}"
         )
-    if type(seed) is not int or seed < 0 or seed in seeds:
-        raise UserError(
-            f"tune.seed must be a whole number that is none of the seeds of the runs, got {seed!r}"
-        )
+    if any(later <= earlier for earlier, later in pairwise(shares)):
+        raise UserError(f"tune.epochs must rise, such as [0.1, 0.3], got {epochs!r}")
     if not isinstance(optimizers, dict) or not optimizers or not all(map(_is_range, optimizers.values())):
         raise UserError(
             "tune.optimizers must be a map of optimizers to their lowest and highest learning rate, such as "
@@ -303,7 +317,7 @@ def _tuning(shared: Any, own: Any, where: str, seeds: tuple[int, ...]) -> Tuning
     for name in optimizers:
         _name(name, f"each key of {'tune' if own is None else f'{where}.tune'}.optimizers")
     ranges = {name: (float(low), float(high)) for name, (low, high) in optimizers.items()}
-    return Tuning(trials, float(epochs), seed, ranges)
+    return Tuning(trials, tuple(map(float, shares)), ranges)
 
 
 def _is_range(node: Any) -> bool:

@@ -1,4 +1,9 @@
-"""Tuning that is fair to every depth: the same points for each, as many trials, its own winner.
+"""Tuning that is fair to every depth: each run finds its own settings, by as many trials for every depth.
+
+A run is its tuning and its training (Bouthillier et al., 2021): each seed tunes each cell anew, so that the spread of
+the runs holds the luck of their tunings. A tuning is one bracket of successive halving (Jamieson and Talwalkar, 2016):
+all settings are trained for a small share of a run's epochs, the best third of them goes on to the next share, and so
+on; the best of those that came furthest is what the run is trained with.
 
 A point is a learning rate; where there are ten trials or more also a momentum or a weight decay. With several
 matchings, a depth has a network for each of them, and each is tuned on its own.
@@ -9,8 +14,12 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from howdeep.records.trials import SECOND, Point, TrialRow
 
+REDUCTION = 3  # one of so many goes on
+EDGE = 0.1  # the outer tenths of a range of learning rates
 MOST_ALONE = 9  # trials; with more of them, a second setting is tuned beside the learning rate
 
 
@@ -40,16 +49,14 @@ BESIDE = {
 }
 
 
-def learning_rates(low: float, high: float, n: int) -> list[float]:
-    """n learning rates from low to high, evenly apart on a log scale, to three digits; the middle if n is 1."""
-    shares = [k / (n - 1) for k in range(n)] if n > 1 else [0.5]
-    return [_three_digits(low * (high / low) ** share) for share in shares]
+def learning_rates(low: float, high: float, n: int, seed: int) -> list[float]:
+    """n learning rates between low and high, evenly apart on a log scale, to three digits.
 
-
-def beyond(rates: Sequence[float]) -> list[float]:
-    """One learning rate below and one above, as far from the others as these from each other."""
-    factor = (rates[-1] / rates[0]) ** (1 / (len(rates) - 1)) if len(rates) > 1 else 3.0
-    return [_three_digits(rates[0] / factor), _three_digits(rates[-1] * factor)]
+    The range is cut into n equal parts, and each has one rate, all at the same place of their parts. Each seed draws
+    that place anew: no depth is better off because a grid happens to hit its best rate (Cranley and Patterson, 1976).
+    """
+    shift = np.random.default_rng([seed, n]).random()
+    return [_three_digits(low * (high / low) ** ((k + shift) / n)) for k in range(n)]
 
 
 def tuned_settings(optimizer: str, trials: int) -> list[str]:
@@ -58,19 +65,18 @@ def tuned_settings(optimizer: str, trials: int) -> list[str]:
     return ["lr", *second]
 
 
-def points(optimizer: str, rates: Sequence[float], seed: int) -> tuple[list[Point], list[Point]]:
-    """What is tried with an optimizer: a point for each of these learning rates, and two more `beyond` them.
+def points(optimizer: str, low: float, high: float, n: int, seed: int) -> list[Point]:
+    """What a run with this seed tries with an optimizer: n points, the same for every depth.
 
-    The rates lie evenly. The setting beside them takes the values of a one-dimensional Sobol sequence, scrambled, from
-    the lowest rate to the highest: a Hammersley set, which fills the plane of both as evenly as so few points can.
+    The setting beside the learning rates takes the values of a one-dimensional Sobol sequence, scrambled, from the
+    lowest rate to the highest: a Hammersley set, which fills the plane of both as evenly as so few points can.
     """
-    every = [*rates, *beyond(rates)]
-    found: list[Point] = [{"lr": rate} for rate in every]
-    if len(tuned_settings(optimizer, len(rates))) > 1:
+    found: list[Point] = [{"lr": rate} for rate in learning_rates(low, high, n, seed)]
+    if len(tuned_settings(optimizer, n)) > 1:
         beside = BESIDE[optimizer]
-        for point, share in zip(found, sobol(len(every), seed), strict=True):
+        for point, share in zip(found, sobol(n, seed), strict=True):
             point[beside.name] = beside.at(share)
-    return found[: len(rates)], found[len(rates) :]
+    return found
 
 
 def sobol(n: int, seed: int) -> list[float]:
@@ -84,25 +90,51 @@ def sobol(n: int, seed: int) -> list[float]:
     return sequence[:n, 0].tolist()
 
 
-def winner(rows: Iterable[TrialRow]) -> TrialRow:
-    """The trial with the lowest validation loss, the first of equals.
+def going_on(losses: Sequence[float | None]) -> list[int]:
+    """Which trials go on: the best third, rounded up, of all that there are; none that has diverged.
 
-    Where all diverged, the one with the lowest learning rate: its runs will show what it is worth.
+    Args:
+        losses: the lowest validation loss of each; None of one that diverged.
+
+    Returns:
+        Their indices, the best first; the first of equals before the others.
+    """
+    finished = [k for k, loss in enumerate(losses) if loss is not None]
+    return sorted(finished, key=lambda k: losses[k] or 0.0)[: math.ceil(len(losses) / REDUCTION)]
+
+
+def ranked(rows: Iterable[TrialRow]) -> list[TrialRow]:
+    """The trials of one run that have not diverged, the best first: those that came further before the others.
+
+    Where all diverged, the one with the lowest learning rate: its run will show what it is worth.
     """
     rows = list(rows)
-    finished = [row for row in rows if row.val_loss is not None]
-    return min(finished, key=lambda row: row.val_loss or 0.0) if finished else min(rows, key=lambda r: r.lr)
+    finished = [row for row in rows if row.last_loss is not None]
+    best = sorted(finished, key=lambda row: (-row.epochs, row.last_loss))
+    return best or [min(rows, key=lambda row: row.lr)]
+
+
+def winner(rows: Iterable[TrialRow]) -> TrialRow:
+    """The trial with whose settings a run is trained."""
+    return ranked(rows)[0]
 
 
 def on_edge(row: TrialRow, rows: Iterable[TrialRow]) -> bool:
-    """Whether nothing beyond this learning rate was tried with its cell and optimizer, on one of both sides."""
-    rates = [other.lr for other in rows if (other.cell, other.optimizer) == (row.cell, row.optimizer)]
-    return row.lr in (min(rates), max(rates))
+    """Whether a learning rate lies in an outer tenth of what was tried with its cell and optimizer, on a log scale."""
+    rates = [math.log(of.lr) for of in rows if (of.cell, of.optimizer) == (row.cell, row.optimizer)]
+    low, high, at = min(rates), max(rates), math.log(row.lr)
+    return at <= low + EDGE * (high - low) or at >= high - EDGE * (high - low)
 
 
-def edges(rows: Sequence[TrialRow]) -> list[TrialRow]:
-    """The winners of their cells that lie on the edge of what was tried."""
-    return [best for own in by_cell(rows).values() if on_edge(best := winner(own), own)]
+def tied(rows: Iterable[TrialRow]) -> bool:
+    """Whether validation cannot tell the best setting of a run from the next: both have the same loss, such as 0."""
+    best = ranked(rows)[:2]
+    if len(best) < 2 or best[0].epochs != best[1].epochs:
+        return False
+    first, second = (row.last_loss for row in best)
+    return (
+        first is not None and second is not None and math.isclose(first, second, rel_tol=1e-6, abs_tol=1e-9)
+    )
 
 
 def by_cell(rows: Iterable[TrialRow]) -> dict[str, list[TrialRow]]:
@@ -113,25 +145,39 @@ def by_cell(rows: Iterable[TrialRow]) -> dict[str, list[TrialRow]]:
     return cells
 
 
+def by_run(rows: Iterable[TrialRow]) -> dict[str, list[TrialRow]]:
+    """The trials of each run by its name, in order."""
+    runs: dict[str, list[TrialRow]] = {}
+    for row in rows:
+        runs.setdefault(row.run, []).append(row)
+    return runs
+
+
 def settings(rows: Sequence[TrialRow]) -> dict[str, dict]:
-    """For each cell what `train` appends to its overrides, and how it was found.
+    """For each run what `train` appends to its overrides, and what it tries next if that diverges.
+
+    The settings that came as far as the best one are its seconds: the last of halving is the whole training, and
+    one that fails there is out.
 
     Returns:
-        `{"depth=4": {"overrides": ["optimizer=sgd", "optimizer.lr=0.05"], "val_loss": .1, "edge": False, "trials": 8}}`
+        `{"depth=4-seed=0": {"overrides": ["optimizer=sgd", "optimizer.lr=0.05"], "seconds": [[...], ...]}}`
     """
     found = {}
-    for cell, own in by_cell(rows).items():
-        best = winner(own)
-        found[cell] = {
-            "overrides": [
-                f"optimizer={best.optimizer}",
-                *(f"optimizer.{name}={value!r}" for name, value in best.point.items()),
-            ],
-            "val_loss": best.val_loss,
-            "edge": on_edge(best, own),
-            "trials": len(own),
-        }
+    for run, own in by_run(rows).items():
+        best, *others = ranked(own)
+        seconds = [_overrides(row) for row in others if row.epochs == best.epochs]
+        found[run] = {"overrides": _overrides(best), "seconds": seconds}
     return found
+
+
+def _overrides(row: TrialRow) -> list[str]:
+    values = (f"optimizer.{name}={value!r}" for name, value in row.point.items())
+    return [f"optimizer={row.optimizer}", *values]
+
+
+def rungs(shares: Sequence[float], epochs: int) -> list[int]:
+    """The epochs after which trials are compared, of a run of so many: each at least 1, none twice."""
+    return sorted({max(1, round(share * epochs)) for share in shares})
 
 
 def not_tuned(overrides: object, optimizers: Iterable[str]) -> object:

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor, nn
 
@@ -98,7 +99,7 @@ def check_settings(cfg: DictConfig) -> None:
             f"diagnostics must hold its settings, as in diagnostics.every=5, got {cfg.diagnostics!r}"
         )
     whole = ["batch_size", "trainer.max_epochs", "diagnostics.every", "diagnostics.gap_examples"]
-    optional = [name for name in ("patience", "train_examples") if cfg[name] is not None]
+    optional = [name for name in ("patience", "steps_per_epoch", "train_examples") if cfg[name] is not None]
     for name in [*whole, "diagnostics.gradient_examples", *optional]:
         value = cfg[name] if "." not in name else cfg[name.split(".")[0]][name.split(".")[1]]
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
@@ -229,43 +230,24 @@ def train(
     Raises:
         UserError: a setting that cannot be trained, or a checkpoint of another run.
     """
-    torch.set_num_threads(1)  # small networks lose by a second thread, and the rounding depends on it
-    # Where Lightning asks for determinism, PyTorch would first fill each new tensor with NaN, lest one be read before
-    # it is written: a twentieth of the time of small networks.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    keep_memory()
-    task = prepare_task(cfg)
-    task.prepare(split)
+    task, train_set, val_set = ready(cfg, split)
     if resume is not None:
         check(resume, identity)
     cost = _cost(cfg.model, task.net, split.train[0][:1])
-    device = _device(cfg.trainer.accelerator)
-    train_set, val_set = (
-        (x.to(device), y.to(device)) for x, y in (_first(split.train, cfg.train_examples), split.validation)
-    )
     seen = Batches(_first(train_set, cfg.diagnostics.gap_examples), batch_size=EVALUATION_BATCH)
     unseen = Batches(val_set, batch_size=EVALUATION_BATCH)
     history, best, every = History(unseen), BestWeights(), cfg.diagnostics.every
-    trainer = build(
-        cfg.trainer,
-        callbacks=[
-            history,
-            best,
-            SeedEpochs(cfg.seed),
-            OverfittingGap(history, train=seen, every=every),
-            GradientFlow(history, batch=_first(train_set, cfg.diagnostics.gradient_examples), every=every),
-            *([EarlyStopping("val/loss", patience=cfg.patience, check_finite=False)] if cfg.patience else []),
-            *callbacks,
-            ResumePoint(resume_point, identity, cfg.checkpoint_seconds),
-        ],
-        plugins=[CheckedIO()],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
+    trainer = trainer_of(
+        cfg,
+        CheckedIO(),
+        history,
+        best,
+        OverfittingGap(history, train=seen, every=every),
+        GradientFlow(history, batch=_first(train_set, cfg.diagnostics.gradient_examples), every=every),
+        *callbacks,
+        ResumePoint(resume_point, identity, cfg.checkpoint_seconds),
     )
-    run_whole_epochs(trainer)
-    batches = Batches(train_set, batch_size=cfg.batch_size, seed=cfg.seed)
+    batches = batches_of(cfg, train_set)
     try:
         trainer.fit(task, batches, ckpt_path=resume, weights_only=True)
     except Diverged as reason:
@@ -279,6 +261,43 @@ def train(
     return Outcome(
         "finished", None, history, best.epoch, gap, cost, weights, _artifacts(task, split, cfg.seed)
     )
+
+
+def ready(cfg: DictConfig, split: Split) -> tuple[Task, Examples, Examples]:
+    """The seeded net inside its task, and training and validation examples on the device where they stay."""
+    torch.set_num_threads(1)  # small networks lose by a second thread, and the rounding depends on it
+    # Where Lightning asks for determinism, PyTorch would first fill each new tensor with NaN, lest one be read before
+    # it is written: a twentieth of the time of small networks.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    keep_memory()
+    task = prepare_task(cfg)
+    task.prepare(split)
+    device = _device(cfg.trainer.accelerator)
+    train_set, val_set = (
+        (x.to(device), y.to(device)) for x, y in (_first(split.train, cfg.train_examples), split.validation)
+    )
+    return task, train_set, val_set
+
+
+def batches_of(cfg: DictConfig, train_set: Examples) -> Batches:
+    """The batches of each epoch of a run."""
+    return Batches(train_set, batch_size=cfg.batch_size, seed=cfg.seed, steps=cfg.steps_per_epoch)
+
+
+def trainer_of(cfg: DictConfig, io: CheckpointIO, history: History, *callbacks: Callback) -> Trainer:
+    """The trainer of a config; history comes first, since others read what it measured."""
+    stopping = [EarlyStopping("val/loss", patience=cfg.patience, check_finite=False)] if cfg.patience else []
+    trainer = build(
+        cfg.trainer,
+        callbacks=[history, SeedEpochs(cfg.seed), *stopping, *callbacks],
+        plugins=[io],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    run_whole_epochs(trainer)
+    return trainer
 
 
 _costs: dict[str, dict[str, int]] = {}
