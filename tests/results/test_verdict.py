@@ -333,7 +333,7 @@ def test_the_interval_of_one_comparison_is_students(make_record):
 )
 def test_the_margin_comes_before_the_test(interval, adjusted, verdict):
     pair = Paired(
-        pairs=5, failed=0, failed_shallow=0, difference=Interval(*interval), spread=0.01, p=adjusted,
+        pairs=5, failed=0, failed_shallow=0, difference=Interval(*interval), typical=interval[0], spread=0.01, p=adjusted,
         adjusted=adjusted, test="t", sign=int(np.sign(interval[0])), wilcoxon=0.1, least_wilcoxon=0.06,
         effect=1.0, improvement=0.9, improvement_low=0.6, improvement_high=1.0, least=0.0,
     )  # fmt: skip

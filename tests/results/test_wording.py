@@ -53,7 +53,15 @@ def judged(*rows, model="mlp", data="digits", name="mlp", matching="width"):
         for depth, verdict, mean, half, needed in rows
     )
     cells = pd.DataFrame(
-        line | {"name": name, "depth": depth, "runs": 5, "diverged": 0, "training_flops": 100 * depth}
+        line
+        | {
+            "name": name,
+            "depth": depth,
+            "runs": 5,
+            "diverged": 0,
+            "collapsed": 0,
+            "training_flops": 100 * depth,
+        }
         for depth in (1, *(row[0] for row in rows))
     )
     return cells, verdicts

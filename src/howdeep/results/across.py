@@ -12,18 +12,13 @@ import pandas as pd
 
 from howdeep.results.gaps import chance_score
 from howdeep.results.scores import judged, known, select
+from howdeep.results.skill import skill
 from howdeep.results.statistics import LEAST_BLOCKS, friedman, stratified_bootstrap
 
 COLUMNS = (
     *("variant", "matching", "depth", "data_sets", "runs", "iqm", "low", "high"),
     *("rank", "friedman_p", "nemenyi_p"),
 )
-
-
-def skill(score: float | np.ndarray, chance: float, *, higher_is_better: bool) -> Any:
-    """(score - chance) / (perfect - chance), where perfect is 1 for an accuracy and 0 for an error."""
-    perfect = 1.0 if higher_is_better else 0.0
-    return (score - chance) / (perfect - chance)
 
 
 def across(scores: pd.DataFrame, baselines: Mapping[str, Any]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
-from howdeep.results.sample_error import BY_MEAN, crossed, is_known, with_sample_error
+from howdeep.results.sample_error import crossed, is_known, is_whole, with_sample_error
 from howdeep.results.scores import SERIES, baselines_of, judged, plain
 from howdeep.results.statistics import against_shallow
 from howdeep.results.verdict import decide, ends, score_by_depth
@@ -79,12 +79,13 @@ def _line(
     reached = methods[method][0 if column == "val_score" else 1]
     table, keys = score_by_depth(runs, column), score_by_depth(runs, "key").to_numpy()
     values = table.to_numpy(dtype=np.float64)  # (depths, seeds)
-    found = against_shallow(np.full(values.shape[1], sign * reached), sign * values)
+    collapsed = score_by_depth(runs, "collapsed").to_numpy(dtype=bool).any(axis=1)
+    found = against_shallow(np.full(values.shape[1], sign * reached), sign * values, collapsed=collapsed)
     known = answers.get("/".join((line["data"], line["task"], method, "score")))
     errors = np.full(len(found), np.nan)
     for place, pair in enumerate(found):
         single = None
-        if column == "test_score" and known is not None and pair.test in BY_MEAN and pair.pairs > 1:
+        if column == "test_score" and known is not None and is_whole(pair):
             single = single_scores(answers, line["entry"], keys[place].tolist())
         if single is not None and known is not None and single.shape[1:] == known.shape:
             errors[place] = crossed(single - known, in_time=line["entry"] in in_time).added

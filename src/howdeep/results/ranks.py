@@ -39,16 +39,25 @@ def wilcoxon(differences: np.ndarray) -> float:
 
         found: Any = stats.wilcoxon(moved, method="approx")
         return float(found.pvalue)
-    _, group, sizes = np.unique(np.abs(moved), return_inverse=True, return_counts=True)
-    ranks = (2 * sizes.cumsum() - sizes + 1)[
-        group
-    ]  # twice the ranks: those of ties, means of theirs, are whole too
+    ranks = _twice_ranks(np.abs(moved))
     sums = np.ones(1)  # the share of all signs that give each sum of positive ranks, one rank after the other
     for rank in ranks:
         none = np.zeros(rank)
         sums = (np.concatenate([sums, none]) + np.concatenate([none, sums])) / 2
     positive = int(ranks[moved > 0].sum())
     return float(min(1.0, 2 * sums[: min(positive, ranks.sum() - positive) + 1].sum()))
+
+
+def signed_rank_sign(differences: np.ndarray) -> int:
+    """Whose ranks sum up to more in `wilcoxon`: 1 those of positive differences, -1 of negative ones, 0 of neither."""
+    moved = differences[np.abs(differences) > 1e-12].round(12)
+    return int(np.sign(np.sign(moved) @ _twice_ranks(np.abs(moved)))) if len(moved) else 0
+
+
+def _twice_ranks(values: np.ndarray) -> np.ndarray:
+    """Twice the ranks, 1 for the smallest: those of ties are the means of theirs, and so are whole too."""
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    return (2 * sizes.cumsum() - sizes + 1)[group]
 
 
 def failures_last(shallow: np.ndarray, deep: np.ndarray) -> np.ndarray:
@@ -77,8 +86,7 @@ def rank_sum(shallow: np.ndarray, deep: np.ndarray) -> float:
     values = np.where(np.isnan(values), -np.inf, values).round(12)
     if not len(deep) or not len(shallow):
         return np.nan
-    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (2 * sizes.cumsum() - sizes + 1)[group]  # twice the ranks, which are whole then
+    ranks = _twice_ranks(values)
     # ways[k, s]: how many choices of k runs have ranks that sum up to s
     ways = np.zeros((len(deep) + 1, int(ranks.sum()) + 1))
     ways[0, 0] = 1.0

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
-from howdeep.results.statistics import LEVEL, Interval, Paired, agreeing, holm
+from howdeep.results.statistics import BY_RANK, LEVEL, Interval, Paired, agreeing, holm
 
 
 def accuracy_error(accuracy: float, examples: int) -> float:
@@ -29,9 +29,6 @@ def accuracy_difference_error(first: float, second: float, examples: int) -> flo
     """
     disagreement = min(2 - first - second, first + second)
     return float(np.sqrt(max(disagreement - (first - second) ** 2, 0.0) / examples))
-
-
-BY_MEAN = ("t", "sign")  # tests in which the mean difference tells all: no run failed
 
 
 class Crossed(NamedTuple):
@@ -154,13 +151,32 @@ def widened_p(mean: float, error: float, free: int, other: float) -> float:
     return math.exp(high)
 
 
+def widened_rank_p(p: float, typical: float, other: float) -> float:
+    """Two-sided p of a rank test with another, independent source of error, added in squares as in `widened`.
+
+    The p is read as that of a normal estimate: |typical| / z, with z from p, is its standard error.
+
+    Args:
+        p: of the test; NaN, as it comes without any difference, stays.
+        typical: the median difference.
+        other: standard error of the other source.
+    """
+    if np.isnan(p) or other == 0:
+        return p
+    z = -ndtri(p / 2)
+    if typical == 0 or z <= 0:
+        return 1.0
+    return float(2 * ndtr(-1 / math.hypot(1 / z, other / typical)))
+
+
 def with_sample_error(
     found: Sequence[Paired], errors: Sequence[float] | np.ndarray, level: float = LEVEL
 ) -> list[Paired]:
     """The comparisons of a family as they are with the test sample's own error: `difference`, `p` and `adjusted`.
 
-    Tests and intervals follow the same rules, with `widened` intervals in place of Student's. A comparison whose error
-    is not known, or in which a run failed, keeps its own p and interval; Holm's p is that of the whole family.
+    Tests and intervals follow the same rules, with `widened` intervals in place of Student's. In a rank test, where a
+    run collapsed, the error is held against the typical difference (`widened_rank_p`). A comparison whose error is not
+    known, or in which a run failed, keeps its own p and interval; Holm's p is that of the whole family.
 
     Args:
         errors: of each comparison, the standard error that the test examples add to that through the seeds; NaN where
@@ -170,19 +186,27 @@ def with_sample_error(
     p = [_p(pair, error) for pair, error in zip(found, errors, strict=True)]
     for pair, error, own, adjusted in zip(found, errors, p, holm(p), strict=True):
         pair = pair._replace(p=own, adjusted=float(adjusted))
-        if is_known(pair, error) or pair.test == "t":
+        if is_known(pair, error) or np.isfinite(pair.difference.low):
             mean, other = pair.difference.mean, error if is_known(pair, error) else 0.0
             tail = 1 - (1 - level) / (2 * family)
             half = stdtrit(pair.pairs - 1, tail) * _width(pair) if pair.pairs > 1 else np.nan
             interval = widened(Interval(mean, mean - half, mean + half), other, family, level)
-            pair = pair._replace(difference=agreeing(interval, float(adjusted), level))
+            by_rank = pair.test in BY_RANK
+            pair = pair._replace(
+                difference=interval if by_rank else agreeing(interval, float(adjusted), level)
+            )
         told.append(pair)
     return told
 
 
 def is_known(pair: Paired, error: float) -> bool:
     """Whether the test sample's error is part of a comparison; a run that failed has no score on any example."""
-    return pair.test in BY_MEAN and pair.pairs > 1 and bool(np.isfinite(error))
+    return is_whole(pair) and bool(np.isfinite(error))
+
+
+def is_whole(pair: Paired) -> bool:
+    """Whether every run of both depths has a score, and there are enough for an error."""
+    return not pair.failed and not pair.failed_shallow and pair.pairs > 1
 
 
 def _p(pair: Paired, error: float) -> float:
@@ -190,9 +214,11 @@ def _p(pair: Paired, error: float) -> float:
         return pair.p
     if error == 0 and pair.test == "sign":  # nobody ever differed
         return pair.p
+    if pair.test in BY_RANK:
+        return widened_rank_p(pair.p, pair.typical, error)
     return widened_p(pair.difference.mean, _width(pair), pair.pairs - 1, error)
 
 
 def _width(pair: Paired) -> float:
     """The standard error through the seeds; none where the differences have no spread but for rounding."""
-    return pair.spread / np.sqrt(pair.pairs) if pair.test == "t" else 0.0
+    return 0.0 if pair.test == "sign" else pair.spread / np.sqrt(pair.pairs)

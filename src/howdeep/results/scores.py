@@ -11,6 +11,7 @@ from howdeep.records.cell import cell_name
 from howdeep.results import gaps
 from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
 from howdeep.results.sample_error import accuracy_error, crossed
+from howdeep.results.skill import collapsed
 from howdeep.results.statistics import geometric_mean, mean_interval
 
 # The entry belongs to a cell's name: a study may hold an mlp on digits twice, with different overrides. It comes
@@ -32,7 +33,8 @@ def scores(records: Sequence[Mapping[str, Any]], test: Mapping[str, Any]) -> pd.
     `val_*` are those of the best epoch. `train_loss`, `gap_loss` and `gap_score` were measured in evaluation mode
     with the weights of that epoch, `*_last` with those of the last one. `gap_*_normalised` is the gap at the best epoch
     over (chance - training), `gap_loss_equal` the gap in loss at `equal_train_loss`, the lowest training loss that all
-    runs of the line reached; see `gaps`. `gradient_ratio` is the last measured:
+    runs of the line reached; see `gaps`. `collapsed` says whether the run ended nearer to chance than to the best run
+    of its line; see `skill`. `gradient_ratio` is the last measured:
     the loss gradient's norm at the first hidden layer over that at the last hidden layer. Networks that are trained
     against each other have one each, in columns such as `gradient_ratio_generator`.
 
@@ -59,7 +61,18 @@ def scores(records: Sequence[Mapping[str, Any]], test: Mapping[str, Any]) -> pd.
         ]
     )
     types = {name: float for name in (*_MEASURED, *ratios(frame))} | {"best_epoch": "Int64"}
-    return plain(frame.astype(types)).sort_values([*CELL, "seed"], ignore_index=True)
+    frame = plain(frame.astype(types)).sort_values([*CELL, "seed"], ignore_index=True)
+    return frame.assign(collapsed=_collapsed(frame, baselines))
+
+
+def _collapsed(frame: pd.DataFrame, baselines: Mapping[str, Any]) -> np.ndarray:
+    """Which runs collapsed, by the score that depths are judged by."""
+    column, found = judged(frame), np.zeros(len(frame), dtype=bool)
+    for (_, data, *_), places in frame.groupby(SERIES).indices.items():
+        score, higher = frame["score"].iloc[places[0]], bool(frame["higher_is_better"].iloc[places[0]])
+        chance = gaps.chance_score(score, baselines.get(data, {}), column.removesuffix("_score"))
+        found[places] = collapsed(frame[column].to_numpy()[places], chance, higher_is_better=higher)
+    return found
 
 
 def _tested(record: Mapping[str, Any], runs: Mapping[str, Any]) -> Mapping[str, float]:
@@ -176,7 +189,7 @@ def summary(
     answers: Answers = NO_ANSWERS,
     in_time: Collection[str] = (),
 ) -> pd.DataFrame:
-    """A row a cell: how many runs, how many diverged, and the estimates from those that finished.
+    """A row a cell: how many runs, how many diverged or collapsed, and the estimates from those that finished.
 
     `not_converged` counts the runs that ended before their patience was out, or without any in their best epoch. Scores
     come as mean, `_low` and `_high` (95 %
@@ -203,6 +216,7 @@ def _cell(
     finished = select(runs, state="finished")
     row: dict[str, Any] = {name: runs[name].iloc[0] for name in (*CELL, "score", "higher_is_better")}
     row |= {"runs": len(runs), "diverged": len(runs) - len(finished)}
+    row |= {"collapsed": np.count_nonzero(runs["collapsed"])}
     row |= {"not_converged": np.count_nonzero(~finished["converged"].astype(bool))}
     for name in ("val_score", "test_score"):
         estimate = mean_interval(known(finished, name))

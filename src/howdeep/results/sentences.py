@@ -213,8 +213,13 @@ def _hurt(row: Row) -> str:
 
 
 def _failures(cells: Sequence[Cell]) -> str:
-    told = [f"{c['diverged']} of {c['runs']} runs at depth {c['depth']}" for c in cells if c["diverged"]]
-    return f" Diverged: {listing(told)}." if told else ""
+    """Which depths had runs that diverged, and which had runs that collapsed."""
+    lost, near = (
+        listing([f"{c[name]} of {c['runs']} runs at depth {c['depth']}" for c in cells if c[name]] or [""])
+        for name in ("diverged", "collapsed")
+    )
+    diverged = f" Diverged: {lost}." if lost else ""
+    return diverged + (f" Collapsed towards chance: {near}, so that ranks decide there." if near else "")
 
 
 def scored(cells: pd.DataFrame) -> list[str]:

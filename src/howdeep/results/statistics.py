@@ -23,12 +23,14 @@ from howdeep.results.ranks import (
     least_wilcoxon,
     rank_sum,
     sign_test,
+    signed_rank_sign,
     wilcoxon,
 )
 
 LEVEL = 0.95
 POWER = 0.8
 MOST_SEEDS = 10_000  # beyond which nobody would repeat a training
+BY_RANK = ("signed rank", "rank sum")  # tests of comparisons with a run that failed or collapsed
 LEAST_BLOCKS = 6  # data sets below which Friedman's chi-square approximation says nothing
 
 
@@ -183,11 +185,12 @@ class Paired(NamedTuple):
     pairs: int  # seeds for which both finished
     failed: int  # runs of the deeper network that failed
     failed_shallow: int
-    difference: Interval  # simultaneous over the family
+    difference: Interval  # of the mean, simultaneous over the family
+    typical: float  # the median difference
     spread: float  # standard deviation of the differences
     p: float
     adjusted: float  # p after Holm
-    test: str  # "t"; "signed rank" or "rank sum" where a run failed; "sign" where there is no spread
+    test: str  # "t"; "signed rank" or "rank sum" where a run failed or collapsed; "sign" where there is no spread
     least: float  # the smallest p that so many runs can reach in this test
     sign: int  # which of the two is ahead in the test: 1 the deeper, -1 the shallow one, 0 neither
     wilcoxon: float
@@ -198,7 +201,13 @@ class Paired(NamedTuple):
     improvement_high: float
 
 
-def against_shallow(shallow: np.ndarray, deeper: np.ndarray, level: float = LEVEL) -> list[Paired]:
+def against_shallow(
+    shallow: np.ndarray,
+    deeper: np.ndarray,
+    level: float = LEVEL,
+    *,
+    collapsed: Sequence[bool] | np.ndarray | None = None,
+) -> list[Paired]:
     """Every deeper network against the shallow one, the family being all of them.
 
     The test is Student's paired t. Where a run of either failed, a mean difference would leave out the worst
@@ -206,9 +215,16 @@ def against_shallow(shallow: np.ndarray, deeper: np.ndarray, level: float = LEVE
     so few pairs could never decide, the `rank_sum` test of all runs. Where the differences have no spread it is the
     sign test. Then there is no interval either.
 
+    Where a run of either collapsed, the differences are a mixture of two kinds of runs. Student's interval holds their
+    mean as often as it says, once a collapse is seen; but his test finds nothing: one collapse of ten hides that all
+    ten pairs are worse. So the test is a rank test there too, in which a collapsed run comes last by its own score,
+    as one that failed does, and what is ahead in ranks must also be ahead on average. `benchmarks.coverage`
+    compares it with others.
+
     Args:
         shallow: (seeds,) the larger the better; NaN for a run that failed.
         deeper: (depths, seeds) the same seeds in the same order.
+        collapsed: (depths,) whether any run of the depth or of the shallow network did; None for nowhere.
         level: of the intervals together, and 1 - level the error rate of the tests together.
 
     Returns:
@@ -220,24 +236,32 @@ def against_shallow(shallow: np.ndarray, deeper: np.ndarray, level: float = LEVE
     shallow, deeper = np.asarray(shallow, dtype=np.float64), np.asarray(deeper, dtype=np.float64)
     if shallow.ndim != 1 or deeper.ndim != 2 or deeper.shape[1] != len(shallow):
         raise ValueError(f"expected shapes (seeds,) and (depths, seeds), got {shallow.shape}, {deeper.shape}")
-    found = [_paired(shallow, deep, len(deeper), level) for deep in deeper]
+    mixed = np.zeros(len(deeper), dtype=bool) if collapsed is None else collapsed
+    found = [
+        _paired(shallow, deep, len(deeper), level, mixed=bool(of))
+        for deep, of in zip(deeper, mixed, strict=True)
+    ]
     adjusted = holm([pair.p for pair in found])
     return [
-        pair._replace(adjusted=float(p), difference=agreeing(pair.difference, p, level))
+        pair._replace(
+            adjusted=float(p),
+            difference=pair.difference if pair.test in BY_RANK else agreeing(pair.difference, p, level),
+        )
         for pair, p in zip(found, adjusted, strict=True)
     ]
 
 
-def _paired(shallow: np.ndarray, deep: np.ndarray, family: int, level: float) -> Paired:
+def _paired(shallow: np.ndarray, deep: np.ndarray, family: int, level: float, *, mixed: bool) -> Paired:
     lost, lost_shallow = np.isnan(deep), np.isnan(shallow)
     differences = (deep - shallow)[~lost & ~lost_shallow]
     ahead, runs = improvement(shallow, deep), len(deep)
     interval = simultaneous(differences, family, level)
-    if (lost | lost_shallow).any() and family * least_wilcoxon(runs) <= 1 - level:
+    failed = bool((lost | lost_shallow).any())
+    if (failed or mixed) and family * least_wilcoxon(runs) <= 1 - level:
         ranked = failures_last(shallow, deep)
         test, p, least = "signed rank", wilcoxon(ranked), least_wilcoxon(runs)
-        sign = float(np.sign(ranked).sum())
-    elif (lost | lost_shallow).any():
+        sign = signed_rank_sign(ranked)
+    elif failed or mixed:
         test, p, least = "rank sum", rank_sum(shallow, deep), least_rank_sum(runs, runs)
         sign = float(np.nan_to_num(ahead - 0.5))
     elif without_spread(differences):
@@ -245,12 +269,15 @@ def _paired(shallow: np.ndarray, deep: np.ndarray, family: int, level: float) ->
         test, p, least, sign = "sign", sign_test(wins, losses), least_wilcoxon(runs), float(wins - losses)
     else:
         test, p, least, sign = "t", t_test(differences), 0.0, float(np.nan_to_num(interval.mean))
+    if mixed and not failed and sign * interval.mean < 0:
+        sign = 0.0
     low, high = improvement_interval(ahead, runs, runs, level)
     return Paired(
         pairs=len(differences),
         failed=int(lost.sum()),
         failed_shallow=int(lost_shallow.sum()),
-        difference=interval if test == "t" else Interval(interval.mean, np.nan, np.nan),
+        difference=Interval(interval.mean, np.nan, np.nan) if failed or test == "sign" else interval,
+        typical=float(np.median(differences)) if len(differences) else np.nan,
         spread=float(differences.std(ddof=1)) if len(differences) > 1 else np.nan,
         p=p,
         adjusted=np.nan,

@@ -45,22 +45,25 @@ def cells_table(cells: pd.DataFrame, seconds: Seconds | None = None) -> Table:
     """
     score = wording.spoken(cells["score"].iloc[0])
     parts = wording.parts(cells)
-    sampled = is_sampled(cells)
+    sampled, collapsed = is_sampled(cells), bool(cells["collapsed"].any())
     headings = [
         *("data", "architecture", "depth", "verdict", "difference", *([ON_THESE] if sampled else [])),
         *(f"test {score}", f"validation {score}"),
         *("overfitting gap", *(wording.joined("gradient ratio", part) for part in parts)),
-        *("parameters", "training FLOPs", *(["seconds"] if seconds else []), "not converged", "runs"),
+        *("parameters", "training FLOPs", *(["seconds"] if seconds else [])),
+        *("not converged", *(["collapsed"] if collapsed else []), "runs"),
     ]
     rows = [
-        _cell(cell, list(parts.values()), seconds, sampled=sampled)
+        _cell(cell, list(parts.values()), seconds, sampled=sampled, collapsed=collapsed)
         for _, _, line in wording.series(cells)
         for cell in rows_of(line)
     ]
     return Table(headings, 2, rows)
 
 
-def _cell(cell: wording.Cell, ratios: Sequence[str], seconds: Seconds | None, *, sampled: bool) -> list[Text]:
+def _cell(
+    cell: wording.Cell, ratios: Sequence[str], seconds: Seconds | None, *, sampled: bool, collapsed: bool
+) -> list[Text]:
     finished = cell["runs"] - cell["diverged"]
     verdict, on_these = told(cell["verdict"]), on_these_examples(cell)
     change_ = {
@@ -86,6 +89,8 @@ def _cell(cell: wording.Cell, ratios: Sequence[str], seconds: Seconds | None, *,
         taken = seconds.get((cell["entry"], cell["depth"], cell["matching"]), math.nan)
         texts.append(Text(MISSING if math.isnan(taken) else f"{taken:.1f}", taken))
     texts.append(Text(f"{cell['not_converged']} of {finished}", cell["not_converged"] / max(finished, 1)))
+    if collapsed:
+        texts.append(Text(f"{cell['collapsed']} of {cell['runs']}", cell["collapsed"] / cell["runs"]))
     runs = str(finished) if finished == cell["runs"] else f"{finished} of {cell['runs']}"
     return [*texts, Text(runs, finished, anchor(cell["entry"], cell["matching"], cell["depth"]))]
 
@@ -134,7 +139,8 @@ def _comparison(row: wording.Row, name: str) -> list[Text]:
     test = "" if row["test"] == "t" else f", {row['test']} test"
     least = f" (least {probability(row['least_p'])})" if row["least_p"] > 0.01 else ""
     needed = row["seeds_needed"]
-    failed = row["failed"] + row["failed_shallow"]
+    failed, collapsed = (row[name] + row[f"{name}_shallow"] for name in ("failed", "collapsed"))
+    lost = (f", {failed} failed" if failed else "") + (f", {collapsed} collapsed" if collapsed else "")
     ahead = brackets(Interval(row["improvement"], row["improvement_low"], row["improvement_high"]))
     return [
         Text(row["data"], row["data"]),
@@ -143,7 +149,7 @@ def _comparison(row: wording.Row, name: str) -> list[Text]:
         Text(row["verdict"], row["verdict"]),
         Text(change(row), row["difference"]),
         Text(seeds + bound, row["low_seeds"]),
-        Text(f"{row['pairs']}{f', {failed} failed' if failed else ''}", row["pairs"]),
+        Text(f"{row['pairs']}{lost}", row["pairs"]),
         Text(probability(row["p_holm"]) + test + least, row["p_holm"]),
         Text(probability(row["p_study"]), row["p_study"]),
         Text(probability(row["wilcoxon_p"]) + reach, row["wilcoxon_p"]),

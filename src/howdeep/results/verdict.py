@@ -13,14 +13,15 @@ from scipy.special import ndtri
 
 from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
 from howdeep.results.sample_error import (
-    BY_MEAN,
     accuracy_difference_error,
     crossed,
     is_known,
+    is_whole,
     with_sample_error,
 )
 from howdeep.results.scores import SERIES, judged, plain
 from howdeep.results.statistics import (
+    BY_RANK,
     LEVEL,
     Interval,
     Paired,
@@ -37,7 +38,8 @@ def decide(found: Paired, margin: float, *, seeds: int, level: float = LEVEL) ->
     """The verdict on a deeper network.
 
     - failed: none of its runs finished. An observation, for which no test is needed.
-    - no difference: the whole interval lies within the margin, whether or not it holds zero.
+    - no difference: the whole interval lies within the margin, whether or not it holds zero. Never where a run failed
+      or collapsed: that is a difference.
     - better, worse: Holm's test finds a difference.
     - inconclusive: neither, or fewer than three seeds, whose spread is a guess. It does not say that the depths are
       equal.
@@ -50,7 +52,7 @@ def decide(found: Paired, margin: float, *, seeds: int, level: float = LEVEL) ->
         return FAILED
     if seeds < LEAST_SEEDS:
         return OPEN
-    if -margin <= found.difference.low and found.difference.high <= margin:
+    if found.test not in BY_RANK and -margin <= found.difference.low and found.difference.high <= margin:
         return SAME
     if found.adjusted <= 1 - level and found.sign:
         return BETTER if found.sign > 0 else WORSE
@@ -75,7 +77,8 @@ def verdicts(
     a run diverged. `verdict_seeds`, `low_seeds`, `high_seeds` and `p_seeds` are what the same rules say of the seeds
     alone: of these very test examples. `least_p` is the smallest p that the test could have reached with so many runs.
     `effect` is above 0, and `improvement` (with its interval) above 1/2, where the deeper network is better.
-    `seeds_needed` is for the inconclusive ones.
+    `seeds_needed` is for the inconclusive ones. `collapsed` and `collapsed_shallow` count the runs that did; where any
+    did, a rank test decides, and `typical`, the median difference, stands beside the mean and its interval.
 
     Args:
         scores: a row a run, see `scores.scores`.
@@ -100,13 +103,26 @@ def verdicts(
 
 
 MEASURED = (
-    *("difference", "low", "high", "low_seeds", "high_seeds", "p_seeds", "sample_error", "margin"),
+    *("difference", "typical", "low", "high", "low_seeds", "high_seeds", "p_seeds", "sample_error", "margin"),
     *("p", "p_holm", "p_study", "least_p", "wilcoxon_p", "wilcoxon_least_p", "effect"),
     *("improvement", "improvement_low", "improvement_high"),
 )
 COLUMNS = (
     *("against", "score", "higher_is_better", "on", "pairs", "failed", "failed_shallow"),
-    *("verdict", "difference", "low", "high", "margin", "test", "p", "p_holm", "p_study", "least_p"),
+    *("collapsed", "collapsed_shallow"),
+    *(
+        "verdict",
+        "difference",
+        "typical",
+        "low",
+        "high",
+        "margin",
+        "test",
+        "p",
+        "p_holm",
+        "p_study",
+        "least_p",
+    ),
     *("verdict_seeds", "low_seeds", "high_seeds", "p_seeds", "sample_error", "sample_from"),
     *("wilcoxon_p", "wilcoxon_least_p", "effect", "improvement", "improvement_low", "improvement_high"),
     "seeds_needed",
@@ -127,7 +143,9 @@ def _family(
     sign = 1 if higher else -1
     table = score_by_depth(runs, column)  # (depths, seeds)
     depths, values = table.index.tolist(), table.to_numpy(dtype=np.float64)
-    alone = against_shallow(sign * values[0], sign * values[1:])
+    collapsed = score_by_depth(runs, "collapsed").to_numpy(dtype=bool).sum(axis=1)
+    mixed = collapsed[1:] + collapsed[0] > 0
+    alone = against_shallow(sign * values[0], sign * values[1:], collapsed=mixed)
     origin, errors = "", np.full(len(alone), np.nan)
     if column == "test_score":
         keys = score_by_depth(runs, "key").to_numpy()
@@ -137,8 +155,8 @@ def _family(
         )
     margin = float(margins.get(score, 0))
     rows = []
-    for depth, seeds, pair, error in zip(
-        depths[1:], alone, with_sample_error(alone, errors), errors, strict=True
+    for depth, of_depth, seeds, pair, error in zip(
+        depths[1:], collapsed[1:], alone, with_sample_error(alone, errors), errors, strict=True
     ):
         verdict, verdict_seeds = (decide(of, margin, seeds=values.shape[1]) for of in (pair, seeds))
         known = is_known(pair, error)
@@ -149,6 +167,8 @@ def _family(
                 **{"depth": depth, "against": depths[0], "score": score, "higher_is_better": higher},
                 **{"on": column.removesuffix("_score"), "pairs": pair.pairs},
                 **{"failed": pair.failed, "failed_shallow": pair.failed_shallow, "verdict": verdict},
+                **{"collapsed": of_depth, "collapsed_shallow": collapsed[0]},
+                **{"typical": sign * pair.typical},
                 **{"difference": sign * pair.difference.mean, "low": low, "high": high, "margin": margin},
                 **{"test": pair.test, "p": pair.p, "p_holm": pair.adjusted, "least_p": pair.least},
                 **{"verdict_seeds": verdict_seeds, "low_seeds": low_seeds, "high_seeds": high_seeds},
@@ -209,7 +229,7 @@ def _sample_errors(
     """
     errors = np.full(len(found), np.nan)
     # Where a run of either depth failed it is another test, which knows no error.
-    places = [place for place, pair in enumerate(found) if pair.test in BY_MEAN and pair.pairs > 1]
+    places = [place for place, pair in enumerate(found) if is_whole(pair)]
     if not places:
         return "", errors
     shallow = single_scores(answers, entry, keys[0].tolist())
