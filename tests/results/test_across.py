@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from howdeep.results.across import across, skill, why_no_ranks
+from howdeep.results.across import across, why_no_ranks
 from howdeep.results.scores import scores
 from howdeep.results.statistics import LEAST_BLOCKS
 
@@ -22,12 +22,6 @@ def table(make_record, data_sets: int, *, lost=()):
                 tested[key] = {"loss": 0.1, "accuracy": level + 0.001 * rank + 0.0001 * seed}
     chance = {"majority": {part: {"loss": 1.0, "accuracy": 0.5} for part in ("val", "test")}}
     return scores(records, {"runs": tested}), dict.fromkeys(names, chance)
-
-
-def test_skill_is_0_for_chance_and_1_for_perfection_whatever_the_score():
-    assert skill(0.1, 0.1, higher_is_better=True) == skill(0.5, 0.5, higher_is_better=False) == 0
-    assert skill(1.0, 0.1, higher_is_better=True) == skill(0.0, 0.5, higher_is_better=False) == 1
-    assert skill(0.25, 0.5, higher_is_better=False) == 0.5
 
 
 def test_depths_are_averaged_over_the_data_sets_and_not_ranked_when_these_are_few(make_record):

@@ -14,6 +14,7 @@ from howdeep.results.ranks import (
     least_wilcoxon,
     rank_sum,
     sign_test,
+    signed_rank_sign,
     wilcoxon,
 )
 
@@ -132,3 +133,9 @@ def test_the_interval_of_the_probability_of_improvement_covers_it(shift):
         low, high = improvement_interval(improvement(shallow, deep), 10, 10)
         held += low <= true <= high
     assert held / 1000 >= 0.93
+
+
+def test_the_side_with_the_larger_sum_of_ranks_is_ahead_however_few_its_differences_are():
+    assert signed_rank_sign(np.array([1.0, 2, 3, -9, -8])) == -1  # 1 + 2 + 3 < 5 + 4
+    assert signed_rank_sign(np.array([1.0, 2, -3])) == signed_rank_sign(np.zeros(3)) == 0
+    assert signed_rank_sign(np.array([0.0, 1, 1, -1, np.inf, -np.inf])) == 1  # 2 + 2 + 4.5 > 2 + 4.5

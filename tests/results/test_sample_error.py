@@ -14,6 +14,7 @@ from howdeep.results.sample_error import (
     long_run_variance,
     widened,
     widened_p,
+    widened_rank_p,
     with_sample_error,
 )
 from howdeep.results.statistics import Interval, against_shallow, holm, mean_interval
@@ -155,6 +156,29 @@ def test_with_the_test_samples_error_comparisons_follow_the_same_rules_and_are_n
             assert wide.difference.high >= pair.difference.high - 1e-12
             excludes = wide.difference.low >= 0 or wide.difference.high <= 0
             assert excludes == (wide.adjusted <= 0.05)
+
+
+def test_the_p_of_a_rank_test_takes_the_other_error_as_that_of_a_normal_estimate_does():
+    mean, error, other = -0.03, 0.01, 0.02
+    alone = float(2 * stats.norm.sf(3))  # |mean| / error
+    assert widened_rank_p(alone, mean, other) == pytest.approx(
+        2 * stats.norm.sf(0.03 / np.hypot(error, other))
+    )
+    assert widened_rank_p(alone, mean, 0.0) == alone
+    assert widened_rank_p(alone, 0.0, other) == widened_rank_p(1.0, mean, other) == 1
+    assert np.isnan(widened_rank_p(np.nan, mean, other))
+
+
+def test_where_a_run_collapsed_the_error_is_held_against_the_typical_difference():
+    """Nine of ten seeds lose one of 36 examples, one collapsed: the mean is far from zero, the typical is not."""
+    shallow = np.ones(10)
+    deep = shallow - np.array([1 / 36] * 9 + [0.9])
+    found = against_shallow(shallow, deep[None], collapsed=[True])
+    [sure], [unsure] = (with_sample_error(found, [error]) for error in (0.001, 1 / 36))
+    assert found[0].p == 2 / 2**10
+    assert sure.p == pytest.approx(found[0].p, rel=0.1)
+    assert unsure.p > 2 * stats.norm.sf(1)  # more than the examples alone leave
+    assert unsure.difference == pytest.approx(widened(found[0].difference, 1 / 36))
 
 
 def test_a_comparison_whose_error_is_not_known_stays_in_the_family():

@@ -191,6 +191,49 @@ def test_a_depth_all_of_whose_runs_fail_is_worse_with_five_seeds_and_with_ten():
         assert found.adjusted < 0.05
 
 
+def test_one_collapsed_run_hides_from_students_test_that_all_ten_pairs_are_worse_and_not_from_ranks():
+    shallow = np.full(10, 0.97)
+    deep = shallow - np.array([0.87, *np.linspace(0.01, 0.02, 9)])
+    [by_t], [by_rank] = (against_shallow(shallow, deep[None], collapsed=[seen]) for seen in (False, True))
+    assert (by_t.test, by_t.p > 0.1) == ("t", True)
+    assert (by_rank.test, by_rank.p, by_rank.sign) == ("signed rank", 2 / 2**10, -1)
+    assert by_rank.difference == by_t.difference == mean_interval(deep - shallow)  # not cut at zero
+    assert by_rank.typical == pytest.approx(-0.015625)  # of ten the mean of the fifth and the sixth
+    [five] = against_shallow(shallow[:5], deep[None, :5], collapsed=[True])
+    assert (five.test, five.p, five.sign) == ("rank sum", 2 / 252, -1)
+
+
+def test_what_is_ahead_in_ranks_and_behind_on_average_is_not_called_ahead():
+    """Of thirty pairs 29 are better by .01 and one collapsed, worse by .9: on average the deeper is worse."""
+    shallow = np.full(30, 0.9)
+    deep = shallow + np.array([-0.9, *np.linspace(0.009, 0.011, 29)])
+    [found] = against_shallow(shallow, deep[None], collapsed=[True])
+    assert found.p < 0.001 < found.typical
+    assert (found.difference.mean < 0, found.sign) == (True, 0)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+def test_where_runs_of_all_depths_collapse_alike_verdicts_stay_as_rare_as_they_must(rate):
+    random, studies, false = np.random.default_rng(4), 600, 0
+    for _ in range(studies):
+        fell = random.uniform(size=(4, 10)) < rate
+        runs = random.normal(size=(4, 10)) - 20 * fell
+        found = against_shallow(runs[0], runs[1:], collapsed=fell[1:].any(axis=1) | fell[0].any())
+        false += any(pair.adjusted <= 0.05 for pair in found)
+    assert false / studies <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / studies)
+
+
+def test_students_interval_holds_the_mean_once_a_collapse_is_seen_and_misses_it_where_none_is():
+    random, held = np.random.default_rng(5), {True: [], False: []}
+    for _ in range(1500):
+        fell = random.uniform(size=10) < 0.1
+        interval = mean_interval(random.normal(size=10) - 20 * fell)
+        held[bool(fell.any())].append(interval.low <= -0.1 * 20 <= interval.high)
+    assert np.mean(held[True]) >= 0.95
+    assert np.mean(held[False]) <= 0.05
+    assert len(held[False]) / 1500 == pytest.approx(0.9**10, abs=0.04)
+
+
 def test_arrays_of_other_shapes_are_refused():
     with pytest.raises(ValueError, match=r"\(seeds,\) and \(depths, seeds\), got \(3,\), \(2, 4\)"):
         against_shallow(np.zeros(3), np.zeros((2, 4)))

@@ -112,6 +112,45 @@ def test_runs_that_diverged_count_against_a_depth_however_good_the_others_are(ma
     assert judge(five)[8]["least_p"] == pytest.approx(2 / 252)
 
 
+CHANCE = {"digits": {"majority": {part: {"loss": 2.3, "accuracy": 0.1} for part in ("val", "test")}}}
+
+
+def collapsing(make_record, levels, fell, margin=0.0) -> dict:
+    """The row of depth 8 where the runs named in `fell`, (depth, seed), end at chance."""
+    records = study(make_record, levels)
+    for record in records:
+        if (record["depth"], record["seed"]) in fell:
+            record["score_is"] = 0.1
+    test = scored(records) | {"baselines": CHANCE}
+    return verdicts(scores(records, test), {"accuracy": margin}).to_dict("records")[-1]
+
+
+def test_where_runs_collapsed_ranks_decide_and_the_mean_keeps_its_interval(make_record):
+    row = collapsing(make_record, {1: 0.95, 8: 0.9}, [(8, 3)])
+    assert (row["verdict"], row["test"], row["collapsed"], row["collapsed_shallow"]) == (
+        "worse",
+        "signed rank",
+        1,
+        0,
+    )
+    assert row["low"] < row["difference"] < -0.1 < row["typical"] < 0 < row["high"]
+    assert row["p"] == 2 / 2**10
+    whole = collapsing(make_record, {1: 0.95, 8: 0.9}, [])
+    assert (whole["verdict"], whole["test"], whole["collapsed"]) == ("worse", "t", 0)
+
+
+def test_a_deeper_network_that_is_better_unless_it_collapses_is_not_called_better(make_record):
+    assert collapsing(make_record, {1: 0.9, 8: 0.95}, [])["verdict"] == "better"
+    assert collapsing(make_record, {1: 0.9, 8: 0.95}, [(8, 0)])["verdict"] == "inconclusive"
+    assert collapsing(make_record, {1: 0.9, 8: 0.95}, [(1, 0)])["verdict"] == "better"
+
+
+def test_a_run_that_collapsed_is_a_difference_however_wide_the_margin(make_record):
+    levels = {1: 0.9, 8: 0.9}
+    assert collapsing(make_record, levels, [], margin=0.5)["verdict"] == "no difference"
+    assert collapsing(make_record, levels, [(8, 0)], margin=0.5)["verdict"] == "inconclusive"
+
+
 def test_a_shallow_run_that_diverged_counts_for_the_deeper(make_record):
     row = judge(study(make_record, {1: 0.9, 2: 0.95}, lost=[(1, 0)]))[2]
     assert (row["verdict"], row["test"], row["failed_shallow"]) == ("better", "signed rank", 1)
@@ -333,8 +372,8 @@ def test_the_interval_of_one_comparison_is_students(make_record):
 )
 def test_the_margin_comes_before_the_test(interval, adjusted, verdict):
     pair = Paired(
-        pairs=5, failed=0, failed_shallow=0, difference=Interval(*interval), typical=interval[0], spread=0.01, p=adjusted,
-        adjusted=adjusted, test="t", sign=int(np.sign(interval[0])), wilcoxon=0.1, least_wilcoxon=0.06,
+        pairs=5, failed=0, failed_shallow=0, difference=Interval(*interval), typical=interval[0], spread=0.01,
+        p=adjusted, adjusted=adjusted, test="t", sign=int(np.sign(interval[0])), wilcoxon=0.1, least_wilcoxon=0.06,
         effect=1.0, improvement=0.9, improvement_low=0.6, improvement_high=1.0, least=0.0,
     )  # fmt: skip
     assert decide(pair, 0.01, seeds=5) == verdict

@@ -115,6 +115,14 @@ def test_runs_that_diverged_are_told_beside_the_verdict():
     assert finding("digits", "mlp", cells, verdicts).endswith(" Diverged: 2 of 5 runs at depth 4.")
 
 
+def test_runs_that_collapsed_are_told_beside_the_verdict():
+    cells, verdicts = judged(BETTER)
+    cells.loc[[0, 1], "collapsed"] = 2
+    assert finding("digits", "mlp", cells, verdicts).endswith(
+        " Collapsed towards chance: 2 of 5 runs at depth 1 and 2 of 5 runs at depth 4, so that ranks decide there."
+    )
+
+
 def test_one_depth_has_nothing_to_be_compared_with():
     cells, verdicts = judged(BETTER)
     assert "nothing to compare" in finding("digits", "mlp", cells, verdicts.iloc[:0])

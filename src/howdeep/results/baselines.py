@@ -79,7 +79,7 @@ def _line(
     reached = methods[method][0 if column == "val_score" else 1]
     table, keys = score_by_depth(runs, column), score_by_depth(runs, "key").to_numpy()
     values = table.to_numpy(dtype=np.float64)  # (depths, seeds)
-    collapsed = score_by_depth(runs, "collapsed").to_numpy(dtype=bool).any(axis=1)
+    collapsed = score_by_depth(runs, "collapsed").to_numpy(dtype=bool).sum(axis=1) > 0
     found = against_shallow(np.full(values.shape[1], sign * reached), sign * values, collapsed=collapsed)
     known = answers.get("/".join((line["data"], line["task"], method, "score")))
     errors = np.full(len(found), np.nan)

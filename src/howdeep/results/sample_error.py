@@ -163,7 +163,7 @@ def widened_rank_p(p: float, typical: float, other: float) -> float:
     """
     if np.isnan(p) or other == 0:
         return p
-    z = -ndtri(p / 2)
+    z = -float(ndtri(p / 2))
     if typical == 0 or z <= 0:
         return 1.0
     return float(2 * ndtr(-1 / math.hypot(1 / z, other / typical)))

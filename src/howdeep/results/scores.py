@@ -68,7 +68,8 @@ def scores(records: Sequence[Mapping[str, Any]], test: Mapping[str, Any]) -> pd.
 def _collapsed(frame: pd.DataFrame, baselines: Mapping[str, Any]) -> np.ndarray:
     """Which runs collapsed, by the score that depths are judged by."""
     column, found = judged(frame), np.zeros(len(frame), dtype=bool)
-    for (_, data, *_), places in frame.groupby(SERIES).indices.items():
+    for places in frame.groupby(SERIES).indices.values():
+        data = frame["data"].iloc[places[0]]
         score, higher = frame["score"].iloc[places[0]], bool(frame["higher_is_better"].iloc[places[0]])
         chance = gaps.chance_score(score, baselines.get(data, {}), column.removesuffix("_score"))
         found[places] = collapsed(frame[column].to_numpy()[places], chance, higher_is_better=higher)
