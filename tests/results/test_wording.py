@@ -306,7 +306,7 @@ def test_what_a_verdict_rests_on_stands_beside_it(records, test_scores):
     assert deep["p (signed rank)"].endswith("(least 0.062)")
     row = found.iloc[1]
     interval = f"{row['verdict_seeds']}, [{signed(row['low_seeds'])}, {signed(row['high_seeds'])}]"
-    assert deep["on these test examples"] == f"{interval}, the error of others an upper bound"
+    assert deep["on these examples"] == f"{interval}, the error of others an upper bound"
     assert deep["probability of improvement"].startswith(f"{row['improvement']:.3f} [")
     assert deep["pairs"] == "5"
     lost = select(verdicts(runs, {}), entry="sunspots-lstm", depth=8)

@@ -3,7 +3,7 @@
 import torch
 
 from howdeep.runs.examples import load_split
-from howdeep.stages.plan import of_seed
+from howdeep.study.seeds import of_seed
 
 
 def drawn(project, cfg):

@@ -128,7 +128,7 @@ def test_a_tuned_setting_takes_the_place_of_the_study_s_optimizer_and_comes_last
         ({"depths": [True]}, "depths"),
         ({"depths": "two"}, "depths .* got 'two'"),
         ({"seeds": []}, "seeds"),
-        ({"split": "random"}, "split in params.yaml must be fixed or seeds, got 'random'"),
+        ({"split": "random"}, "split in params.yaml must be fixed, seeds or all, got 'random'"),
         ({"matching": "width"}, r"matching .* list of different names such as .* got 'width'"),
         ({"matching": ["width", "width"]}, "matching .* different names"),
         ({"matching": ["parameter"]}, "unknown matching 'parameter', did you mean 'parameters'?"),

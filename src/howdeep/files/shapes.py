@@ -103,9 +103,13 @@ class Recipe(TypedDict):
     files: dict[Name, str]
 
 
-class Baseline(TypedDict):
+class OfParts(TypedDict):
     val: dict[str, float]
     test: dict[str, float]
+
+
+class Baseline(OfParts):
+    splits: NotRequired[dict[str, OfParts]]
 
 
 class Test(TypedDict):
@@ -114,6 +118,7 @@ class Test(TypedDict):
     examples: dict[str, int]
     train_examples: dict[str, int]
     in_time: NotRequired[list[str]]
+    resampled: NotRequired[dict[str, float]]
     classes: dict[str, list[str]]
     files: NotRequired[dict[Name, str]]
 

@@ -39,6 +39,7 @@ class Analysis:
     records: Records
     baselines: Mapping[str, Any]
     examples: Mapping[str, int]  # of the test set of each entry
+    resampled: Mapping[str, float]  # the entries whose seeds drew test examples of their own
     artifacts: Artifacts
     trials: Trials
     every_run: pd.DataFrame
@@ -166,13 +167,14 @@ def analyse(
     runs = every_run.loc[is_shown].reset_index(drop=True)
     shown = [record for record in records if record["entry"] not in points]
     baselines = test["baselines"]
-    examples, in_time = test.get("examples", {}), test.get("in_time", ())
-    cells = summary(runs, examples, answers, in_time)
+    examples, in_time, overlap = (test.get(name, {}) for name in ("examples", "in_time", "resampled"))
+    cells = summary(runs, examples, answers, in_time, overlap)
     alone = {task: drawn.alone for task, drawn in pictures.most(cells).items()}
     return Analysis(
         records=records,
         baselines=baselines,
         examples=examples,
+        resampled=overlap,
         artifacts=artifacts,
         trials=trials,
         every_run=every_run,
@@ -180,9 +182,9 @@ def analyse(
         cells=cells,
         epochs=curves(shown),
         flows=gradients(shown),
-        verdicts=verdicts(runs, margins, examples, answers, in_time),
+        verdicts=verdicts(runs, margins, examples, answers, in_time, overlap),
         across=across(runs, baselines),
-        against_baselines=against_baselines(runs, baselines, margins, answers, in_time),
+        against_baselines=against_baselines(runs, baselines, margins, answers, in_time, overlap),
         learning=learning(every_run, learning_curves, margins, test, answers),
         mistakes=mistakes(
             cells, runs, answers, test.get("classes", {}), drawn=alone.get("classification", 0)

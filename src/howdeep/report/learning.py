@@ -17,7 +17,7 @@ from howdeep.figures.figure import FAINT, Axes, count_axis, depth_colours, legen
 from howdeep.figures.pictures import Drawing, one
 from howdeep.results import sentences, wording
 from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
-from howdeep.results.sample_error import crossed, with_sample_error
+from howdeep.results.sample_error import NO_OVERLAP, crossed, resampled, with_sample_error
 from howdeep.results.scores import CELL, held, judge, judged, known, rows_of, select, summary
 from howdeep.results.statistics import LEVEL, against_shallow, mean_interval
 from howdeep.results.tables import (
@@ -108,9 +108,9 @@ def learning(
     runs = _with_several_sizes(runs, curve_of, sizes)
     if runs.empty:
         return Learning(*(pd.DataFrame(columns=list(names)) for names in (CURVE, CURVE, CURVE, GROWTH)))
-    examples, in_time = test.get("examples", {}), test.get("in_time", ())
-    compared = verdicts(runs, margins, examples, answers, in_time)
-    cells = judge(summary(runs, examples, answers, in_time), compared)
+    examples, in_time, overlap = (test.get(name, {}) for name in ("examples", "in_time", "resampled"))
+    compared = verdicts(runs, margins, examples, answers, in_time, overlap)
+    cells = judge(summary(runs, examples, answers, in_time, overlap), compared)
     gaps = [_gap(select(runs, **{name: cell[name] for name in CELL})) for cell in rows_of(cells)]
     cells = cells.assign(gap_loss_low=[low for low, _ in gaps], gap_loss_high=[high for _, high in gaps])
     for table in (runs, cells, compared):
@@ -121,7 +121,7 @@ def learning(
         runs.sort_values([*order, "seed"], ignore_index=True),
         cells.sort_values(order, ignore_index=True),
         compared.sort_values(order, ignore_index=True),
-        growth(runs, answers, in_time),
+        growth(runs, answers, in_time, overlap),
     )
 
 
@@ -142,7 +142,12 @@ def _gap(runs: pd.DataFrame) -> tuple[float, float]:
     return interval.low, interval.high
 
 
-def growth(runs: pd.DataFrame, answers: Answers = NO_ANSWERS, in_time: Collection[str] = ()) -> pd.DataFrame:
+def growth(
+    runs: pd.DataFrame,
+    answers: Answers = NO_ANSWERS,
+    in_time: Collection[str] = (),
+    overlap: Mapping[str, float] = NO_OVERLAP,
+) -> pd.DataFrame:
     """How much more depth gained with most examples than with fewest: a row a deeper depth of a curve.
 
     `growth` is (deep - shallow with most examples) - (deep - shallow with fewest), paired by seed, above 0 where more
@@ -154,12 +159,17 @@ def growth(runs: pd.DataFrame, answers: Answers = NO_ANSWERS, in_time: Collectio
     Args:
         runs: of all points, with the columns `curve` and `train_examples`.
         answers: the content of results/answers.safetensors.
+        in_time, overlap: see `verdict.verdicts`.
     """
-    rows = [row for _, of_curve in runs.groupby(CURVE) for row in _growth(of_curve, answers, in_time)]
+    rows = [
+        row for _, of_curve in runs.groupby(CURVE) for row in _growth(of_curve, answers, in_time, overlap)
+    ]
     return pd.DataFrame(rows, columns=list(GROWTH))
 
 
-def _growth(runs: pd.DataFrame, answers: Answers, in_time: Collection[str]) -> list[dict[str, object]]:
+def _growth(
+    runs: pd.DataFrame, answers: Answers, in_time: Collection[str], overlap: Mapping[str, float]
+) -> list[dict[str, object]]:
     column, sign = judged(runs), 1 if runs["higher_is_better"].iloc[0] else -1
     fewest, most = runs["train_examples"].min(), runs["train_examples"].max()
     ends_of_curve = [select(runs, train_examples=size) for size in (fewest, most)]
@@ -170,8 +180,13 @@ def _growth(runs: pd.DataFrame, answers: Answers, in_time: Collection[str]) -> l
     grown = gains[1] - gains[0]  # (depths, seeds)
     whole = ~np.isnan(grown).any(axis=1)
     pairs = against_shallow(np.zeros(grown.shape[1]), grown[whole]) if whole.any() else []
-    errors = _sample_errors(ends_of_curve, few.index[1:][whole].tolist(), seeds.tolist(), answers, in_time)
-    found = iter(zip(pairs, with_sample_error(pairs, errors), strict=True))
+    if share := overlap.get(runs["entry"].iloc[0], 0.0) if column == "test_score" else 0.0:
+        with_samples = resampled(pairs, share)
+    else:
+        depths = few.index[1:][whole].tolist()
+        errors = _sample_errors(ends_of_curve, depths, seeds.tolist(), answers, in_time)
+        with_samples = with_sample_error(pairs, errors)
+    found = iter(zip(pairs, with_samples, strict=True))
     rows = []
     for depth, is_whole in zip(few.index[1:], whole, strict=True):
         row = {name: runs[name].iloc[0] for name in (*CURVE, "score")}

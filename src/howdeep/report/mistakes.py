@@ -29,7 +29,7 @@ from howdeep.figures.figure import (  # fmt: skip
     svg,
 )
 from howdeep.figures.pictures import Drawing, one
-from howdeep.results.answers import Answers, predicted
+from howdeep.results.answers import Answers, labels, predicted, right
 from howdeep.results.scores import CELL, SERIES, rows_of, select
 from howdeep.results.statistics import Interval, mean_interval
 from howdeep.results.tables import Table, Text
@@ -183,15 +183,13 @@ def mistakes(
 def _cell(
     keys: Sequence[str], entry: str, answers: Answers, names: Sequence[str]
 ) -> tuple[dict[str, Any], Pooled]:
-    found = [(predicted(answers, entry, key), answers[f"{key}/confidence"]) for key in keys]
-    label = answers[f"{entry}/label"]
-    of_runs = [confusion(label, answer, len(names)) for answer, _ in found]
+    said = [predicted(answers, entry, key) for key in keys]
+    asked = [labels(answers, entry, key) for key in keys]
+    of_runs = [confusion(label, answer, len(names)) for label, answer in zip(asked, said, strict=True)]
     counts, shares = np.sum(of_runs, axis=0), np.stack([recalls(counts) for counts in of_runs])
-    right = np.concatenate([answer == label for answer, _ in found])
-    sure = np.concatenate([confidence for _, confidence in found])
-    errors = _within(
-        mean_interval([calibration_error(confidence, answer == label) for answer, confidence in found])
-    )
+    rights, confidences = right(answers, entry, keys), [answers[f"{key}/confidence"] for key in keys]
+    sure, correct = np.concatenate(confidences), rights.ravel()
+    errors = _within(mean_interval(list(map(calibration_error, confidences, rights))))
     means = shares.mean(0)
     worst, best = int(np.nanargmin(means)), int(np.nanargmax(means))
     low = _within(mean_interval(shares[:, worst]))
@@ -200,11 +198,11 @@ def _cell(
     np.fill_diagonal(confused, -1)
     taken, taken_for = np.unravel_index(int(np.nanargmax(confused)), confused.shape)
     values = (
-        *(len(keys), right.mean(), names[worst], *low, names[best], means[best]),
+        *(len(keys), correct.mean(), names[worst], *low, names[best], means[best]),
         *(names[int(taken)], names[int(taken_for)], confused[taken, taken_for]),
-        *(*errors, sure.mean(dtype=np.float64) - right.mean()),
+        *(*errors, sure.mean(dtype=np.float64) - correct.mean()),
     )
-    return dict(zip(COLUMNS, values, strict=True)), Pooled(names, shares, counts, reliability(sure, right))
+    return dict(zip(COLUMNS, values, strict=True)), Pooled(names, shares, counts, reliability(sure, correct))
 
 
 def _within(interval: Interval) -> Interval:

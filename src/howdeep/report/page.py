@@ -31,6 +31,7 @@ def page(
     """The whole page as text; see `build_report`."""
     runs, cells = analysis.runs, judge(analysis.cells, analysis.verdicts)
     seconds, told = _seconds(runs, provenance), settings(analysis.records)
+    drawn = protocol.drawn_data(analysis)
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -59,7 +60,8 @@ def page(
         shallow_won=sentences.shallow_won(cells, analysis.verdicts),
         limits=protocol.limits(analysis),
         failures=_failures(analysis.records),
-        cards=[card_facts(name, cards.get(name)) for name in sorted(set(cells["data"]))],
+        drawn=sorted(drawn),
+        cards=[card_facts(name, cards.get(name), drawn=name in drawn) for name in sorted(set(cells["data"]))],
         settings=told,
         winners=tuning.table(analysis.trials),
         importances=tuning.importance_table(analysis.trials),

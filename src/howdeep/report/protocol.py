@@ -23,18 +23,23 @@ MANY = 8  # values of a setting, beyond which their range is told
 FEW = 10  # seeds, below which the report warns
 
 
-def card_facts(name: str, card: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The rows that the report shows of a data card; without a card, that there is none."""
+def card_facts(name: str, card: Mapping[str, Any] | None, *, drawn: bool = False) -> dict[str, Any]:
+    """The rows that the report shows of a data card; without a card, that there is none.
+
+    Args:
+        drawn: whether each seed of the study drew test examples of its own: the card is that of one split.
+    """
     if card is None:
         return {"name": name, "facts": [("data card", f"none: make it with `howdeep prepare data={name}`")]}
+    own = ", of the data's own split" if drawn else ""
     facts = [
         ("training and validation", f"{card['examples']['train']:,}"),
-        ("test", f"{card['examples']['test']:,}"),
+        ("test", f"{card['examples']['test']:,}{', drawn anew for each seed' if drawn else ''}"),
         ("shape of an example", " x ".join(str(size) for size in card["shape"])),
         *([("classes", str(len(card["classes"])))] if "classes" in card else []),
         ("licence", card["licence"]),
         ("homepage", card["homepage"]),
-        *((f"SHA-256 of {part}", checksum) for part, checksum in card["checksums"].items()),
+        *((f"SHA-256 of {part}{own}", checksum) for part, checksum in card["checksums"].items()),
     ]
     return {"name": name, "facts": facts}
 
@@ -139,21 +144,41 @@ def limits(analysis: Analysis) -> list[str]:
             f"one data set) under one matching. There are {families} families: if depth made no difference anywhere, "
             f"up to {0.05 * families:.1f} of them on average would show one by chance."
         )
-    said.append(
-        "Seeds vary the initial weights, the order of the examples and which of them validate; the test examples are "
-        "the same for all runs, and what is split in time has one split."
-        if _splits_vary(analysis.records)
-        else "Seeds vary the initial weights and the order of the examples. The split is the same for all runs, so "
-        "that intervals over seeds tell nothing of other data."
-    )
+    said.append(_what_seeds_vary(analysis))
     if judged(runs) == "test_score":
-        said.append(
-            f"{_test_sample(verdicts)} Other training examples would add an error that nothing here knows."
-        )
+        where = " elsewhere" if analysis.resampled else ""
+        more = f" Other training examples would add an error that nothing here knows{where}."
+        everywhere = set(runs["entry"]) <= set(analysis.resampled)
+        said.append(f"{_test_sample(verdicts)}{'' if everywhere else more}")
     said.append(
         "Student's intervals take the differences over seeds for normal, which a handful cannot show."
     )
     return said
+
+
+def _what_seeds_vary(analysis: Analysis) -> str:
+    """What other seeds would have changed, and so what intervals over seeds tell of."""
+    if analysis.resampled:
+        kept = sorted(set(analysis.runs["data"]) - drawn_data(analysis))
+        but = f" {listing(kept)} keep their test examples, official or the last in time." if kept else ""
+        return (
+            "Seeds vary the initial weights, the order of the examples, and which of them train, validate and test."
+            f"{but}"
+        )
+    if _splits_vary(analysis.records):
+        return (
+            "Seeds vary the initial weights, the order of the examples and which of them validate; the test examples "
+            "are the same for all runs, and what is split in time has one split."
+        )
+    return (
+        "Seeds vary the initial weights and the order of the examples. The split is the same for all runs, so "
+        "that intervals over seeds tell nothing of other data."
+    )
+
+
+def drawn_data(analysis: Analysis) -> set[str]:
+    """The data sets of which each seed drew test examples of its own."""
+    return {record["data"] for record in analysis.records if record["entry"] in analysis.resampled}
 
 
 def _edges(analysis: Analysis) -> str:
@@ -230,6 +255,11 @@ def _test_sample(verdicts: pd.DataFrame) -> str:
         said.append(
             "Where answers to single examples were not kept, it is the largest error that two accuracies allow: the "
             "true one is smaller where networks err on the same examples."
+        )
+    if "splits" in origins:
+        said.append(
+            "Where each seed drew test examples of its own, splits of the same data overlap: by how much their spread "
+            "falls short is estimated by a rule of thumb (Nadeau and Bengio, 2003), and where a run failed not at all."
         )
     unknown = sorted({spoken(of) for of in verdicts["score"]} - _known_scores(verdicts))
     if unknown:

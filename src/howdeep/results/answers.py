@@ -7,7 +7,8 @@ import numpy as np
 
 from howdeep.errors import UserError
 
-# Of classifiers "<run key>/predicted", "<run key>/confidence", "<entry>/label"; of other tasks "<run key>/score".
+# Of classifiers "<run key>/predicted", "<run key>/confidence", "<entry>/label" or, where seeds drew test examples of
+# their own, "<run key>/label"; of other tasks "<run key>/score".
 Answers = Mapping[str, np.ndarray]
 NO_ANSWERS: Answers = {}
 
@@ -38,7 +39,19 @@ def right(answers: Answers, entry: str, keys: Sequence[str]) -> np.ndarray:
     Raises:
         UserError: a run has no answers.
     """
-    return np.stack([predicted(answers, entry, key) == answers[f"{entry}/label"] for key in keys])
+    return np.stack([predicted(answers, entry, key) == labels(answers, entry, key) for key in keys])
+
+
+def labels(answers: Answers, entry: str, key: str) -> np.ndarray:
+    """The right answers to the test examples of a run: its own, or those of all runs of the entry.
+
+    Raises:
+        UserError: there are none.
+    """
+    for name in (f"{key}/label", f"{entry}/label"):
+        if name in answers:
+            return answers[name]
+    raise UserError(f"results/answers.safetensors lacks the labels of {entry}: run `dvc repro evaluate`")
 
 
 def single_scores(answers: Answers, entry: str, keys: Sequence[str]) -> np.ndarray | None:
@@ -50,7 +63,7 @@ def single_scores(answers: Answers, entry: str, keys: Sequence[str]) -> np.ndarr
     Raises:
         UserError: a run has none, though others of the entry have.
     """
-    if f"{entry}/label" in answers:
+    if f"{entry}/label" in answers or (keys and f"{keys[0]}/label" in answers):
         return right(answers, entry, keys).astype(np.float64)
     found = [answers.get(f"{key}/score") for key in keys]
     if all(of is None for of in found):
@@ -69,16 +82,15 @@ def predicted(answers: Answers, entry: str, key: str) -> np.ndarray:
     Raises:
         UserError: it has no answers, or not one for each example.
     """
-    if f"{entry}/label" not in answers:
-        raise UserError(f"results/answers.safetensors lacks the labels of {entry}: run `dvc repro evaluate`")
+    expected = labels(answers, entry, key)
     if f"{key}/predicted" not in answers:
         raise UserError(
             f"results/answers.safetensors lacks the run {key} of {entry}: run `dvc repro evaluate`"
         )
     found = answers[f"{key}/predicted"]
-    if found.shape != answers[f"{entry}/label"].shape:
+    if found.shape != expected.shape:
         raise UserError(
-            f"results/answers.safetensors has {len(answers[f'{entry}/label'])} labels of {entry} and {len(found)} "
+            f"results/answers.safetensors has {len(expected)} labels of {entry} and {len(found)} "
             f"answers of the run {key}: run `dvc repro evaluate`"
         )
     return found

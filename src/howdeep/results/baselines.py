@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 
 from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
-from howdeep.results.sample_error import crossed, is_known, is_whole, with_sample_error
+from howdeep.results.sample_error import (
+    NO_OVERLAP,
+    added_by_splits,
+    crossed,
+    is_known,
+    is_whole,
+    resampled,
+    with_sample_error,
+)
 from howdeep.results.scores import SERIES, baselines_of, judged, plain
 from howdeep.results.statistics import against_shallow
 from howdeep.results.verdict import decide, ends, score_by_depth
@@ -40,22 +48,24 @@ def against_baselines(
     margins: Mapping[str, float],
     answers: Answers = NO_ANSWERS,
     in_time: Collection[str] = (),
+    overlap: Mapping[str, float] = NO_OVERLAP,
 ) -> pd.DataFrame:
     """A row a cell whose data set has a simple method: `difference` is the network's score minus the method's.
 
     A method has no seeds: the interval is that of the runs' mean, with the test sample's error where the scores of
-    single examples are known of both.
+    single examples are known of both. Where each seed drew test examples of its own, the method was scored on the same
+    split as the network, and the differences are paired by seed.
 
     Args:
         scores: a row a run, see `scores.scores`.
         baselines: the content of results/test.json under that name.
-        margins, answers, in_time: see `verdict.verdicts`.
+        margins, answers, in_time, overlap: see `verdict.verdicts`.
     """
     column = judged(scores)
     rows = [
         row
         for _, runs in scores.groupby(SERIES)
-        for row in _line(runs, column, baselines, margins, answers, in_time)
+        for row in _line(runs, column, baselines, margins, answers, in_time, overlap)
     ]
     frame = pd.DataFrame(rows, columns=[*SERIES, "depth", *COLUMNS])
     return plain(frame.astype(dict.fromkeys(MEASURED, float)))
@@ -68,6 +78,7 @@ def _line(
     margins: Mapping[str, float],
     answers: Answers,
     in_time: Collection[str],
+    overlap: Mapping[str, float],
 ) -> list[dict[str, Any]]:
     line = {name: runs[name].iloc[0] for name in SERIES}
     score, higher = runs["score"].iloc[0], bool(runs["higher_is_better"].iloc[0])
@@ -80,17 +91,23 @@ def _line(
     table, keys = score_by_depth(runs, column), score_by_depth(runs, "key").to_numpy()
     values = table.to_numpy(dtype=np.float64)  # (depths, seeds)
     collapsed = score_by_depth(runs, "collapsed").to_numpy(dtype=bool).sum(axis=1) > 0
-    found = against_shallow(np.full(values.shape[1], sign * reached), sign * values, collapsed=collapsed)
+    share = overlap.get(line["entry"], 0.0) if column == "test_score" else 0.0
+    splits = baselines[line["data"]][method].get("splits", {}) if share else {}
+    own = [splits[str(seed)]["test"][score] if splits else reached for seed in table.columns]
+    found = against_shallow(sign * np.array(own), sign * values, collapsed=collapsed)
     known = answers.get("/".join((line["data"], line["task"], method, "score")))
     errors = np.full(len(found), np.nan)
     for place, pair in enumerate(found):
         single = None
-        if column == "test_score" and known is not None and is_whole(pair):
+        if share:
+            errors[place] = added_by_splits(pair.spread, share)
+        elif column == "test_score" and known is not None and is_whole(pair):
             single = single_scores(answers, line["entry"], keys[place].tolist())
         if single is not None and known is not None and single.shape[1:] == known.shape:
             errors[place] = crossed(single - known, in_time=line["entry"] in in_time).added
+    found = resampled(found, share) if share else with_sample_error(found, errors)
     margin, rows = float(margins.get(score, 0)), []
-    for depth, pair, error in zip(table.index, with_sample_error(found, errors), errors, strict=True):
+    for depth, pair, error in zip(table.index, found, errors, strict=True):
         low, high = ends(pair.difference, sign)
         rows.append(
             {

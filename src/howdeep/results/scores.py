@@ -10,7 +10,7 @@ from howdeep.errors import UserError
 from howdeep.records.cell import cell_name
 from howdeep.results import gaps
 from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
-from howdeep.results.sample_error import accuracy_error, crossed
+from howdeep.results.sample_error import NO_OVERLAP, accuracy_error, added_by_splits, crossed
 from howdeep.results.skill import collapsed
 from howdeep.results.statistics import geometric_mean, mean_interval
 
@@ -189,6 +189,7 @@ def summary(
     examples: Mapping[str, int] | None = None,
     answers: Answers = NO_ANSWERS,
     in_time: Collection[str] = (),
+    overlap: Mapping[str, float] = NO_OVERLAP,
 ) -> pd.DataFrame:
     """A row a cell: how many runs, how many diverged or collapsed, and the estimates from those that finished.
 
@@ -203,16 +204,21 @@ def summary(
         examples: the number of test examples of each entry.
         answers: what `evaluate` kept of each example; without it `test_sample` of accuracies is the binomial's.
         in_time: the entries whose test examples follow one another.
+        overlap: of the entries whose seeds drew test examples of their own, see `sample_error.resampled`.
     """
     rows = [
-        _cell(runs, (examples or {}).get(runs["entry"].iloc[0]), answers, in_time)
+        _cell(runs, (examples or {}).get(runs["entry"].iloc[0]), answers, in_time, overlap)
         for _, runs in scores.groupby(CELL)
     ]
     return plain(pd.DataFrame(rows).assign(name=_names))
 
 
 def _cell(
-    runs: pd.DataFrame, examples: int | None, answers: Answers, in_time: Collection[str]
+    runs: pd.DataFrame,
+    examples: int | None,
+    answers: Answers,
+    in_time: Collection[str],
+    overlap: Mapping[str, float],
 ) -> dict[str, Any]:
     finished = select(runs, state="finished")
     row: dict[str, Any] = {name: runs[name].iloc[0] for name in (*CELL, "score", "higher_is_better")}
@@ -222,7 +228,13 @@ def _cell(
     for name in ("val_score", "test_score"):
         estimate = mean_interval(known(finished, name))
         row |= {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    row |= {"test_sample": 1.96 * _sample_error(finished, row["test_score"], examples, answers, in_time)}
+    share = overlap.get(row["entry"], 0.0)
+    error = (
+        added_by_splits(float(finished["test_score"].std()), share)  # type: ignore[arg-type]
+        if share
+        else _sample_error(finished, row["test_score"], examples, answers, in_time)
+    )
+    row |= {"test_sample": 1.96 * error}
     row |= {name: finished[name].mean() for name in GAPS}
     row |= {name: geometric_mean(known(finished, name)) for name in ratios(runs)}
     return row | {name: runs[name].iloc[0] for name in ("parameters", "training_flops")}

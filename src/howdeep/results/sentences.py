@@ -180,7 +180,8 @@ def other_examples(verdicts: pd.DataFrame) -> str:
     more = [row for row in known if row["verdict"] == "inconclusive" != row["verdict_seeds"]]
     if more:
         count = "1 more comparison" if len(more) == 1 else f"{len(more)} more comparisons"
-        parts.append(f"On these very test examples {count} would be decided.")
+        drawn = any(row["sample_from"] == "splits" for row in more)
+        parts.append(f"On these very {'' if drawn else 'test '}examples {count} would be decided.")
     if unknown:
         parts.append(f"For {listing(sorted(unknown))} they allow for other seeds only.")
     return " ".join(parts)

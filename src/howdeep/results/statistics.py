@@ -294,7 +294,14 @@ def _paired(shallow: np.ndarray, deep: np.ndarray, family: int, level: float, *,
 
 
 def seeds_to_decide(
-    mean: float, spread: float, margin: float, family: int, level: float = LEVEL, *, beside: float = 0.0
+    mean: float,
+    spread: float,
+    margin: float,
+    family: int,
+    level: float = LEVEL,
+    *,
+    beside: float = 0.0,
+    overlap: float = 0.0,
 ) -> int | None:
     """How many seeds would probably decide: find a difference, or show that there is none within the margin.
 
@@ -305,6 +312,7 @@ def seeds_to_decide(
 
     Args:
         beside: the half width that another source of error has, which more seeds do not make smaller.
+        overlap: where splits overlap, by how much their variance exceeds s² / n; see `sample_error.resampled`.
 
     Returns:
         The number, at least 2, or None where it would be above 10,000 or nothing is known.
@@ -312,16 +320,16 @@ def seeds_to_decide(
     aim = max(abs(mean), margin - abs(mean))
     if not np.isfinite([mean, spread]).all() or aim <= 0 or spread <= 0:
         return None
-    enough = np.flatnonzero(np.hypot(_half_widths(family, level) * spread, beside) <= aim)
+    enough = np.flatnonzero(np.hypot(_half_widths(family, level, overlap) * spread, beside) <= aim)
     return int(enough[0]) + 2 if len(enough) else None
 
 
 @cache
-def _half_widths(family: int, level: float) -> np.ndarray:
+def _half_widths(family: int, level: float, overlap: float) -> np.ndarray:
     """What four of five studies need from n = 2, 3, ... seeds, in standard deviations; the same for a whole study."""
     counts = np.arange(2, MOST_SEEDS + 1)
     tail = 1 - (1 - level) / (2 * family)
-    return (stdtrit(counts - 1, tail) + stdtrit(counts - 1, POWER)) / np.sqrt(counts)
+    return (stdtrit(counts - 1, tail) + stdtrit(counts - 1, POWER)) * np.sqrt(1 / counts + overlap)
 
 
 # --- across data sets -----------------------------------------------------------------------------------------

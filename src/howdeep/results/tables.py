@@ -12,7 +12,7 @@ from howdeep.results.statistics import Interval
 from howdeep.results.wording import MISSING, amount, brackets, change, estimate, number
 
 Seconds = Mapping[tuple[str, int, str], float]
-ON_THESE = "on these test examples"
+ON_THESE = "on these examples"  # where seeds draw splits, in other splits of the same data
 
 
 class Text(NamedTuple):
@@ -134,7 +134,8 @@ def _comparison(row: wording.Row, name: str) -> list[Text]:
     seeds = MISSING
     if row["sample_from"]:
         seeds = f"{row['verdict_seeds']}, {brackets_signed(row['low_seeds'], row['high_seeds'])}"
-    bound = ", the error of others an upper bound" if row["sample_from"] == "bound" else ""
+    how = {"bound": ", the error of others an upper bound", "splits": ", of other splits of these data"}
+    bound = how.get(row["sample_from"], "")
     reach = "" if row["wilcoxon_least_p"] <= 0.05 else f" (least {probability(row['wilcoxon_least_p'])})"
     test = "" if row["test"] == "t" else f", {row['test']} test"
     least = f" (least {probability(row['least_p'])})" if row["least_p"] > 0.01 else ""

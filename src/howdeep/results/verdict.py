@@ -13,10 +13,13 @@ from scipy.special import ndtri
 
 from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
 from howdeep.results.sample_error import (
+    NO_OVERLAP,
     accuracy_difference_error,
+    added_by_splits,
     crossed,
     is_known,
     is_whole,
+    resampled,
     with_sample_error,
 )
 from howdeep.results.scores import SERIES, judged, plain
@@ -65,6 +68,7 @@ def verdicts(
     examples: Mapping[str, int] | None = None,
     answers: Answers = NO_ANSWERS,
     in_time: Collection[str] = (),
+    overlap: Mapping[str, float] = NO_OVERLAP,
 ) -> pd.DataFrame:
     """A row for each cell that is deeper than the shallowest of its line, sorted as `summary` is.
 
@@ -73,9 +77,10 @@ def verdicts(
     Holm's in the family, `p_study` Benjamini and Hochberg's in the whole study. All of them hold the errors through the
     seeds and through the test examples together, as far as the latter is known: `sample_error` is the standard error
     that the test examples add, known `sample_from` "answers", paired on the examples; from a "bound", the largest that
-    two accuracies allow, where no answers were kept; else not at all: of a score that no single example has, and where
-    a run diverged. `verdict_seeds`, `low_seeds`, `high_seeds` and `p_seeds` are what the same rules say of the seeds
-    alone: of these very test examples. `least_p` is the smallest p that the test could have reached with so many runs.
+    two accuracies allow, where no answers were kept; from "splits", where each seed drew test examples of its own; else
+    not at all: of a score that no single example has, and where a run diverged. `verdict_seeds`, `low_seeds`,
+    `high_seeds` and `p_seeds` are what the same rules say of the seeds alone: of these very test examples, or of other
+    splits of these very data. `least_p` is the smallest p that the test could have reached with so many runs.
     `effect` is above 0, and `improvement` (with its interval) above 1/2, where the deeper network is better.
     `seeds_needed` is for the inconclusive ones. `collapsed` and `collapsed_shallow` count the runs that did; where any
     did, a rank test decides, and `typical`, the median difference, stands beside the mean and its interval.
@@ -86,6 +91,7 @@ def verdicts(
         examples: the number of test examples of each entry.
         answers: what `evaluate` kept of each test example.
         in_time: the entries whose test examples follow one another.
+        overlap: of the entries whose seeds drew test examples of their own, see `sample_error.resampled`.
 
     Raises:
         UserError: the answers lack a finished run.
@@ -94,7 +100,7 @@ def verdicts(
     rows = [
         row
         for _, runs in scores.groupby(SERIES)
-        for row in _family(runs, column, margins, examples or {}, answers, in_time)
+        for row in _family(runs, column, margins, examples or {}, answers, in_time, overlap)
     ]
     for row, p in zip(rows, benjamini_hochberg([row["p"] for row in rows]), strict=True):
         row["p_study"] = p
@@ -136,6 +142,7 @@ def _family(
     examples: Mapping[str, int],
     answers: Answers,
     in_time: Collection[str],
+    overlap: Mapping[str, float],
 ) -> list[dict[str, Any]]:
     """The rows of one line (architecture on a data set, under one matching)."""
     line = {name: runs[name].iloc[0] for name in SERIES}
@@ -147,16 +154,20 @@ def _family(
     mixed = collapsed[1:] + collapsed[0] > 0
     alone = against_shallow(sign * values[0], sign * values[1:], collapsed=mixed)
     origin, errors = "", np.full(len(alone), np.nan)
-    if column == "test_score":
+    share = overlap.get(line["entry"], 0.0) if column == "test_score" else 0.0
+    if share:
+        origin, errors = "splits", np.array([added_by_splits(of.spread, share) for of in alone])
+    elif column == "test_score":
         keys = score_by_depth(runs, "key").to_numpy()
         known = examples if score == "accuracy" else {}
         origin, errors = _sample_errors(
             alone, values, keys, line["entry"], known, answers, in_time=line["entry"] in in_time
         )
+    found = resampled(alone, share) if share else with_sample_error(alone, errors)
     margin = float(margins.get(score, 0))
     rows = []
     for depth, of_depth, seeds, pair, error in zip(
-        depths[1:], collapsed[1:], alone, with_sample_error(alone, errors), errors, strict=True
+        depths[1:], collapsed[1:], alone, found, errors, strict=True
     ):
         verdict, verdict_seeds = (decide(of, margin, seeds=values.shape[1]) for of in (pair, seeds))
         known = is_known(pair, error)
@@ -177,7 +188,7 @@ def _family(
                 **{"wilcoxon_p": pair.wilcoxon, "wilcoxon_least_p": pair.least_wilcoxon},
                 **{"effect": pair.effect, "improvement": pair.improvement},
                 **{"improvement_low": pair.improvement_low, "improvement_high": pair.improvement_high},
-                "seeds_needed": _needed(pair, margin, len(alone), error) if verdict == OPEN else None,
+                "seeds_needed": _needed(pair, margin, len(alone), error, share) if verdict == OPEN else None,
             }
         )
     return rows
@@ -200,10 +211,12 @@ def ends(interval: Interval, sign: int) -> tuple[float, float]:
     return low + 0.0, high + 0.0  # no -0
 
 
-def _needed(pair: Paired, margin: float, family: int, error: float) -> int | None:
+def _needed(pair: Paired, margin: float, family: int, error: float, overlap: float) -> int | None:
     """Seeds that would probably decide; None where no number of seeds would, since the test examples are too few."""
     if pair.test != "t":
         return None
+    if overlap:
+        return seeds_to_decide(pair.difference.mean, pair.spread, margin, family, overlap=overlap)
     widest = ndtri(1 - (1 - LEVEL) / (2 * family)) * np.nan_to_num(error)
     aim = max(abs(pair.difference.mean), margin - abs(pair.difference.mean))
     if widest >= aim:

@@ -92,7 +92,8 @@ def difference(row: Row) -> str:
     if not row["sample_from"] or math.isnan(row["low_seeds"]):
         return told
     seeds = f"[{signed(row['low_seeds'])}, {signed(row['high_seeds'])}]"
-    return f"{told}, on these test examples {row['verdict_seeds']}, {seeds}"
+    where = "in other splits of these data" if row["sample_from"] == "splits" else "on these test examples"
+    return f"{told}, {where} {row['verdict_seeds']}, {seeds}"
 
 
 def change(row: Row) -> str:

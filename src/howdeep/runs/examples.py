@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from howdeep.files import reading, seals
 from howdeep.files.project import Project
 from howdeep.processes.locks import only_writer
 from howdeep.records import fingerprint
+from howdeep.records.record import config_of
 from howdeep.training import targets
 
 if TYPE_CHECKING:  # data sets are pulled and prepared without torch
@@ -85,6 +87,19 @@ def ensure_prepared(data: DictConfig, project: Project) -> None:
             prepare(data, project, folder)
 
 
+def _there(data: DictConfig, project: Project) -> Path:
+    """The folder of a data set; one beside the pipeline's is made again where it is not there.
+
+    It is a function of raw files, options and code: nobody needs to keep the splits of all seeds, and a fresh clone, or
+    a project whose scratch/ was removed, has them again when something reads them.
+    """
+    folder = place(data, project)
+    if folder != project.prepared(data.name) and not folder.exists():
+        ensure_prepared(data, project)
+        folder = place(data, project)
+    return folder
+
+
 def verified(folder: Path, part: str) -> str:
     """The checksum of a part of a prepared data set, which is what its card says.
 
@@ -133,12 +148,12 @@ def _checksum(path: Path, _changed: int) -> str:
 
 def train_checksum(cfg: DictConfig, project: Project) -> str:
     """The checksum of the prepared training examples."""
-    return verified(place(cfg.data, project), "train")
+    return verified(_there(cfg.data, project), "train")
 
 
 def prepared_card(cfg: DictConfig, project: Project) -> dict:
     """The data card."""
-    folder = place(cfg.data, project)
+    folder = _there(cfg.data, project)
     return _card(folder, _again(folder))
 
 
@@ -150,7 +165,7 @@ def load_split(cfg: DictConfig, project: Project, *, test: bool = False) -> "Spl
     Raises:
         UserError: the data set has fewer training examples than `train_examples` asks for, is missing or spoiled.
     """
-    folder = place(cfg.data, project)
+    folder = _there(cfg.data, project)
     options = json.dumps(_plain(cfg.data), sort_keys=True)
     checksums = tuple(verified(folder, part) for part in (("train", "test") if test else ("train",)))
     split = _load(
@@ -163,6 +178,21 @@ def load_split(cfg: DictConfig, project: Project, *, test: bool = False) -> "Spl
             f"them, got {wanted}"
         )
     return split
+
+
+def split_of(record: Mapping[str, Any], project: Project, *, test: bool = False) -> "Split":
+    """The examples that a run was trained on and, if asked for, those that test it.
+
+    Raises:
+        UserError: the training examples are others by now: the test examples may be some that the run has seen.
+    """
+    cfg = config_of(dict(record))
+    if train_checksum(cfg, project) != record["data_checksum"]:
+        raise UserError(
+            f"expected the training examples of {cfg.data.name} that {record['entry']} was trained on, found others: "
+            "train it again with `dvc repro`"
+        )
+    return load_split(cfg, project, test=test)
 
 
 def _plain(data: DictConfig) -> dict[str, Any]:

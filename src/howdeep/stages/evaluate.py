@@ -4,24 +4,26 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, cast
 
 import numpy as np
 import torch
 from hydra.utils import get_class
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from howdeep.data.batches import Batches
-from howdeep.data.examples import Examples
+from howdeep.data.examples import Examples, Split
 from howdeep.files import seals
 from howdeep.files.folders import file_aside
 from howdeep.files.project import Project
 from howdeep.files.writing import write_sealed
 from howdeep.processes.workers import cores, run_all
 from howdeep.records.record import config_of, load_weights, read_record
-from howdeep.runs.examples import load_split, prepared_card
+from howdeep.runs.examples import prepared_card, split_of
 from howdeep.study import params
+from howdeep.study.seeds import draws_test
 from howdeep.tasks.classification import Classification
 from howdeep.tasks.task import SINGLE, Task
 from howdeep.training.run import EVALUATION_BATCH, build
@@ -38,23 +40,32 @@ def evaluate(project: Project) -> dict:
     to each test example, see `answers`: `<run key>/predicted` and `<run key>/confidence`, and of each entry the right
     answers, `<entry>/label`; of other tasks `<run key>/score`, see `single_scores`, and `in_time` says of which entries
     the test examples follow one another. Of baselines `<data>/<task>/<name>/score`.
+
+    Where each seed drew test examples of its own (`split: all`), a run is scored on those of its seed: then the right
+    answers are `<run key>/label`, a baseline has the means over all splits and, in `splits`, the scores on each, by
+    seed, and `resampled` says of these entries the number of test examples over that of training examples, by
+    which splits overlap; of points of learning curves as of the whole training set.
     """
     plan = params.read(project.params)
-    compared = {(entry.data, entry.task): entry.name for entry in reversed(plan.entries.values())}
-
-    def score(entry: params.Entry) -> Scored:
-        return _score(plan, entry, project, baselines=entry.name in compared.values())
-
-    found = {entry.name: scored for entry, scored in run_all(score, plan.entries.values(), cores())}
-    baselines: dict[str, dict[str, dict]] = {}
+    found = {
+        entry.name: scored
+        for entry, scored in run_all(lambda e: _score(plan, e, project), plan.entries.values(), cores())
+    }
+    of_splits: dict[str, dict[str, dict[int, dict]]] = {}
     for name, entry in plan.entries.items():
-        baselines.setdefault(entry.data, {}).update(found[name].baselines)
+        for method, splits in found[name].baselines.items():
+            of_splits.setdefault(entry.data, {}).setdefault(method, {}).update(splits)
+    baselines = {
+        data: {method: _over_splits(splits) for method, splits in methods.items()}
+        for data, methods in of_splits.items()
+    }
     content = {
         "runs": dict(sorted(run for scored in found.values() for run in scored.runs.items())),
         "baselines": dict(sorted(baselines.items())),
         "examples": {name: found[name].examples for name in sorted(found)},
         "train_examples": {name: found[name].train_examples for name in sorted(found)},
         "in_time": sorted(name for name in found if found[name].in_time),
+        "resampled": {name: found[name].resampled for name in sorted(found) if found[name].resampled},
         "classes": {name: found[name].classes for name in sorted(found) if found[name].classes},
     }
     _write(
@@ -69,38 +80,37 @@ def evaluate(project: Project) -> dict:
 
 @dataclass
 class Scored:
-    """What `evaluate` finds of one entry, see there."""
+    """What `evaluate` finds of one entry, see there; baselines by method and by the seed of the split."""
 
     examples: int
     train_examples: int
     in_time: bool = False
+    resampled: float = 0.0
     runs: dict[str, dict[str, float]] = field(default_factory=dict)
-    baselines: dict[str, dict] = field(default_factory=dict)
+    baselines: dict[str, dict[int, dict]] = field(default_factory=dict)
     classes: list[str] = field(default_factory=list)
     answers: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def _score(plan: params.Study, entry: params.Entry, project: Project, *, baselines: bool) -> Scored:
+def _score(plan: params.Study, entry: params.Entry, project: Project) -> Scored:
     torch.set_num_threads(1)  # the rounding depends on it
-    scored = None
-    for cell, seed in plan.runs(entry):
+    scored, ours = None, set()
+    for cell, seed in sorted(plan.runs(entry), key=lambda run: entry.seeds.index(run[1])):  # split by split
         folder = project.runs / entry.name / cell.run_name(seed)
         record = read_record(folder)
         cfg = config_of(record)
-        split = load_split(cfg, project, test=True)
+        split = split_of(record, project, test=True)
         assert split.test is not None
+        drawn = plan.split == "all" and draws_test(cfg)
         if scored is None:
-            in_time = get_class(cfg.task._target_).in_time
-            scored = Scored(len(split.test[0]), cfg.train_examples or len(split.train[0]), in_time)
-            if baselines:
-                of, model = get_class(cfg.task._target_).baselines, record["config"]["model"]
-                val, test = (of(split.train, held_out, model) for held_out in (split.validation, split.test))
-                for name, of_test in test.items():
-                    if (single := of_test.pop(SINGLE, None)) is not None:
-                        key = "/".join((entry.data, entry.task, name))
-                        scored.answers[f"{key}/score"] = single.float().numpy()
-                    val[name].pop(SINGLE, None)
-                    scored.baselines[name] = {"val": val[name], "test": of_test}
+            in_time, n = get_class(cfg.task._target_).in_time, len(split.test[0])
+            scored = Scored(n, cfg.train_examples or len(split.train[0]), in_time)
+            if drawn:
+                scored.resampled = n / len(split.train[0])
+            ours = _own_baselines(plan, entry, drawn=drawn)
+        if seed in ours:
+            ours.remove(seed)
+            _score_baselines(scored, entry, seed, split, cfg, alone=not drawn)
         if record["state"] != "finished":
             continue
         task = trained_task(cfg, folder, record)
@@ -108,13 +118,57 @@ def _score(plan: params.Study, entry: params.Entry, project: Project, *, baselin
         scored.runs[record["key"]] = task.measure(Batches(split.test, batch_size=EVALUATION_BATCH))
         if isinstance(task, Classification):
             scored.classes = prepared_card(cfg, project)["classes"]
-            scored.answers[f"{entry.name}/label"] = split.test[1].short().numpy()
+            whose = record["key"] if drawn else entry.name
+            scored.answers[f"{whose}/label"] = split.test[1].short().numpy()
             for name, values in answers(task, split.test).items():
                 scored.answers[f"{record['key']}/{name}"] = values.numpy()
         elif (single := single_scores(task, split.test)) is not None:
             scored.answers[f"{record['key']}/score"] = single.numpy()
     assert scored is not None  # an entry has runs
     return scored
+
+
+def _own_baselines(plan: params.Study, entry: params.Entry, *, drawn: bool) -> set[int]:
+    """The seeds on whose split this entry scores the simple methods: those that no entry before it, with the same data
+    and task, has. Where all seeds share the test examples, the first seed of the first entry stands for all.
+    """
+    alike = [other for other in plan.entries.values() if (other.data, other.task) == (entry.data, entry.task)]
+    before = alike[: alike.index(entry)]
+    if drawn:
+        return set(entry.seeds).difference(*(other.seeds for other in before))
+    return set() if before else {entry.seeds[0]}
+
+
+def _score_baselines(
+    scored: Scored, entry: params.Entry, seed: int, split: Split, cfg: DictConfig, *, alone: bool
+) -> None:
+    """Both scores of each simple method on a split.
+
+    Args:
+        alone: whether this is the one split of all runs, whose test examples are scored one by one.
+    """
+    assert split.test is not None
+    of, model = get_class(cfg.task._target_).baselines, cast(dict, OmegaConf.to_container(cfg.model))
+    val, test = (of(split.train, held_out, model) for held_out in (split.validation, split.test))
+    for name, of_test in test.items():
+        single = of_test.pop(SINGLE, None)
+        if single is not None and alone:
+            key = "/".join((entry.data, entry.task, name))
+            scored.answers[f"{key}/score"] = single.float().numpy()
+        val[name].pop(SINGLE, None)
+        scored.baselines.setdefault(name, {})[seed] = {"val": val[name], "test": of_test}
+
+
+def _over_splits(splits: Mapping[int, dict[str, dict[str, float]]]) -> dict[str, dict]:
+    """The scores of a method: its means over several splits, and those on each by seed."""
+    first = next(iter(splits.values()))
+    if len(splits) == 1:
+        return first
+    means = {
+        part: {score: fmean(of[part][score] for of in splits.values()) for score in scores}
+        for part, scores in first.items()
+    }
+    return means | {"splits": {str(seed): splits[seed] for seed in sorted(splits)}}
 
 
 @torch.no_grad()

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from howdeep.data.examples import Split
-from howdeep.errors import UserError
 from howdeep.files.folders import TABLES, written_aside
 from howdeep.files.project import Project
 from howdeep.inspection import attention, attribution, probes, similarity
@@ -23,7 +22,7 @@ from howdeep.nets.transformer import Attention
 from howdeep.processes.workers import cores, run_all
 from howdeep.records.cell import Cell
 from howdeep.records.record import config_of, read_record
-from howdeep.runs.examples import load_split, train_checksum
+from howdeep.runs.examples import split_of
 from howdeep.stages.evaluate import trained_task
 from howdeep.study import params
 from howdeep.training.run import build
@@ -144,12 +143,7 @@ class Look:
 
     def __init__(self, record: Mapping[str, Any], folder: Path, project: Project) -> None:
         cfg = config_of(dict(record))
-        if train_checksum(cfg, project) != record["data_checksum"]:
-            raise UserError(
-                f"expected the training examples of {cfg.data.name} that {folder.parent.name} was trained on, found "
-                "others: train it again with `dvc repro`"
-            )
-        self.split: Split = load_split(cfg, project)
+        self.split: Split = split_of(record, project)
         self.task = trained_task(cfg, folder, record)
         self.name: str = record["task"]
         self.net: nn.Module = _reader(self.task.net).eval()

@@ -19,8 +19,10 @@ from howdeep.files.project import Project
 from howdeep.processes.workers import cores, run_all
 from howdeep.records.cell import Cell
 from howdeep.records.fingerprint import checksum, code_checksum, settings
+from howdeep.runs.examples import recipe
 from howdeep.study import params, tuning
 from howdeep.study.composition import Compositions
+from howdeep.study.seeds import draws_test, of_seed
 
 Setting = tuple[Cell, str]  # with the name of an optimizer, none where nothing is tuned
 
@@ -41,12 +43,37 @@ def plan(project: Project) -> params.Study:
         (aside / "seeds").mkdir()  # apart: no tuning depends on them
         for name, content in plans.items():
             (aside / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
-            seeds = {"split": found.split, "seeds": found.entry(name).seeds}
+            seeds = _seeds(found, found.entry(name), project)
             (aside / "seeds" / f"{name}.json").write_text(json.dumps(seeds, indent=1) + "\n")
     runs = [(entry.name, cell, seed) for entry in entries for cell, seed in found.runs(entry)]
     cells = {(name, cell) for name, cell, _ in runs}
     print(f"plan: {len(entries)} entries, {len(cells)} cells, {len(runs)} runs", file=sys.stderr)
+    if found.split == "all" and (kept := _with_one_test(found, project)):
+        print(
+            f"plan: split: all leaves the test examples of {', '.join(kept)} as they are, official or the last in time",
+            file=sys.stderr,
+        )
     return found
+
+
+def _seeds(plan: params.Study, entry: params.Entry, project: Project) -> dict[str, Any]:
+    """The seeds of an entry and, where each has a test part of its own, what its split is made of."""
+    content: dict[str, Any] = {"split": plan.split, "seeds": entry.seeds}
+    cfg = _any_config(plan, entry, project)
+    if plan.split == "all" and draws_test(cfg):
+        content["prepared"] = {seed: recipe(of_seed(cfg, seed, plan.split).data) for seed in entry.seeds}
+    return content
+
+
+def _with_one_test(plan: params.Study, project: Project) -> list[str]:
+    """The data sets whose test examples no seed draws."""
+    entries = {entry.data: entry for entry in plan.entries.values()}
+    return [data for data in sorted(entries) if not draws_test(_any_config(plan, entries[data], project))]
+
+
+def _any_config(plan: params.Study, entry: params.Entry, project: Project) -> DictConfig:
+    compositions = Compositions(project.conf, project.compositions)
+    return compositions.of(plan.overrides(entry, next(plan.cells(entry))))
 
 
 def of_entry(plan: params.Study, entry: params.Entry, project: Project) -> dict[str, Any]:
@@ -96,19 +123,3 @@ def configs(plan: params.Study, entry: params.Entry, project: Project) -> dict[S
         for cell in plan.cells(entry)
         for name, overrides in chosen.items()
     }
-
-
-def of_seed(cfg: DictConfig, seed: int, split: str) -> DictConfig:
-    """The config of one of a cell's runs.
-
-    Args:
-        cfg: of the cell.
-        seed: of the run, whatever its depth: that pairs the runs of two depths.
-        split: "fixed", or "seeds" where each seed draws validation examples of its own. The test examples stay, and
-            so does what is split in time.
-    """
-    own = cfg.copy()
-    own.seed = seed
-    if split == "seeds" and "seed" in own.data.examples:
-        own.data.examples.seed = seed
-    return own

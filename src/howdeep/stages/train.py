@@ -17,11 +17,11 @@ from howdeep.records.provenance import commit
 from howdeep.records.record import read_record, whole_record
 from howdeep.runs.examples import ensure_prepared, load_split
 from howdeep.runs.run import Job, execute, in_turn, job_of
-from howdeep.stages.plan import of_seed
 from howdeep.stages.synchronise import lacking_in_mlflow, log_best_model, log_best_models, rebuild
 from howdeep.stages.tune import Tuned, check_current
 from howdeep.study import params
 from howdeep.study.composition import Compositions
+from howdeep.study.seeds import of_seed
 from howdeep.tracking.client import locate
 from howdeep.tracking.store import Store, tracked_parent
 from howdeep.training.run import prepare_task

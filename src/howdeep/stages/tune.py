@@ -21,8 +21,9 @@ from howdeep.records.cell import Cell
 from howdeep.records.fingerprint import checksum, run_key
 from howdeep.records.trials import SECOND, TrialRow, trials_of
 from howdeep.runs.examples import ensure_prepared, train_checksum
-from howdeep.stages.plan import configs, of_seed
+from howdeep.stages.plan import configs
 from howdeep.study import params
+from howdeep.study.seeds import of_seed
 from howdeep.study.tuning import not_tuned, points, settings
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ KEYS = (
     *("tune", "entries"),
 )
 OPTIONAL = ("patience",)
-SPLITS = ("fixed", "seeds")
+SPLITS = ("fixed", "seeds", "all")
 ENTRY_KEYS = ("data", "model", "task", "matching", "seeds", "overrides", "tune")
 VARIED = {  # what no entry overrides, and where it is set
     "matching": "write {}.matching, a list,",
@@ -75,7 +75,7 @@ class Study:
     choices: tuple[str, ...]  # Hydra overrides that all entries share
     margins: dict[str, float]  # of each score, the smallest difference that matters
     entries: dict[str, Entry]
-    split: str = "fixed"  # or seeds: each seed draws validation examples of its own
+    split: str = "fixed"  # or what each seed draws anew: seeds, validation examples; all, test examples too
 
     def overrides(self, entry: Entry, cell: Cell, tuned: Sequence[str] = ()) -> list[str]:
         """The Hydra overrides of a cell; the entry's own win over the study's, and the tuned setting over both.
@@ -214,7 +214,9 @@ def _patience(node: Any) -> list[str]:
 
 def _split(node: Any) -> str:
     if node not in SPLITS:
-        raise UserError(f"split in params.yaml must be {' or '.join(SPLITS)}, got {node!r}")
+        raise UserError(
+            f"split in params.yaml must be {', '.join(SPLITS[:-1])} or {SPLITS[-1]}, got {node!r}"
+        )
     return node
 
 

@@ -66,7 +66,7 @@ class Store(View):
     root: Path
     strict: bool = False
     _inside: bool = False
-    _datasets: dict[str, Any] = field(default_factory=dict)
+    _datasets: dict[tuple[str, str], Any] = field(default_factory=dict)
     _pid: int | None = None
 
     @property
@@ -221,12 +221,12 @@ class Store(View):
         from mlflow.data.meta_dataset import MetaDataset
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        name = card["name"]
-        if name not in self._datasets:
-            told = MetaDataset(HTTPDatasetSource(card["homepage"]), name=name, digest=card["digest"][:16])
+        one = name, digest = card["name"], card["digest"][:16]  # seeds may have splits of their own
+        if one not in self._datasets:
+            told = MetaDataset(HTTPDatasetSource(card["homepage"]), name=name, digest=digest)
             tags = [InputTag("mlflow.data.context", "training")]
-            self._datasets[name] = DatasetInput(Dataset(**told.to_dict()), tags)
-        return self._datasets[name]
+            self._datasets[one] = DatasetInput(Dataset(**told.to_dict()), tags)
+        return self._datasets[one]
 
     @ends_no_work(lambda _: None)
     @hold_stop()
