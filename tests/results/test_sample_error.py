@@ -12,12 +12,13 @@ from howdeep.results.sample_error import (
     accuracy_error,
     crossed,
     long_run_variance,
+    resampled,
     widened,
     widened_p,
     widened_rank_p,
     with_sample_error,
 )
-from howdeep.results.statistics import Interval, against_shallow, holm, mean_interval
+from howdeep.results.statistics import Interval, against_shallow, holm, mean_interval, seeds_to_decide
 
 
 def test_the_error_of_an_accuracy_is_the_binomials():
@@ -215,3 +216,75 @@ def test_intervals_of_a_mean_in_time_hold_it_where_neighbours_err_alike(correlat
         naive += abs(noise.mean()) <= 1.96 * noise.std(ddof=1) / np.sqrt(n)
     assert held / 500 >= least
     assert correlation == 0.0 or naive / 500 < 0.75
+
+
+# --- splits drawn anew by each seed -----------------------------------------------------------------------------
+
+
+def test_nadeau_and_bengios_interval_and_p_by_hand():
+    """Differences .01, .02, .03: mean .02, s .01; with n_test / n_train 2/3 the error is .01 sqrt(1/3 + 2/3) = .01.
+
+    t = 2 with 2 degrees of freedom: p = 1 - 2 / sqrt(2 + 4) = .1835; t(.975) = 4.3027.
+    """
+    (alone,) = against_shallow(np.zeros(3), np.array([[0.01, 0.02, 0.03]]))
+    (found,) = resampled([alone], 2 / 3)
+    assert found.p == pytest.approx(1 - 2 / np.sqrt(6))
+    assert found.difference == pytest.approx((0.02, 0.02 - 0.043027, 0.02 + 0.043027), abs=1e-6)
+    assert alone.p == pytest.approx(2 * stats.t.sf(2 * np.sqrt(3), 2))  # of other splits of these very data
+
+
+def test_without_overlap_it_is_the_paired_t_and_with_it_more_seeds_never_decide():
+    random = np.random.RandomState(0)
+    shallow, deeper = random.normal(size=8), random.normal(size=(3, 8))
+    alone = against_shallow(shallow, deeper)
+    for before, after in zip(alone, resampled(alone, 0.0), strict=True):
+        assert after.p == pytest.approx(before.p)
+        assert after.adjusted == pytest.approx(before.adjusted)
+        assert after.difference == pytest.approx(before.difference)
+    many = against_shallow(np.zeros(10_000), 0.5 + random.normal(size=(1, 10_000)))
+    assert many[0].p < 1e-12
+    assert resampled(many, 1 / 3)[0].p > 0.3  # 0.5 / sqrt(1 / 3) = .87 standard errors
+    assert seeds_to_decide(0.5, 1.0, 0.0, 1, overlap=1 / 3) is None
+    assert seeds_to_decide(0.5, 1.0, 0.0, 1) is not None
+
+
+def test_holm_and_bonferroni_are_those_of_the_whole_family():
+    random = np.random.RandomState(1)
+    alone = against_shallow(np.zeros(6), random.normal(0.3, 0.3, (3, 6)))
+    found = resampled(alone, 0.25)
+    assert [of.adjusted for of in found] == pytest.approx(holm([of.p for of in found]).tolist())
+    for before, after in zip(alone, found, strict=True):
+        error = before.spread * np.sqrt(1 / 6 + 0.25)
+        low, high = stats.t.interval(1 - 0.05 / 3, 5, before.difference.mean, error)
+        assert after.difference.low in (pytest.approx(low), 0)
+        assert after.difference.high in (pytest.approx(high), 0)
+
+
+def test_where_a_run_failed_the_rank_test_stays():
+    alone = against_shallow(np.arange(8.0), np.array([[*np.arange(7.0), np.nan]]))
+    assert alone[0].test != "t"
+    assert resampled(alone, 1 / 3)[0].p == alone[0].p
+
+
+def test_of_learners_that_are_alike_it_finds_few_to_differ_where_the_paired_t_finds_many():
+    """Two nearest-centroid learners, each of features of its own with the same distribution: neither is better.
+
+    200 data sets of 120 examples, 8 splits of each: 24 for the test, 72 to learn from, 24 unused (for validation).
+    """
+    random, studies, n, splits, test, train = np.random.default_rng(0), 200, 120, 8, 24, 72
+    plain = corrected = 0
+    for _ in range(studies):
+        y = random.integers(0, 2, n)
+        x = random.normal(size=(n, 2, 3)) + y[:, None, None]  # two learners, three features each
+        scores = np.empty((2, splits))
+        for split in range(splits):
+            order = random.permutation(n)
+            held, seen = order[:test], order[-train:]
+            centres = np.stack([x[seen][y[seen] == label].mean(0) for label in (0, 1)])
+            nearest = ((x[held][:, None] - centres) ** 2).sum(-1).argmin(1)  # (test, learner)
+            scores[:, split] = (nearest == y[held][:, None]).mean(0)
+        alone = against_shallow(scores[0], scores[1:])
+        plain += alone[0].p < 0.05
+        corrected += resampled(alone, test / train)[0].p < 0.05
+    assert plain / studies > 0.12
+    assert corrected / studies <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / studies)
