@@ -91,6 +91,26 @@ def test_a_cell_tells_its_worst_class_its_confusion_and_how_sure_it_was(study):
     assert deep["overconfidence"] == pytest.approx(-0.1, abs=1e-6)
 
 
+def test_runs_that_were_asked_other_examples_are_judged_by_their_own_right_answers(make_record):
+    """The first seed was asked ten of each class, the second twenty dogs and ten birds, of which it misses five."""
+    records = [make_record("digits", "mlp", 1, seed) for seed in (0, 1)]
+    first, second = (record["key"] for record in records)
+    other = np.array([1] * 20 + [2] * 10, dtype=np.int16)
+    missed = np.where(np.arange(30) < 25, other, 0).astype(np.int16)
+    answers: dict[str, np.ndarray] = {
+        f"{first}/label": LABEL, f"{first}/predicted": LABEL, f"{second}/label": other, f"{second}/predicted": missed,
+    }  # fmt: skip
+    answers |= {f"{key}/confidence": np.ones(30, dtype=np.float32) for key in (first, second)}
+    test = {"runs": {}, "baselines": {}, "classes": {"digits-mlp": NAMES}, "resampled": {"digits-mlp": 1 / 3}}
+    (cell,) = analyse(records, test, answers=answers).mistakes.cells.to_dict("records")
+    assert cell["accuracy"] == pytest.approx(55 / 60)
+    assert (cell["taken"], cell["taken_for"], cell["taken_share"]) == (
+        NAMES[2],
+        NAMES[0],
+        pytest.approx(5 / 20),
+    )
+
+
 def test_page_and_files_tell_them_and_a_name_is_no_markup(study):
     html = page(study, study="s", cards={}, provenance={})
     section = html[html.index('<section id="mistakes"') : html.index('<section id="across"')]

@@ -70,3 +70,25 @@ def test_of_an_error_the_method_with_the_lowest_is_the_best(make_record):
     }
     found = judge(records, methods)
     assert [(row["method"], row["verdict"]) for row in found.values()] == [("a", "worse"), ("a", "better")]
+
+
+def test_where_seeds_drew_splits_a_method_is_paired_with_the_network_on_each(make_record):
+    """Whatever makes a split hard is hard for both: paired, they differ by .01 and the runs' own noise."""
+    records = study(make_record, {1: 0.9, 2: 0.9})
+    hard = np.linspace(0, 0.05, SEEDS)
+    for record in records:
+        record["score_is"] -= hard[record["seed"]]
+    splits = {
+        str(seed): {part: {"accuracy": 0.89 - hard[seed]} for part in ("val", "test")}
+        for seed in range(SEEDS)
+    }
+    mean = {part: {"accuracy": 0.89 - hard.mean()} for part in ("val", "test")}
+    methods = {"digits": {"neighbour": mean | {"splits": splits}}}
+    found = judge(records, methods, overlap={"digits-mlp": 1 / 3})
+    differences = [r["score_is"] - 0.89 + hard[r["seed"]] for r in records if r["depth"] == 1]
+    t = np.mean(differences) / (np.std(differences, ddof=1) * np.sqrt(1 / SEEDS + 1 / 3))
+    assert found[1]["p"] == pytest.approx(2 * stats.t.sf(t, SEEDS - 1))
+    assert found[1]["method_score"] == pytest.approx(0.89 - hard.mean())
+    assert found[1]["verdict"] == "better"
+    unpaired = judge(records, {"digits": {"neighbour": mean}})
+    assert unpaired[1]["p"] > 10 * found[1]["p"]

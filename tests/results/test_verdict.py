@@ -336,6 +336,23 @@ def test_where_the_test_samples_error_is_not_known_nothing_is_said_of_it(make_re
     )
 
 
+def test_where_seeds_drew_splits_the_spread_holds_the_sample_and_nothing_is_added_from_single_examples(
+    make_record,
+):
+    records, answers = answered(make_record, {1: 0.7, 2: 0.8}, alike=0.5)
+    values = np.array([[r["score_is"] for r in records if r["depth"] == depth] for depth in (1, 2)])
+    differences = values[1] - values[0]
+    fixed = judge(records, answers=answers)[2]
+    drawn = judge(records, answers=answers, overlap={"digits-mlp": 0.25})[2]
+    error = differences.std(ddof=1) * np.sqrt(1 / SEEDS + 0.25)
+    assert (drawn["low"], drawn["high"]) == pytest.approx(
+        stats.t.interval(0.95, SEEDS - 1, differences.mean(), error)
+    )
+    assert drawn["sample_from"] == "splits"
+    assert drawn["sample_error"] == pytest.approx(differences.std(ddof=1) / 2)
+    assert (drawn["low_seeds"], drawn["high_seeds"]) == (fixed["low_seeds"], fixed["high_seeds"])
+
+
 def test_entries_may_have_different_seeds_and_each_is_judged_by_its_own(make_record):
     """Ten seeds of one entry, three others of another: each as if it were alone."""
     ten = study(make_record, {1: 0.9, 2: 0.95})

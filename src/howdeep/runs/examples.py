@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
@@ -25,7 +26,9 @@ if TYPE_CHECKING:  # data sets are pulled and prepared without torch
 def pull(data: DictConfig, project: Project) -> Path:
     """Fetches and verifies the files of a data set; those that are there and right are kept."""
     folder = project.raw(data.name)
-    sources.pull(data.name, _plain(data)["sources"], folder, data.mirror)
+    # A record's config does not say where files were fetched from.
+    mirror = data.mirror if "mirror" in data else os.environ.get("HOWDEEP_MIRROR")
+    sources.pull(data.name, _plain(data)["sources"], folder, mirror)
     return folder
 
 
