@@ -7,7 +7,7 @@ import torch
 
 from howdeep.errors import UserError
 from howdeep.files.project import Project
-from howdeep.records.fingerprint import settings
+from howdeep.records.fingerprint import run_key, settings
 from howdeep.runs.examples import (
     ensure_prepared,
     load_split,
@@ -73,7 +73,7 @@ def test_test_examples_of_a_seed_are_none_that_it_trains_or_validates_on_and_all
         assert split.test is not None
         parts = [
             [tuple(row) for row in (x.flatten(1) * card["std"] + card["mean"]).round().int().tolist()]
-            for x, _ in split
+            for x, _ in (split.train, split.validation, split.test)
         ]
         assert not set(parts[2]) & set(parts[0] + parts[1])  # no two of the 1797 digits are alike
         seen.append(sorted(row for part in parts for row in part))
@@ -120,6 +120,13 @@ def test_all_leaves_an_official_test_set_and_draws_validation_examples(compose):
     own = of_seed(cfg, 3, "all")
     assert own.data.prepare == cfg.data.prepare
     assert own.data.examples.seed == 3
+
+
+def test_a_run_typed_with_the_seeds_of_its_record_has_the_same_key(here, compose):
+    own = of_seed(compose("data=breast_cancer"), 3, "all")
+    typed = compose("data=breast_cancer", "seed=3", "data.prepare.seed=3", "data.examples.seed=3")
+    keys = [run_key(cfg, train_checksum(cfg, here)) for cfg in (own, typed)]
+    assert keys[0] == keys[1]
 
 
 def test_of_seed_leaves_the_config_of_the_cell_as_it_was(compose):
