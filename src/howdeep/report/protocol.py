@@ -160,7 +160,7 @@ def _what_seeds_vary(analysis: Analysis) -> str:
     """What other seeds would have changed, and so what intervals over seeds tell of."""
     if analysis.resampled:
         kept = sorted(set(analysis.runs["data"]) - drawn_data(analysis))
-        but = f" {listing(kept)} keep their test examples, official or the last in time." if kept else ""
+        but = f" The test examples of {listing(kept)} stay, official or the last in time." if kept else ""
         return (
             "Seeds vary the initial weights, the order of the examples, and which of them train, validate and test."
             f"{but}"
