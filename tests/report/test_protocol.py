@@ -3,7 +3,8 @@
 import pytest
 
 from howdeep.report.analysis import analyse
-from howdeep.report.protocol import limits
+from howdeep.report.page import page
+from howdeep.report.protocol import limits, margins
 
 
 def said(records, **test) -> str:
@@ -20,6 +21,17 @@ def test_a_margin_of_less_than_two_test_examples_is_told_with_their_number(recor
     assert "less than two test examples of digits-mlp (114)" in said(records, examples={"digits-mlp": 114})
     for examples in ({"digits-mlp": 200}, {}):
         assert "test examples of" not in said(records, examples=examples)
+
+
+def test_the_protocol_tells_each_margin_with_its_reason_where_it_has_one(records):
+    found = analyse(records, {"runs": {}, "baselines": {}}, margins={"accuracy": 0.01})
+    assert margins(found.verdicts, {"accuracy": "a convention"}) == [("accuracy", "0.01", "a convention")]
+    told = [
+        page(found, study="s", cards={}, provenance={}, reasons=of)
+        for of in ({"accuracy": "<one> of 100"}, {})
+    ]
+    assert "<li>accuracy: 0.01, &lt;one&gt; of 100.</li>" in told[0]
+    assert "<li>accuracy: 0.01.</li>" in told[1]
 
 
 def test_cells_whose_runs_were_best_in_their_last_epoch_had_not_converged(records):

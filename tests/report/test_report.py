@@ -16,6 +16,7 @@ from howdeep.report import protocol, report
 from howdeep.report.analysis import analyse
 from howdeep.report.page import page
 from howdeep.report.report import build_report, comparison, write_comparison
+from tests.studies import make_test
 
 VOID = {"meta", "br", "path", "use", "rect", "link"}
 
@@ -143,8 +144,8 @@ def test_the_page_fetches_nothing(html):
 
 def test_the_page_opens_with_the_answer_a_sentence_an_architecture_and_a_panel_a_data_set(html):
     opening = html[: html.index('<section id="protocol"')]
-    assert '<p class="answer">In ' in opening
-    assert re.findall(r"<li><strong>(\w+)</strong>: \w", opening) == ["lstm", "mlp"]
+    assert '<p class="answer">At equal width, deeper networks beat depth 1 in ' in opening
+    assert re.findall(r"<li><strong>(\w+)</strong>: on \w", opening) == ["lstm", "mlp"]
     assert opening.count("<svg") == 3
 
 
@@ -163,7 +164,7 @@ def test_the_page_says_what_may_be_held_against_it(html, records, test_scores, p
     told = [record | {"matching": "flops"} for record in records]
     tuned = page(analyse(told, test_scores, trials=trials), study="s", cards={}, provenance={})
     assert "were not tuned for each depth" not in tuned
-    assert "each run tuned on its own" in tuned
+    assert "settings tuned for each run" in tuned
     assert "All comparisons are at equal width" not in tuned
     assert "mlp at equal training FLOPs" in tuned
     assert "In 3 of 3 cells at least half of the chosen learning rates lie on the edge" in tuned
@@ -247,6 +248,30 @@ def test_the_page_shows_what_networks_make_beside_their_scores(seen):
     assert '<section id="language_modelling">\n<h2>Language modelling</h2>' in seen
 
 
+def test_the_best_of_all_recipes_has_a_section_a_table_and_its_place_in_the_answer(gallery):
+    records = [record for record in gallery if record["model"] == "cnn"]
+    for record in records:
+        if record["entry"].endswith("-plain"):
+            for epoch in record["epochs"]:
+                epoch["val/accuracy"] += 0.1 if record["depth"] == 1 else -0.1
+    found = analyse(records, make_test(records), recipes={"digits-cnn": ["digits-cnn", "digits-cnn-plain"]})
+    html = page(found, study="s", cards={}, provenance={})
+    assert Outline(html).open == []
+    assert '<a href="#recipes">' in html
+    assert "With the best recipe at every depth (equal width), they beat it in" in html
+    assert "On digits, the best of 2 recipes of cnn at equal width:" in html
+    assert (
+        "Chosen by most seeds: cnn-plain at depth 1 (5 of 5 seeds), cnn at depths 2, 4 and 8 (5, 5 and 5 of 5 seeds)."
+        in html
+    )
+    assert "There are 3 families" in html
+    files = comparison(found)
+    assert files["tables/recipes.csv"].count("\n") == 4
+    assert "| digits | cnn | width | 1 |" in files["tables/recipes.md"]
+    without = comparison(analyse(records, make_test(records)))
+    assert not {name for name in without if "recipes" in name}
+
+
 def test_galleries_are_files_of_the_comparison(gallery, artifacts):
     makers = ("gan", "autoencoder", "transformer")
     few = [
@@ -280,7 +305,7 @@ def test_entries_with_different_seeds_are_told_as_such(make_record):
     ]
     records.append(make_record("digits", "gan", 1, 0))
     html = page(analyse(records, EMPTY), study="s", cards={}, provenance={})
-    assert "with 1 to 12 seeds" in html
+    assert "Each entry has 1 to 12 seeds" in html
     assert "seeds (digits-gan: 0; digits-mlp: 0 to 2; elsewhere: 7 to 18)" in html
     assert "1 and 3 seeds of 2 of 3 entries are few, fewer than ten" in html
     ten = [make_record("digits", "mlp", depth, seed) for depth in (1, 2) for seed in range(10)]

@@ -128,42 +128,108 @@ def test_one_depth_has_nothing_to_be_compared_with():
     assert "nothing to compare" in finding("digits", "mlp", cells, verdicts.iloc[:0])
 
 
-def test_an_architecture_has_one_sentence_over_all_its_data_sets():
-    first, second = judged(SAME, BETTER, OPEN), judged(WORSE, name="mlp-plain")
-    cells, verdicts = (pd.concat(tables) for tables in zip(first, second, strict=True))
+def together(*tables):
+    return tuple(pd.concat(of) for of in zip(*tables, strict=True))
+
+
+def test_an_architecture_has_one_sentence_over_all_its_data_sets_and_what_is_open_comes_last():
+    open_ = [judged(OPEN, SAME, data=data, name=f"{data}-mlp") for data in ("elnino", "sunspots")]
+    cells, verdicts = together(*open_, judged(SAME, BETTER, OPEN), judged(WORSE, name="mlp-plain"))
+    cells["name"] = [name.removeprefix("elnino-").removeprefix("sunspots-") for name in cells["name"]]
     assert architectures(cells, verdicts) == [
         (
             "mlp",
-            "better than depth 1 on digits at depth 4 (accuracy +0.031 [+0.016, +0.046]); worse than depth 1 on "
-            "digits (mlp-plain) at depth 8 (accuracy \N{MINUS SIGN}0.020 [\N{MINUS SIGN}0.030, \N{MINUS SIGN}0.010]); "
-            "no difference beyond the margin in 1 of 4 comparisons; undecided in 1 of 4 comparisons.",
+            "on digits better at equal width (depth 4: accuracy +0.031 [+0.016, +0.046]); on digits (mlp-plain) worse "
+            "at equal width (depth 8: accuracy \N{MINUS SIGN}0.020 [\N{MINUS SIGN}0.030, \N{MINUS SIGN}0.010]); on "
+            "elnino and sunspots undecided at equal width.",
         )
     ]
 
 
-def test_the_answer_counts_lines_and_claims_no_more():
+def under_both(wide, alike):
+    """One entry under two matchings, as `summary` names its lines."""
+    return together(
+        *(
+            (
+                judged(*rows, matching=matching)[0].assign(name=f"mlp, equal {matching}"),
+                judged(*rows, matching=matching)[1],
+            )
+            for matching, rows in (("parameters", alike), ("width", wide))
+        )
+    )
+
+
+def test_what_depth_did_at_equal_width_and_at_equal_parameters_stands_side_by_side():
+    said = dict(architectures(*under_both([BETTER], [SAME])))["mlp"]
+    assert said == (
+        "on digits better at equal width (depth 4: accuracy +0.031 [+0.016, +0.046]), no difference at equal "
+        "parameters."
+    )
+    assert dict(architectures(*under_both([SAME], [SAME])))["mlp"] == (
+        "on digits no difference at equal width and parameters."
+    )
+    mixed = dict(architectures(*under_both([BETTER, WORSE], [BETTER])))["mlp"]
+    assert mixed.startswith("on digits better at equal width (depth 4: ")
+    assert "] and parameters (depth 4: " not in mixed
+    assert ") and parameters (depth 4: " in mixed
+    assert ", worse at equal width (depth 8: " in mixed
+
+
+def test_the_best_of_all_recipes_stands_beside_the_entry_that_its_group_is_named_after():
+    cells, verdicts = together(judged(BETTER), judged(WORSE, name="mlp-plain"))
+    _, best = judged(OPEN)
+    assert dict(architectures(cells, verdicts, best))["mlp"].startswith(
+        "on digits better at equal width (depth 4: accuracy +0.031 [+0.016, +0.046]), with the best recipe undecided "
+        "at equal width; on digits (mlp-plain) worse at equal width (depth 8: "
+    )
+
+
+def test_a_depth_of_which_no_run_finished_is_told_in_the_sentence_of_its_architecture():
+    failed = (8, "failed", math.nan, math.nan, None)
+    assert (
+        dict(architectures(*judged(failed)))["mlp"] == "on digits no run finished at equal width (depth 8)."
+    )
+
+
+def test_the_answer_counts_entries_and_claims_no_more():
     tables = [
         judged(*rows, name=f"mlp-{rank}")[1]
-        for rank, rows in enumerate([(BETTER, OPEN), (WORSE,), (SAME,), (OPEN,), (BETTER, WORSE)])
+        for rank, rows in enumerate([(BETTER, OPEN), (WORSE,), (SAME,), (OPEN, SAME), (BETTER, WORSE)])
     ]
     said = answer(pd.concat(tables), seeds=[5, 5, 5], tuned=False)
     assert said == (
-        "In 1 of 5 entries some deeper network beat depth 1 and none lost to it, in 1 some lost "
-        "to depth 1 and none beat it, in 1 some beat depth 1 and some lost to it, in 1 none differed from depth 1 by "
-        "more than the margin, in 1 it stayed open (at equal width, with 5 seeds and the "
-        "same untuned settings at every depth)."
+        "At equal width, deeper networks beat depth 1 in 1 of 5 entries, lost to it in 1, did both at different depths "
+        "in 1, did not differ from it by more than the margin in 1 and stayed undecided in 1. Each entry has 5 seeds "
+        "and the same untuned settings at every depth."
     )
     assert "untuned" not in answer(tables[0], seeds=[5], tuned=True)
-    assert "with 3 to 10 seeds" in answer(tables[0], seeds=[10, 3, 5], tuned=True)
-    assert answer(tables[3], seeds=[5], tuned=True).startswith("In 1 of 1 entry it stayed open")
+    assert "has 3 to 10 seeds" in answer(tables[0], seeds=[10, 3, 5], tuned=True)
+    assert answer(tables[3], seeds=[5], tuned=True).startswith(
+        "At equal width, deeper networks beat depth 1 in none of 1 entry and stayed undecided in 1."
+    )
 
 
-def test_with_several_matchings_the_answer_counts_each_on_its_own():
-    alike, wide = (judged(rows, matching=name)[1] for rows, name in ((SAME, "parameters"), (BETTER, "width")))
-    assert answer(pd.concat([alike, wide]), seeds=[5], tuned=True) == (
-        "At equal width, in 1 of 1 entry some deeper network beat depth 1 and none lost to it; at equal parameters, in "
-        "1 of 1 entry none differed from depth 1 by more than the margin (with 5 seeds and "
-        "each run tuned on its own)."
+def test_with_several_matchings_the_answer_counts_each_and_says_where_a_gain_may_be_one_of_size():
+    _, verdicts = under_both([BETTER], [SAME])
+    _, alone = judged(BETTER, data="sunspots")  # at equal width alone
+    said = answer(pd.concat([verdicts, alone]), seeds=[5], tuned=True)
+    assert said == (
+        "At equal width, deeper networks beat depth 1 in 2 of 2 entries. At equal parameters, they beat it in none of "
+        "1 entry and did not differ from it by more than the margin in 1. Where they beat it at equal width and both "
+        "were compared (1 entry), they did so at equal parameters too in none: elsewhere size, not depth, may be what "
+        "helped. Each entry has 5 seeds and settings tuned for each run."
+    )
+    again = answer(under_both([BETTER], [BETTER])[1], seeds=[5], tuned=True)
+    assert "they did so at equal parameters too in 1." in again
+    assert "size" not in again
+    assert "Where they" not in answer(under_both([OPEN], [BETTER])[1], seeds=[5], tuned=True)
+
+
+def test_the_answer_counts_the_best_of_all_recipes_on_their_own():
+    said = answer(judged(BETTER)[1], seeds=[5], tuned=True, best=judged(WORSE)[1])
+    assert (
+        "With the best recipe at every depth (equal width), they beat it in none of 1 entry and lost to it in 1."
+        in said
     )
 
 

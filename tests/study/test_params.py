@@ -155,7 +155,28 @@ def test_a_tuned_setting_takes_the_place_of_the_study_s_optimizer_and_comes_last
             "tune.epochs must rise, such as",
         ),
         ({"seedz": [0]}, "unknown key 'seedz', did you mean 'seeds'?"),
-        ({"margins": {"accuracy": -1}}, "margins .* at least 0, such as .* got {'accuracy': -1}"),
+        (
+            {"margins": {"accuracy": -1}},
+            r"margins.accuracy in params.yaml must be a number of at least 0, .* got -1",
+        ),
+        (
+            {"margins": {"accuracy": {"margin": True, "reason": "a"}}},
+            "margins.accuracy .* number of at least 0, or a map",
+        ),
+        ({"margins": {"accuracy": {"reason": "a"}}}, "margins.accuracy .* number .* got {'reason': 'a'}"),
+        ({"margins": {"accuracy": {"margin": 0.1}}}, "margins.accuracy .* must say its reason in words"),
+        (
+            {"margins": {"accuracy": {"margin": 0.1, "reason": " "}}},
+            "margins.accuracy .* must say its reason in words",
+        ),
+        (
+            {"margins": {"accuracy": {"margin": 0.1, "reason": 3}}},
+            "margins.accuracy .* must say its reason in words",
+        ),
+        (
+            {"margins": {"accuracy": {"margin": 0.1, "reasons": "a"}}},
+            "margins.accuracy .* unknown key 'reasons', did you mean 'reason'?",
+        ),
         ({"margins": 0.01}, "margins .* must be a map"),
         (
             {"patience": 0},
@@ -253,6 +274,13 @@ def test_an_override_whose_name_is_no_text_is_refused(tmp_path):
     entries = {"a": {**ENTRY, "overrides": {"model": {False: 1}}}}
     with pytest.raises(UserError, match=r"the key model.False, which YAML takes for no text"):
         params.read(write(tmp_path, entries=entries))
+
+
+def test_a_margin_is_a_number_or_carries_its_reason_in_one_line(tmp_path):
+    margins = {"accuracy": {"margin": 0.01, "reason": "one of a hundred;\n a convention."}, "mae": 0}
+    plan = params.read(write(tmp_path, margins=margins))
+    assert plan.margins == {"accuracy": 0.01, "mae": 0}
+    assert plan.reasons == {"accuracy": "one of a hundred; a convention"}
 
 
 def test_the_scores_that_have_margins_are_those_of_the_tasks():

@@ -20,6 +20,7 @@ from howdeep.results.answers import NO_ANSWERS, Answers
 from howdeep.results.baselines import against_baselines
 from howdeep.results.histories import curves, gradients
 from howdeep.results.inspection import NOTHING, Inspection
+from howdeep.results.recipes import NO_GROUPS, BestOfRecipes, Groups, best_of_recipes
 from howdeep.results.scores import scores, select, summary
 from howdeep.results.verdict import verdicts
 
@@ -50,6 +51,7 @@ class Analysis:
     verdicts: pd.DataFrame
     across: pd.DataFrame
     against_baselines: pd.DataFrame
+    recipes: BestOfRecipes
     learning: Learning
     mistakes: Mistakes
     inside: Inside
@@ -143,6 +145,7 @@ def analyse(
     artifacts: Artifacts = NONE,
     trials: Trials = NO_TRIALS,
     learning_curves: Curves = NO_CURVES,
+    recipes: Groups = NO_GROUPS,
     answers: Answers = NO_ANSWERS,
     inspection: Inspection = NOTHING,
 ) -> Analysis:
@@ -155,6 +158,7 @@ def analyse(
         artifacts: what runs left to show, by run key and name; see `galleries`.
         trials: what the tuning of each entry tried; no trials of an entry whose settings are the defaults.
         learning_curves: which entries are points of which learning curve; see `study.params.learning_curves`.
+        recipes: which entries differ in their recipe alone; see `study.recipes`.
         answers: the content of results/answers.safetensors: what classifiers answered to each test example.
         inspection: the content of results/inspection: what was found inside the networks.
 
@@ -185,6 +189,7 @@ def analyse(
         verdicts=verdicts(runs, margins, examples, answers, in_time, overlap),
         across=across(runs, baselines),
         against_baselines=against_baselines(runs, baselines, margins, answers, in_time, overlap),
+        recipes=best_of_recipes(runs, recipes, margins, examples, answers, in_time, overlap),
         learning=learning(every_run, learning_curves, margins, test, answers),
         mistakes=mistakes(
             cells, runs, answers, test.get("classes", {}), drawn=alone.get("classification", 0)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from howdeep.figures import galleries
 from howdeep.figures.figure import PAPER, style_of
-from howdeep.report import explore, learning, mistakes, protocol, signals, tuning
+from howdeep.report import explore, learning, mistakes, protocol, recipes, signals, tuning
 from howdeep.report.analysis import Analysis
 from howdeep.report.protocol import card_facts, settings
 from howdeep.results import sentences, tables, wording
@@ -22,11 +22,17 @@ from howdeep.results.wording import listing, number
 
 Content = Mapping[str, Any]
 STYLE = re.compile(r"\s*<style>\.howdeep-figure.*?</style>")  # of a picture
+NO_REASONS: Mapping[str, str] = {}
 MOST_RUNS = 1000  # in the list of runs of a task; results/scores.csv has them all
 
 
 def page(
-    analysis: Analysis, *, study: str, cards: Mapping[str, Content], provenance: Mapping[str, Content]
+    analysis: Analysis,
+    *,
+    study: str,
+    cards: Mapping[str, Content],
+    provenance: Mapping[str, Content],
+    reasons: Mapping[str, str] = NO_REASONS,
 ) -> str:
     """The whole page as text; see `build_report`."""
     runs, cells = analysis.runs, judge(analysis.cells, analysis.verdicts)
@@ -41,12 +47,19 @@ def page(
         study=study,
         paper=PAPER,
         facts=_facts(analysis),
-        answer=sentences.answer(analysis.verdicts, seeds=sentences.seed_counts(runs), tuned=analysis.tuned),
-        architectures=sentences.architectures(cells, analysis.verdicts),
+        answer=sentences.answer(
+            analysis.verdicts,
+            seeds=sentences.seed_counts(runs),
+            tuned=analysis.tuned,
+            best=analysis.recipes.verdicts,
+        ),
+        architectures=sentences.architectures(cells, analysis.verdicts, analysis.recipes.verdicts),
         other_examples=sentences.other_examples(analysis.verdicts),
         scored=sentences.scored(cells),
         overview=[Markup(picture) for picture in analysis.overview],
         tasks=[_task(analysis, task, select(cells, task=task), told, seconds) for task in analysis.tasks],
+        recipes=recipes.findings(analysis.recipes),
+        recipes_table=recipes.table(analysis.recipes.cells),
         learning=_learning(analysis),
         mistakes=mistakes.table(analysis.mistakes.cells, analysis.names),
         representations=analysis.inside.representations,
@@ -68,7 +81,7 @@ def page(
         tuning=[Markup(picture) for picture in analysis.tuning],
         best_so_far=[Markup(picture) for picture in analysis.best_so_far],
         seeds=sentences.seeds(runs),
-        margins=protocol.margins(analysis.verdicts),
+        margins=protocol.margins(analysis.verdicts, reasons),
         versions=_versions(runs, provenance),
         explore=explore.points(analysis, seconds_of_runs(runs, provenance)),
         library=explore.library(),

@@ -112,10 +112,10 @@ def _splits_vary(records: Sequence[Mapping[str, Any]]) -> bool:
     return len(drawn) > len({data for data, _ in drawn})
 
 
-def margins(verdicts: pd.DataFrame) -> list[tuple[str, str]]:
-    """('accuracy', '0.01') for each score of the study."""
+def margins(verdicts: pd.DataFrame, reasons: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """('accuracy', '0.01', its reason, or nothing) for each score of the study."""
     pairs = verdicts[["score", "margin"]].drop_duplicates().itertuples(index=False, name=None)
-    return sorted((spoken(score), f"{margin:g}") for score, margin in pairs)
+    return sorted((spoken(score), f"{margin:g}", reasons.get(score, "")) for score, margin in pairs)
 
 
 def limits(analysis: Analysis) -> list[str]:
@@ -138,6 +138,7 @@ def limits(analysis: Analysis) -> list[str]:
         said.append(said_of_size)
     points = analysis.learning.verdicts.reindex(columns=SERIES).dropna()
     families = len(pd.concat([verdicts[SERIES], points]).drop_duplicates())
+    families += len(analysis.recipes.verdicts[SERIES].drop_duplicates())
     if families > 1:
         said.append(
             "The error rate of 5 % holds for one family: the depths of one entry (an architecture with its settings on "

@@ -8,9 +8,9 @@ from typing import Any
 from howdeep.figures import galleries
 from howdeep.figures.figure import grid
 from howdeep.files.folders import TABLES, file_aside, written_aside
-from howdeep.report import best_so_far, learning, mistakes, tuning
+from howdeep.report import best_so_far, learning, mistakes, recipes, tuning
 from howdeep.report.analysis import Analysis
-from howdeep.report.page import page
+from howdeep.report.page import NO_REASONS, page
 from howdeep.results import tables
 from howdeep.results.scores import csv, judge, metrics, select
 
@@ -23,8 +23,9 @@ def write_comparison(analysis: Analysis, *, folder: Path) -> None:
     scores.csv (a row a run), summary.csv (a row a cell, with its verdict), curves.csv (a row an epoch of a cell),
     trials.csv (a row a trial of the tuning), best_so_far.csv (a row a number of trials), metrics.json; in tables/
     verdicts.csv (a row a comparison with all that it rests on), baselines.csv (a row a cell, against the best simple
-    method), across.csv, and learning.csv (a row a depth of a point of a learning curve) where there is any; as Markdown
-    <task>.md, <task>-verdicts.md, <task>-gaps.md, <task>-baselines.md, across.md, tuning.md; in figures/ overview.svg,
+    method), across.csv, and where there is any learning.csv (a row a depth of a point of a learning curve) and
+    recipes.csv (a row a comparison of the best recipes); as Markdown <task>.md, <task>-verdicts.md, <task>-gaps.md,
+    <task>-baselines.md, across.md, recipes.md, learning.md, tuning.md; in figures/ overview.svg,
     tuning.svg, best_so_far.svg and <task>-*.svg of score, forest, pareto, curves, gap, gradient and layers; of tasks
     that leave something to show also samples, reconstructions and latent, and tables/<task>-texts.md. Of classifiers
     also tables/mistakes.csv and .md and figures/mistakes-*.svg; of networks that were looked into
@@ -65,6 +66,9 @@ def comparison(analysis: Analysis) -> dict[str, str]:
         files["tables/learning-growth.csv"] = csv(analysis.learning.growth)
         files["tables/learning.md"] = tables.markdown(learning.table(analysis.learning.cells))
         files["figures/learning.svg"] = grid(analysis.learning.pictures)
+    if len(analysis.recipes.verdicts):
+        files["tables/recipes.csv"] = csv(analysis.recipes.verdicts)
+        files["tables/recipes.md"] = tables.markdown(recipes.table(analysis.recipes.cells))
     names = analysis.names
     if len(analysis.mistakes.cells):
         files["tables/mistakes.csv"] = csv(analysis.mistakes.cells)
@@ -98,6 +102,7 @@ def build_report(
     study: str,
     cards: Mapping[str, Mapping[str, Any]],
     provenance: Mapping[str, Mapping[str, Any]],
+    reasons: Mapping[str, str] = NO_REASONS,
     path: Path,
 ) -> None:
     """Writes the report as one page that needs no other file and no network.
@@ -106,9 +111,10 @@ def build_report(
         study: the name of the study.
         cards: the data cards by data set; a data set without one is told as such.
         provenance: the content of provenance/<key>.json by run key, where there is one: adds seconds and versions.
+        reasons: of margins, by score, where params.yaml tells one.
         path: usually reports/index.html.
     """
-    write(path, page(analysis, study=study, cards=cards, provenance=provenance))
+    write(path, page(analysis, study=study, cards=cards, provenance=provenance, reasons=reasons))
 
 
 def write(path: Path, text: str) -> None:

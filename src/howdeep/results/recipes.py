@@ -15,6 +15,7 @@ import pandas as pd
 
 from howdeep.records.cell import MATCHINGS
 from howdeep.results.answers import NO_ANSWERS, Answers
+from howdeep.results.sample_error import NO_OVERLAP
 from howdeep.results.scores import CELL, SERIES, judge, judged, rows_of, select, summary
 from howdeep.results.verdict import verdicts
 
@@ -36,6 +37,7 @@ def best_of_recipes(
     examples: Mapping[str, int] | None = None,
     answers: Answers = NO_ANSWERS,
     in_time: Collection[str] = (),
+    overlap: Mapping[str, float] = NO_OVERLAP,
 ) -> BestOfRecipes:
     """The verdicts on depth of each group of recipes and matching, by the very rules of any entry.
 
@@ -47,7 +49,7 @@ def best_of_recipes(
     Args:
         runs: a row a run, see `scores.scores`.
         groups: entries that are not among the runs are left out.
-        margins, examples, answers, in_time: see `verdict.verdicts`.
+        margins, examples, answers, in_time, overlap: see `verdict.verdicts`.
     """
     found = [
         best_runs(own, entries).assign(entry=name)
@@ -59,8 +61,8 @@ def best_of_recipes(
     if not found or judged(runs) != "test_score":
         return BestOfRecipes(pd.DataFrame(columns=CELL), pd.DataFrame(columns=CELL))
     best = pd.concat(found, ignore_index=True)
-    compared = verdicts(best, margins, examples, answers, in_time)
-    cells = judge(summary(best, examples, answers, in_time), compared)
+    compared = verdicts(best, margins, examples, answers, in_time, overlap)
+    cells = judge(summary(best, examples, answers, in_time, overlap), compared)
     choices = {tuple(run[name] for name in CELL): run["recipes"] for run in rows_of(best)}
     chosen = {cell: _tally(select(best, **dict(zip(CELL, cell, strict=True)))) for cell in choices}
     for table in (cells, compared):

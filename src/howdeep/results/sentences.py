@@ -1,5 +1,6 @@
 """What a study found, in sentences: the answer, each architecture, where shallow won, what stands on few examples."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from howdeep.records.cell import MATCHINGS
-from howdeep.results.scores import SERIES, cells_of, held, rows_of, select
+from howdeep.results.scores import cells_of, held, rows_of
 from howdeep.results.wording import MISSING, SCORES, Cell, Row, change, listing, series, spoken
 
 
@@ -83,43 +84,66 @@ def _part(row: Row) -> str:
     return "validation" if row["on"] == "val" else "test"
 
 
-def architectures(cells: pd.DataFrame, verdicts: pd.DataFrame) -> list[tuple[str, str]]:
-    """For each architecture its name and one sentence: where depth helped, where it hurt, what stays open."""
-    names = {(row["data"], row["entry"], row["matching"]): row["name"] for row in rows_of(cells)}
-    models = sorted(set(cells["model"]))
-    judged = rows_of(verdicts)
-    return [(model, _architecture([r for r in judged if r["model"] == model], names)) for model in models]
+def architectures(
+    cells: pd.DataFrame, verdicts: pd.DataFrame, best: pd.DataFrame | None = None
+) -> list[tuple[str, str]]:
+    """For each architecture its name and a sentence: what depth did on each data set, under each matching side by side.
+
+    So a gain at equal width that is none at equal parameters is seen to be one of size.
+
+    Args:
+        best: the verdicts on the best of all recipes, see `recipes.best_of_recipes`; they stand beside those of the
+            entry that their group is named after.
+    """
+    names = {of["entry"]: of["name"].removesuffix(f", equal {held(of['matching'])}") for of in rows_of(cells)}
+    lines: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows_of(verdicts):
+        lines.setdefault((row["model"], row["data"], row["entry"]), []).append(row)
+    chosen = [] if best is None else rows_of(best)
+    found: dict[str, list[tuple[bool, str, str]]] = {model: [] for model in sorted(set(cells["model"]))}
+    for (model, data, entry), rows in sorted(lines.items(), key=lambda line: line[0]):
+        place = data if names[entry] == model else f"{data} ({names[entry]})"
+        said = _under_each(rows)
+        if of_best := [row for row in chosen if row["entry"] == entry]:
+            said += f", with the best recipe {_under_each(of_best, numbers=False)}"
+        found[model].append((not any(row["verdict"] in WORDS for row in rows), said, place))
+    return [
+        (model, _places(of) if of else "one depth only, nothing to compare.") for model, of in found.items()
+    ]
 
 
-def _architecture(rows: Sequence[Row], names: Mapping[tuple, str]) -> str:
-    if not rows:
-        return "one depth only, nothing to compare."
-    against = rows[0]["against"]
-    parts = []
-    for verdict in ("better", "worse"):
-        found = [row for row in rows if row["verdict"] == verdict]
-        lines: dict[str, list[Row]] = {}
-        for row in found:
-            name = names[row["data"], row["entry"], row["matching"]]
-            place = row["data"] if name == row["model"] else f"{row['data']} ({name})"
-            lines.setdefault(place, []).append(row)
-        if lines:
-            told = [f"on {place} at {_depths(of)} ({_most(of)})" for place, of in lines.items()]
-            parts.append(f"{verdict} than depth {against} {listing(told)}")
-    counts = {
-        v: sum(row["verdict"] == v for row in rows) for v in ("no difference", "failed", "inconclusive")
-    }
-    if counts["failed"]:
-        parts.append(f"no run finished in {counts['failed']} of {_comparisons(rows)}")
-    if counts["no difference"]:
-        parts.append(f"no difference beyond the margin in {counts['no difference']} of {_comparisons(rows)}")
-    if counts["inconclusive"]:
-        parts.append(f"undecided in {counts['inconclusive']} of {_comparisons(rows)}")
-    return f"{'; '.join(parts)}."
+def _places(found: Sequence[tuple[bool, str, str]]) -> str:
+    """'on digits better at ...; on elnino and sunspots undecided at ....': where something was decided comes first."""
+    alike: dict[tuple[bool, str], list[str]] = {}
+    for open_, said, place in found:
+        alike.setdefault((open_, said), []).append(place)
+    in_order = sorted(alike.items(), key=lambda item: item[0][0])
+    return f"{'; '.join(f'on {listing(places)} {said}' for (_, said), places in in_order)}."
 
 
-def _comparisons(rows: Sequence[Row]) -> str:
-    return "1 comparison" if len(rows) == 1 else f"{len(rows)} comparisons"
+WORDS = {"better": "better", "worse": "worse", "failed": "no run finished"}  # of what was decided
+
+
+def _under_each(rows: Sequence[Row], *, numbers: bool = True) -> str:
+    """'better at equal width (depth 4: accuracy +0.031 [+0.015, +0.046]), undecided at equal parameters'."""
+    together: dict[str, list[str]] = {}  # what was found under several matchings is said once
+    for name in MATCHINGS:
+        if family := [row for row in rows if row["matching"] == name]:
+            for word, detail in _words(family):
+                together.setdefault(word, []).append(f"{held(name)}{detail if numbers else ''}")
+    return ", ".join(f"{word} at equal {listing(places)}" for word, places in together.items())
+
+
+def _words(family: Sequence[Row]) -> list[tuple[str, str]]:
+    """What a family comes to, each with its depths and the largest difference; without them where none is decided."""
+    decided = []
+    for verdict, word in WORDS.items():
+        if found := [row for row in family if row["verdict"] == verdict]:
+            most = "" if verdict == "failed" else f": {_most(found)}"
+            decided.append((word, f" ({_depths(found)}{most})"))
+    if decided:
+        return decided
+    return [("no difference" if {row["verdict"] for row in family} == {"no difference"} else "undecided", "")]
 
 
 def _most(rows: Sequence[Row]) -> str:
@@ -128,41 +152,82 @@ def _most(rows: Sequence[Row]) -> str:
     return f"{spoken(most['score'])} {'up to ' if len(rows) > 1 else ''}{change(most)}{_small(most)}"
 
 
-def answer(verdicts: pd.DataFrame, *, seeds: Sequence[int], tuned: bool) -> str:
-    """The answer to the question in one sentence, no stronger than the tests that it counts.
+def answer(
+    verdicts: pd.DataFrame, *, seeds: Sequence[int], tuned: bool, best: pd.DataFrame | None = None
+) -> str:
+    """The answer to the question in a few sentences, no stronger than the tests that they count.
 
     Args:
         seeds: how many seeds the entries have.
+        best: the verdicts on the best of all recipes.
     """
     if verdicts.empty:
         return "This study has one depth only: it compares nothing."
-    settings = "each run tuned on its own" if tuned else "the same untuned settings at every depth"
-    how = f"with {_range(seeds)} seeds and {settings}"
-    matchings = [name for name in MATCHINGS if name in set(verdicts["matching"])]
-    if len(matchings) == 1:
-        told = _counted(verdicts)
-        return f"{told[0].upper()}{told[1:]} (at equal {held(matchings[0])}, {how})."
-    told = "; ".join(
-        f"at equal {held(name)}, {_counted(select(verdicts, matching=name))}" for name in matchings
-    )
-    return f"{told[0].upper()}{told[1:]} ({how})."
+    against = f"depth {min(verdicts['against'])}"
+    outcomes, of_best = _outcomes(verdicts), {} if best is None else _outcomes(best)
+    told = [
+        _counted(f"At equal {held(name)}, {THEY if place else f'deeper networks beat {against}'}", of)
+        for place, (name, of) in enumerate(outcomes.items())
+    ]
+    told += _again(outcomes.get("width", {}), outcomes.get("parameters", {}))
+    told += [
+        _counted(f"With the best recipe at every depth (equal {held(name)}), {THEY}", of)
+        for name, of in of_best.items()
+    ]
+    settings = "settings tuned for each run" if tuned else "the same untuned settings at every depth"
+    return f"{' '.join(told)} Each entry has {_range(seeds)} seeds and {settings}."
 
 
-def _counted(verdicts: pd.DataFrame) -> str:
-    """In how many entries what was found: 'in 3 of 4 entries none differed ...'."""
-    lines = [set(of["verdict"]) for _, of in verdicts.groupby(SERIES)]
-    outcomes = [("better" in found, bool(found & {"worse", "failed"})) for found in lines]
-    against = min(verdicts["against"])
-    counts = {
-        f"some deeper network beat depth {against} and none lost to it": outcomes.count((True, False)),
-        f"some lost to depth {against} and none beat it": outcomes.count((False, True)),
-        f"some beat depth {against} and some lost to it": outcomes.count((True, True)),
-        f"none differed from depth {against} by more than the margin": lines.count({"no difference"}),
+def _outcomes(verdicts: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """What each entry comes to under each matching."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for row in rows_of(verdicts):
+        found.setdefault(row["matching"], {}).setdefault(row["entry"], set()).add(row["verdict"])
+    return {
+        name: {entry: _outcome(of) for entry, of in found[name].items()}
+        for name in MATCHINGS
+        if name in found
     }
-    counts["it stayed open"] = len(lines) - sum(counts.values())
-    (first, number_), *more = [(words, count) for words, count in counts.items() if count]
-    parts = [f"in {number_} of {len(lines)} {'entry' if len(lines) == 1 else 'entries'} {first}"]
-    return ", ".join([*parts, *(f"in {count} {words}" for words, count in more)])
+
+
+THEY = "they beat it"
+BEAT, LOST, BOTH = "beat it", "lost to it", "did both at different depths"
+EQUAL, STAYED_OPEN = "did not differ from it by more than the margin", "stayed undecided"
+
+
+def _outcome(found: set[str]) -> str:
+    """What the verdicts of a family come to."""
+    if found == {"no difference"}:
+        return EQUAL
+    beat, lost = "better" in found, bool(found & {"worse", "failed"})
+    return {(True, False): BEAT, (False, True): LOST, (True, True): BOTH, (False, False): STAYED_OPEN}[
+        beat, lost
+    ]
+
+
+def _counted(they_beat: str, outcomes: Mapping[str, str]) -> str:
+    """In how many entries what was found: 'At equal width, they beat it in 3 of 4 entries and lost to it in 1.'."""
+    counts = Counter(outcomes.values())
+    others = [words for words in (LOST, BOTH, EQUAL, STAYED_OPEN) if counts[words]]
+    beat = f"{they_beat} in {counts[BEAT] or 'none'} of {_entries(len(outcomes))}"
+    return f"{listing([beat, *(f'{words} in {counts[words]}' for words in others)])}."
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
+
+
+def _again(wide: Mapping[str, str], alike: Mapping[str, str]) -> list[str]:
+    """Whether what was better at equal width was so at equal parameters too, where both were looked at."""
+    both = [entry for entry, outcome in wide.items() if outcome == BEAT and entry in alike]
+    again = [entry for entry in both if alike[entry] == BEAT]
+    if not both:
+        return []
+    rest = "" if len(again) == len(both) else ": elsewhere size, not depth, may be what helped"
+    return [
+        f"Where they beat it at equal width and both were compared ({_entries(len(both))}), they did so at equal "
+        f"parameters too in {len(again) or 'none'}{rest}."
+    ]
 
 
 def other_examples(verdicts: pd.DataFrame) -> str:

@@ -25,6 +25,7 @@ from howdeep.results.answers import Answers, check
 from howdeep.results.inspection import NAMES, NOTHING, TABLES, Inspection
 from howdeep.stages.synchronise import log_comparison, study_store
 from howdeep.study import params
+from howdeep.study.recipes import recipes
 
 
 def compare(project: Project) -> None:
@@ -50,6 +51,7 @@ def _analysis(project: Project) -> Analysis:
         margins=plan.margins,
         artifacts=_artifacts(found, project),
         learning_curves=params.learning_curves(plan.entries.values()),
+        recipes=recipes(plan.entries.values()),
         answers=_answers(project),
         inspection=read_inspection(project.results / "inspection"),
         trials={name: trials_of(name, project) for name, entry in plan.entries.items() if entry.tuning},
@@ -76,6 +78,7 @@ def _report(project: Project, analysis: Analysis) -> None:
             for key, trace in traces.items()
             if trace.exists()
         },
+        reasons=plan.reasons,
         path=path,
     )
     print(f"report: {os.path.relpath(path)}", file=sys.stderr)

@@ -4,7 +4,7 @@ import datetime
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -75,6 +75,7 @@ class Study:
     choices: tuple[str, ...]  # Hydra overrides that all entries share
     margins: dict[str, float]  # of each score, the smallest difference that matters
     entries: dict[str, Entry]
+    reasons: dict[str, str] = field(default_factory=dict)  # why a margin is what it is, of scores that say so
     split: str = "fixed"  # or what each seed draws anew: seeds, validation examples; all, test examples too
 
     def overrides(self, entry: Entry, cell: Cell, tuned: Sequence[str] = ()) -> list[str]:
@@ -148,6 +149,7 @@ def read(params: Path) -> Study:
         )
     seeds = _seeds(content["seeds"], "seeds")
     matchings = _matchings(content["matching"], "matching")
+    margins, reasons = _margins(content["margins"])
     names = [_name(name, "each entry of params.yaml") for name in content["entries"]]
     _differ_in_more_than_case(names, "entries")
     return Study(
@@ -158,7 +160,8 @@ def read(params: Path) -> Study:
             *(f"{group}={_name(content[group], f'{group} in params.yaml')}" for group in CHOICES),
             *_patience(content.get("patience")),
         ),
-        margins=_margins(content["margins"]),
+        margins=margins,
+        reasons=reasons,
         entries={
             name: _entry(name, node, data, content["tune"], seeds, matchings)
             for name, node in content["entries"].items()
@@ -327,17 +330,30 @@ def _is_range(node: Any) -> bool:
     return numbers and 0 < node[0] < node[1] < float("inf")
 
 
-def _margins(node: Any) -> dict[str, float]:
-    if not isinstance(node, dict) or not all(type(v) in (int, float) and 0 <= v < 1e9 for v in node.values()):
+def _margins(node: Any) -> tuple[dict[str, float], dict[str, str]]:
+    """The margin of each score, a number or {margin: 0.01, reason: why}, and the reasons of those that have one."""
+    if not isinstance(node, dict):
         raise UserError(
-            f"margins in params.yaml must be a map of scores to numbers of at least 0, such as {{accuracy: 0.01}}, "
-            f"got {node!r}"
+            f"margins in params.yaml must be a map of scores to numbers, such as {{accuracy: 0.01}}, got {node!r}"
         )
-    known = scores()
-    for score in node:
+    known, margins, reasons = scores(), {}, {}
+    for score, value in node.items():
         if _name(score, "each score in `margins` of params.yaml") not in known:
             raise UserError(f"margins in params.yaml names the unknown score '{score}'{near(score, known)}")
-    return {score: float(margin) for score, margin in node.items()}
+        where = f"margins.{score} in params.yaml"
+        if isinstance(value, dict):
+            _known(value, ("margin", "reason"), where)
+            reason = value.get("reason")
+            if not isinstance(reason, str) or not reason.strip():
+                raise UserError(f"{where} must say its reason in words, in {MARGIN}, got {value!r}")
+            reasons[score], value = " ".join(reason.split()).rstrip("."), value.get("margin")
+        if type(value) not in (int, float) or not 0 <= value < 1e9:
+            raise UserError(f"{where} must be a number of at least 0, or {MARGIN}, got {node[score]!r}")
+        margins[score] = float(value)
+    return margins, reasons
+
+
+MARGIN = "a map such as {margin: 0.01, reason: one test example of a hundred}"
 
 
 @cache
