@@ -208,7 +208,7 @@ def test_pictures_hold_every_mean_and_the_page_shows_them(analysis, cards):
     assert "overfitting gap" in gap
     html = page(analysis, study="default", cards=cards, provenance={})
     assert html.count('id="learning"') == html.count('href="#learning"') == 1
-    assert "In 1 of 1 entry some deeper network beat depth 1" in html
+    assert "At equal width, deeper networks beat depth 1 in 1 of 1 entry." in html
     assert "45 runs of mlp on digits" in html
 
 

@@ -336,24 +336,28 @@ def _margins(node: Any) -> tuple[dict[str, float], dict[str, str]]:
         raise UserError(
             f"margins in params.yaml must be a map of scores to numbers, such as {{accuracy: 0.01}}, got {node!r}"
         )
-    known, margins, reasons = scores(), {}, {}
+    known = scores()
+    margins: dict[str, float] = {}
+    reasons: dict[str, str] = {}
     for score, value in node.items():
         if _name(score, "each score in `margins` of params.yaml") not in known:
             raise UserError(f"margins in params.yaml names the unknown score '{score}'{near(score, known)}")
-        where = f"margins.{score} in params.yaml"
-        if isinstance(value, dict):
-            _known(value, ("margin", "reason"), where)
-            reason = value.get("reason")
-            if not isinstance(reason, str) or not reason.strip():
-                raise UserError(f"{where} must say its reason in words, in {MARGIN}, got {value!r}")
-            reasons[score], value = " ".join(reason.split()).rstrip("."), value.get("margin")
-        if type(value) not in (int, float) or not 0 <= value < 1e9:
-            raise UserError(f"{where} must be a number of at least 0, or {MARGIN}, got {node[score]!r}")
-        margins[score] = float(value)
-    return margins, reasons
+        margins[score], reasons[score] = _margin(value, f"margins.{score} in params.yaml")
+    return margins, {score: reason for score, reason in reasons.items() if reason}
 
 
-MARGIN = "a map such as {margin: 0.01, reason: one test example of a hundred}"
+def _margin(node: Any, where: str) -> tuple[float, str]:
+    """The number, and its reason in one line, or nothing."""
+    such = "a map such as {margin: 0.01, reason: one test example of a hundred}"
+    margin, reason = node, ""
+    if isinstance(node, dict):
+        _known(node, ("margin", "reason"), where)
+        margin, reason = (node.get(key) for key in ("margin", "reason"))
+        if not isinstance(reason, str) or not reason.strip():
+            raise UserError(f"{where} must say its reason in words, in {such}, got {node!r}")
+    if not isinstance(margin, int | float) or isinstance(margin, bool) or not 0 <= margin < 1e9:
+        raise UserError(f"{where} must be a number of at least 0, or {such}, got {node!r}")
+    return float(margin), " ".join(reason.split()).rstrip(".")
 
 
 @cache
