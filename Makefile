@@ -7,7 +7,7 @@ export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: bench help docs repro test test-unit torture lint ui report clean constraints install install-test
+.PHONY: bench calibrate help docs repro test test-unit torture lint ui report clean constraints install install-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: install-test ## ruff, pyright, and the floors of the house: who may import
 
 bench: install ## measure speed and scale, on an idle machine: tables and plots in benchmarks/results/
 	for part in loops pipeline sweeps scale; do python -m benchmarks.$$part || exit 1; done
+
+calibrate: install ## see how often verdicts err where the truth is known, in studies of one network: docs/calibration.md
+	python -m benchmarks.calibrate
 
 ui: install ## MLflow's UI on http://127.0.0.1:5000 (PORT=5001 for another port)
 	howdeep ui --port $(or $(PORT),5000)
