@@ -14,7 +14,7 @@ import io
 import itertools
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from howdeep.errors import UserError
 from howdeep.files import reading
 from howdeep.files.folders import file_aside
 from howdeep.results.replication import DIRECTION, OPPOSITE, SAME, TURNED, repeats, told
-from howdeep.results.scores import SERIES
+from howdeep.results.scores import SERIES, rows_of
 from howdeep.stages.replicate import FOLDER, VERDICTS
 
 OWN = Path(__file__).parent / "calibration"
@@ -41,7 +41,10 @@ TASKS = {
     "sunspots": "forecasting",
     "elnino": "forecasting",
 }
-EXAMPLES, BATCHES, SEEN = (60, 120), (16, 32), (0.4, 0.7)
+SETTINGS = list(
+    itertools.product((80, 160), (16, 32), ("batch", "none"))
+)  # examples, batch size, normalisation
+SEEN = (0.5, 0.8)  # share of the inputs that a network with a handicap sees
 DEPTHS = {"two": [1, 2], "four": [1, 2, 4, 8]}  # families of one comparison, and of three
 
 
@@ -49,31 +52,33 @@ DEPTHS = {"two": [1, 2], "four": [1, 2, 4, 8]}  # families of one comparison, an
 
 
 def families(kind: str, count: int, *, first_seed: int, seeds: int, epochs: int) -> dict[str, dict[str, Any]]:
-    """Entries of params.yaml, small ones that differ in data, width, number of examples and batch size.
+    """Entries of params.yaml, small ones that differ in data, width, normalisation, number of examples and batch size.
 
     No two have a seed in common: they are independent of one another. Their widths differ as well, since entries that
     differ in the number of examples alone would be points of one learning curve.
 
     Args:
-        kind: "null", or "handicap", of which half see fewer inputs than the others.
+        kind: "null-two" or "null-four", or "handicap", of which half see fewer inputs than the others.
         first_seed: of the first family.
         seeds: of each family.
     """
-    data = itertools.cycle(TASKS)
     found = {}
-    for number, (name, turn) in enumerate(zip(data, range(count), strict=False)):
-        round_ = turn // len(TASKS)
-        model = {"width": 8 + round_} | ({"seen": SEEN[round_ % 2]} if kind == "handicap" else {})
-        start = first_seed + number * seeds
-        found[f"{kind}-{number + 1:02}-{name}"] = {
-            "data": name,
+    for number in range(count):
+        turn, place = divmod(number, len(TASKS))
+        data, task = list(TASKS.items())[place]
+        examples, batch_size, normalisation = SETTINGS[turn % len(SETTINGS)]
+        model = {"width": 16 + turn, "normalisation": normalisation}
+        if kind == "handicap":
+            model["seen"] = SEEN[turn // 2 % 2]  # each with both normalisations
+        found[f"{kind}-{number + 1:02}-{data}"] = {
+            "data": data,
             "model": "namesake",
-            "task": TASKS[name],
-            "seeds": list(range(start, start + seeds)),
+            "task": task,
+            "seeds": [first_seed + number * seeds + seed for seed in range(seeds)],
             "overrides": {
                 "model": model,
-                "train_examples": EXAMPLES[round_ % 2],
-                "batch_size": BATCHES[round_ // 2 % 2],
+                "train_examples": examples,
+                "batch_size": batch_size,
                 "trainer": {"max_epochs": epochs},
             },
         }
@@ -88,10 +93,10 @@ def studies(content: dict[str, Any], count: int, seeds: int, epochs: int) -> dic
         count: of null families of two depths; there are half as many with a handicap, a third as many of four depths.
     """
     size: dict[str, Any] = {"seeds": seeds, "epochs": epochs}
-    null = families("null", count, first_seed=0, **size)
+    null = families("null-two", count, first_seed=0, **size)
     handicap = families("handicap", -(-count // 2), first_seed=count * seeds, **size)
     # Far from the seeds of the first study, and from those that its replication will have.
-    four = families("null", -(-count // 3), first_seed=10_000, **size)
+    four = families("null-four", -(-count // 3), first_seed=10_000, **size)
     entries = {"two": null | handicap, "four": four}
     shared = content | {"data": list(TASKS), "matching": ["width"]}
     return {
@@ -170,6 +175,11 @@ class Count(NamedTuple):
         return f"{self.found} of {self.of}: {100 * self.found / self.of:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
+def total(counts: Iterable[Count]) -> Count:
+    """Of several studies together."""
+    return Count(*map(sum, zip(*counts, strict=True)))
+
+
 def seeds_alone(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of `verdicts` with what the seeds alone say in place of the verdict and its interval."""
     own = {name: rows[f"{name}_seeds"] for name in ("verdict", "low", "high")}
@@ -178,24 +188,27 @@ def seeds_alone(rows: pd.DataFrame) -> pd.DataFrame:
 
 def with_a_verdict(rows: pd.DataFrame) -> Count:
     """The families with a verdict "better" or "worse", of all."""
-    return _any(rows["verdict"].isin(OPPOSITE), rows)
+    return _any(rows_of(rows), lambda row: row["verdict"] in OPPOSITE)
 
 
 def without_zero(rows: pd.DataFrame) -> Count:
     """The families with an interval that leaves out zero, of those with an interval."""
-    known = rows[rows["low"].notna()]
-    return _any((known["low"] > 0) | (known["high"] < 0), known)
+    known = [row for row in rows_of(rows) if np.isfinite(row["low"])]
+    return _any(known, lambda row: row["low"] > 0 or row["high"] < 0)
 
 
-def _any(what: pd.Series, rows: pd.DataFrame) -> Count:
+def _any(rows: Iterable[Mapping[str, Any]], holds: Callable[[Mapping[str, Any]], bool]) -> Count:
     """In how many families something holds of any comparison."""
-    each = what.groupby([rows[name] for name in ("study", *SERIES)]).any()
-    return Count(int(each.sum()), len(each))
+    found: dict[tuple[Any, ...], bool] = {}
+    for row in rows:
+        family = tuple(row[name] for name in SERIES)
+        found[family] = found.get(family, False) or bool(holds(row))
+    return Count(sum(found.values()), len(found))
 
 
 def with_verdict(rows: pd.DataFrame, verdict: str) -> Count:
     """The comparisons with this verdict, of all."""
-    return Count(int((rows["verdict"] == verdict).sum()), len(rows))
+    return Count(rows["verdict"].tolist().count(verdict), len(rows))
 
 
 def repeated(found: pd.DataFrame, *outcomes: str) -> Count:
@@ -204,8 +217,8 @@ def repeated(found: pd.DataFrame, *outcomes: str) -> Count:
     Args:
         found: as `repeats` gives it.
     """
-    decided = found[found["verdict"].isin(OPPOSITE)]
-    return Count(int(decided["outcome"].isin(outcomes).sum()), len(decided))
+    decided = [row["outcome"] for row in rows_of(found) if row["verdict"] in OPPOSITE]
+    return Count(sum(outcome in outcomes for outcome in decided), len(decided))
 
 
 def agreeing(found: pd.DataFrame) -> Count:
@@ -217,99 +230,112 @@ def agreeing(found: pd.DataFrame) -> Count:
     Args:
         found: as `repeats` gives it, of families of one comparison.
     """
-    half = np.hypot(found["high"] - found["low"], found["high_again"] - found["low_again"]) / 2
-    apart = (found["difference"] - found["difference_again"]).abs()[half.notna()]
-    return Count(int((apart <= half[half.notna()]).sum()), len(apart))
+    one, other = ((found[f"high{of}"] - found[f"low{of}"]).to_numpy() / 2 for of in ("", "_again"))
+    half = np.hypot(one, other)
+    apart = np.abs((found["difference"] - found["difference_again"]).to_numpy())
+    return Count(int(np.sum(apart <= half)), int(np.isfinite(half).sum()))
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
 
+Pair = tuple[pd.DataFrame, pd.DataFrame]  # rows of `verdicts`: of the first study, and of the second
 
-def verdicts_of(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of `verdicts` of both studies of a calibration, each with its `study`: the first, and the second."""
-    first, again = (
-        pd.concat(
-            [pd.read_csv(folder / name / place / "results" / VERDICTS).assign(study=name) for name in DEPTHS]
-        ).reset_index(drop=True)
-        for place in ("", FOLDER)
-    )
+
+def verdicts_of(folder: Path) -> Pair:
+    """The verdicts of a calibration, of all depths together."""
+
+    def read(place: str) -> pd.DataFrame:
+        return pd.concat(
+            [pd.read_csv(folder / name / place / "results" / VERDICTS) for name in DEPTHS], ignore_index=True
+        )
+
+    return read(""), read(FOLDER)
+
+
+def _of(pair: Pair, kind: str) -> Pair:
+    first, again = (rows.loc[[entry.startswith(kind) for entry in rows["entry"]]] for rows in pair)
     return first, again
 
 
-def _of(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
-    return rows[rows["entry"].str.startswith(f"{kind}-")]
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     rules = ["---"] * len(headings)
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in [headings, rules, *rows])
 
 
-def null_rows(first: pd.DataFrame, again: pd.DataFrame) -> list[list[object]]:
-    """The rows of the null families: what was counted, and the count with and without the test sample's error."""
-    both = pd.concat([first, again.assign(study=again["study"] + "-again")], ignore_index=True)
-    sides = [of(both) for of in (lambda rows: rows, seeds_alone)]
-    parts = {
-        name: [side[side["study"].str.startswith(name)] for side in sides] for name in ("two", "four", "")
-    }
-    words = {"two": "families of two depths", "four": "families of four depths", "": "all families"}
-    questions = {
-        "a verdict better or worse": with_a_verdict,
-        "an interval without zero": without_zero,
-    }
-    found: list[list[object]] = [
-        [f"{words[name]}: {what}", *(ask(side) for side in parts[name]), "at most 5 %"]
-        for what, ask in questions.items()
-        for name in parts
-    ]
-    pairs = [_repeats(of(first), of(again)) for of in (lambda rows: rows, seeds_alone)]
-    return [
-        *found,
-        ["verdicts of the first study: the same in the second", *(repeated(p, SAME) for p in pairs), "none"],
-    ]
+Row = tuple[str, Callable[[Pair], Count], str]  # what is counted, how, and what to aim at
 
 
-def _repeats(first: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
-    """As `repeats`, of several studies."""
-    return pd.concat(
-        [repeats(rows, again[again["study"] == study]) for study, rows in first.groupby("study", sort=False)]
+def _both(count: Callable[[pd.DataFrame], Count]) -> Callable[[Pair], Count]:
+    return lambda pair: total(map(count, pair))
+
+
+def _second(*outcomes: str) -> Callable[[Pair], Count]:
+    return lambda pair: repeated(repeats(*pair), *outcomes)
+
+
+def _null(kind: str, count: Callable[[pd.DataFrame], Count]) -> Callable[[Pair], Count]:
+    return lambda pair: _both(count)(_of(pair, kind))
+
+
+NULL: list[Row] = [
+    *(
+        (f"{families}: {what}", _null(kind, count), "at most 5 %")
+        for what, count in (
+            ("a verdict better or worse", with_a_verdict),
+            ("an interval without zero", without_zero),
+        )
+        for kind, families in (
+            ("null-two", "families of two depths"),
+            ("null-four", "families of four depths"),
+            ("null", "all families"),
+        )
+    ),
+    ("verdicts of the first study: the same in the second", _second(SAME), "none"),
+]
+HANDICAP: list[Row] = [
+    ("comparisons: worse", _both(lambda rows: with_verdict(rows, "worse")), ""),
+    ("comparisons: better", _both(lambda rows: with_verdict(rows, "better")), "none"),
+    (
+        "verdicts of the first study: the same direction in the second",
+        _second(SAME, DIRECTION),
+        "at least 95 %",
+    ),
+    ("- the same verdict", _second(SAME), "at least 80 %"),
+    ("- the opposite verdict", _second(TURNED), "none"),
+    (
+        "comparisons: both studies agree within their intervals",
+        lambda pair: agreeing(repeats(*pair)),
+        "about 95 %",
+    ),
+]
+
+
+def counted(rows: Sequence[Row], pair: Pair) -> str:
+    """A table of counts: of the verdicts as they are reported, and of the seeds alone."""
+    alone = seeds_alone(pair[0]), seeds_alone(pair[1])
+    return table(
+        ["what was counted", "seeds and test examples", "seeds alone", "aim"],
+        [(what, count(pair), count(alone), aim) for what, count, aim in rows],
     )
 
 
-def handicap_rows(first: pd.DataFrame, again: pd.DataFrame) -> list[list[object]]:
-    """The rows of the families with a handicap, as `null_rows`."""
-    sides = [tuple(of(rows) for rows in (first, again)) for of in (lambda rows: rows, seeds_alone)]
-    both, pairs = [pd.concat(side) for side in sides], [repeats(*side) for side in sides]
-    return [
-        ["comparisons: worse", *(with_verdict(rows, "worse") for rows in both), ""],
-        ["comparisons: better", *(with_verdict(rows, "better") for rows in both), "none"],
-        [
-            "verdicts of the first study: the same direction in the second",
-            *(repeated(found, SAME, DIRECTION) for found in pairs),
-            "at least 95 %",
-        ],
-        ["- the same verdict", *(repeated(found, SAME) for found in pairs), "at least 80 %"],
-        ["- the opposite verdict", *(repeated(found, TURNED) for found in pairs), "none"],
-        ["comparisons: both studies agree within their intervals", *map(agreeing, pairs), "about 95 %"],
-    ]
-
-
-def page(first: pd.DataFrame, again: pd.DataFrame, *, seeds: int, epochs: int) -> str:
+def page(pair: Pair, *, seeds: int, epochs: int) -> str:
     """The page, as Markdown; the same verdicts give the same page.
 
     Args:
-        first, again: as `verdicts_of` gives them.
         seeds, epochs: of each cell, of each run.
     """
-    headings = ["what was counted", "seeds and test examples", "seeds alone", "aim"]
-    null, handicap = ([_of(rows, kind) for rows in (first, again)] for kind in ("null", "handicap"))
-    text = (OWN / "page.md").read_text()
-    return text.format(
-        seeds=seeds,
-        epochs=epochs,
-        null=table(headings, null_rows(*null)),
-        handicap=table(headings, handicap_rows(*handicap)),
-        comparisons=told(repeats(*handicap)),
+    handicap = _of(pair, "handicap")
+    return (
+        (OWN / "page.md")
+        .read_text()
+        .format(
+            seeds=seeds,
+            epochs=epochs,
+            null=counted(NULL, _of(pair, "null")),
+            handicap=counted(HANDICAP, handicap),
+            comparisons=told(repeats(*handicap)).strip(),
+        )
     )
 
 
@@ -318,11 +344,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--families",
         type=int,
-        default=40,
-        help="null families of two depths (default: 40); half as many have a handicap, a third as many four depths",
+        default=30,
+        help="null families of two depths (default: 30); half as many have a handicap, a third as many four depths",
     )
     parser.add_argument("--seeds", type=int, default=10, help="of each cell (default: 10)")
-    parser.add_argument("--epochs", type=int, default=10, help="of each run (default: 10)")
+    parser.add_argument("--epochs", type=int, default=20, help="of each run (default: 20)")
     parser.add_argument(
         "--folder",
         type=Path,
@@ -341,10 +367,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"calibrate: {error}", file=sys.stderr)
         return 1
-    text = page(*verdicts_of(options.folder), seeds=options.seeds, epochs=options.epochs)
+    text = page(verdicts_of(options.folder), seeds=options.seeds, epochs=options.epochs)
     with file_aside(options.page) as aside:
         aside.write_text(text)
-    print(text)
+    print(text, end="")
     return 0
 
 

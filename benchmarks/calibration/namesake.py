@@ -25,6 +25,7 @@ class Namesake(nn.Module):
         out_features: numbers in the output.
         depth: the name; from 2 on `seen` counts.
         width: units of the hidden layer.
+        normalisation: "none", "batch" or "layer".
         seen: the share of its inputs, the first ones, that a network deeper than 1 sees; it takes the others for 0.
 
     Raises:
@@ -32,7 +33,14 @@ class Namesake(nn.Module):
     """
 
     def __init__(
-        self, *, in_shape: Sequence[int], out_features: int, depth: int, width: int, seen: float
+        self,
+        *,
+        in_shape: Sequence[int],
+        out_features: int,
+        depth: int,
+        width: int,
+        normalisation: str,
+        seen: float,
     ) -> None:
         checks.whole(depth=depth)
         checks.number(seen=seen)
@@ -52,7 +60,7 @@ class Namesake(nn.Module):
                 activation="relu",
                 initialisation="he",
                 residual=False,
-                normalisation="none",
+                normalisation=normalisation,
                 dropout=0.0,
             )
 
