@@ -41,9 +41,8 @@ TASKS = {
     "sunspots": "forecasting",
     "elnino": "forecasting",
 }
-SETTINGS = list(
-    itertools.product((80, 160), (16, 32), ("batch", "none"))
-)  # examples, batch size, normalisation
+# of training examples the number, the batch size; the normalisation
+SETTINGS = list(itertools.product((80, 160), (16, 32), ("batch", "none")))
 SEEN = (0.5, 0.8)  # share of the inputs that a network with a handicap sees
 DEPTHS = {"two": [1, 2], "four": [1, 2, 4, 8]}  # families of one comparison, and of three
 
@@ -325,17 +324,13 @@ def page(pair: Pair, *, seeds: int, epochs: int) -> str:
     Args:
         seeds, epochs: of each cell, of each run.
     """
-    handicap = _of(pair, "handicap")
-    return (
-        (OWN / "page.md")
-        .read_text()
-        .format(
-            seeds=seeds,
-            epochs=epochs,
-            null=counted(NULL, _of(pair, "null")),
-            handicap=counted(HANDICAP, handicap),
-            comparisons=told(repeats(*handicap)).strip(),
-        )
+    handicap, text = _of(pair, "handicap"), (OWN / "page.md").read_text(encoding="utf-8")
+    return text.format(
+        seeds=seeds,
+        epochs=epochs,
+        null=counted(NULL, _of(pair, "null")),
+        handicap=counted(HANDICAP, handicap),
+        comparisons=told(repeats(*handicap)).strip(),
     )
 
 
@@ -369,7 +364,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     text = page(verdicts_of(options.folder), seeds=options.seeds, epochs=options.epochs)
     with file_aside(options.page) as aside:
-        aside.write_text(text)
+        aside.write_text(text, encoding="utf-8")
     print(text, end="")
     return 0
 
