@@ -46,7 +46,7 @@ WINDOW = 200  # first and last runs whose writes are compared
 
 def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
     """Writes a study of about n runs: params.yaml, runs/, provenance/ and what tests it; how many there are."""
-    content = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"tune": None}
+    content = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"tune": None, "matching": ["width"]}
     bases = list(content["entries"].items())
     entries = {}
     for rank in range(max(1, round(n / seeds / len(DEPTHS)))):

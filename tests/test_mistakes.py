@@ -100,7 +100,7 @@ def trained(tmp_path_factory, project) -> Path:
     entry = {"data": "digits", "model": "mlp", "task": "classification"}
     small = {"train_examples": 40, "trainer": {"max_epochs": 1}, "model": {"width": 4}}
     tune = {"trials": 1, "epochs": 1.0, "optimizers": {"adam": [0.001, 0.01]}}
-    plan |= {"data": ["digits"], "depths": [1, 2], "seeds": [0], "tune": tune}
+    plan |= {"data": ["digits"], "depths": [1, 2], "matching": ["width"], "seeds": [0], "tune": tune}
     plan["entries"] = {"digits-mlp": entry | {"overrides": small}}
     (folder / "params.yaml").write_text(yaml.safe_dump(plan))
     with pytest.MonkeyPatch.context() as patch:

@@ -124,7 +124,7 @@ def test_more_steps_than_examples_go_through_all_of_them_before_any_comes_again(
     batches = Batches((torch.arange(10), torch.arange(10)), batch_size=4, seed=0, steps=8)
     drawn = [x.tolist() for x, _ in batches]
     assert list(map(len, drawn)) == [4, 4, 2, 4, 4, 2, 4, 4]
-    passes = [sum(drawn[k : k + 3], []) for k in (0, 3)]
+    passes = [[*drawn[k], *drawn[k + 1], *drawn[k + 2]] for k in (0, 3)]
     assert [sorted(of) for of in passes] == [list(range(10))] * 2
     assert passes[0] != passes[1]
 

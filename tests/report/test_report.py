@@ -209,9 +209,12 @@ def test_settings_that_differ_between_depths_show_all_their_values(make_record):
     records[-1]["config"]["optimizer"]["lr"] = 0.01
     html = page(analyse(records, EMPTY), study="s", cards={}, provenance={})
     assert "<dt>optimizer.lr</dt><dd>0.003, 0.01</dd>" in html
-    row = '<td>digits-mlp</td><td>width</td><td class="number">1</td><td class="number">Adam</td>'
-    assert f'{row}<td class="number">0.003</td>' in html
     assert "<dt>model.depth</dt>" not in html
+    many = [few(make_record)[0] for _ in range(12)]
+    for place, record in enumerate(many):
+        record["seed"], record["config"]["optimizer"]["lr"] = place, round(0.001 * (12 - place), 3)
+    (settings,) = protocol.settings(many)
+    assert ("optimizer.lr", "0.001 to 0.012, 12 values") in settings["settings"]
 
 
 def test_without_provenance_there_are_no_seconds_and_without_failures_none_are_told(make_record):

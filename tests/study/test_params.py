@@ -98,7 +98,7 @@ def test_an_entry_changes_what_it_names_of_the_study_s_tuning(tmp_path):
 
 
 def test_an_entry_s_own_patience_wins_over_the_study_s(tmp_path):
-    entries = {"a": ENTRY, "b": {**ENTRY, "overrides": {"patience": 3}}}
+    entries = {"a": {**ENTRY, "overrides": {}}, "b": {**ENTRY, "overrides": {"patience": 3}}}
     plan = params.read(write(tmp_path, patience=7, entries=entries))
     cell = Cell("digits", "mlp", 2)
     of = {name: plan.overrides(plan.entry(name), cell) for name in entries}

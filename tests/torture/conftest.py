@@ -108,7 +108,7 @@ def trained(project, tmp_path_factory) -> Path:
     entry = {"data": "digits", "model": "mlp", "task": "classification"}
     small = {"train_examples": 60, "trainer": {"max_epochs": 2}, "model": {"width": 4}}
     tune = {"trials": 1, "epochs": 0.5, "optimizers": {"adam": [0.001, 0.01]}}
-    study |= {"data": ["digits"], "depths": [1, 2], "seeds": [0], "tune": tune}
+    study |= {"data": ["digits"], "depths": [1, 2], "matching": ["width"], "seeds": [0], "tune": tune}
     study["entries"] = {"digits-mlp": entry | {"overrides": small}}
     (folder / "params.yaml").write_text(yaml.safe_dump(study))
     for command in (
