@@ -223,7 +223,6 @@ def reproduce(bench: Bench) -> list[Row]:
         stages = stages_of(folder)
         nothing = [seconds_of(["dvc", "repro"], folder) for _ in range(bench.repeats)]
         traces = [json.loads(path.read_text()) for path in folder.glob("provenance/*.json")]
-        trials = sum(map(seconds_of_trials, folder.glob("provenance/tuning/*.journal"))) / cores()
     wall = sum(stages.values())
     training = sum(trace["train_seconds"] for trace in traces) / cores()
     evaluation = stages["evaluate"] + stages["inspect"]
@@ -231,33 +230,22 @@ def reproduce(bench: Bench) -> list[Row]:
     tunes = sum(seconds for name, seconds in stages.items() if name.startswith("tune@"))
     where = {
         "training": training,
-        "trials of the tune stages": trials,
+        "tune stages": tunes,
         "evaluation": evaluation,
         "train stages: planning, tracking, models, waiting": trains - training,
-        "tune stages: planning, journals, waiting": tunes - trials,
         "pull, prepare and plan": sum(
             seconds for name, seconds in stages.items() if name.startswith(("pull@", "prepare@", "plan"))
         ),
         "compare and report": stages["compare"],
         "DVC before the first stage": stages[""],
     }
-    share = 100 * (wall - training - trials - evaluation) / wall
+    share = 100 * (wall - training - tunes - evaluation) / wall
     told = f"dvc repro of {bench.params.name}, {len(traces)} runs"
     return [
-        line(f"{told}: neither training, trial nor evaluation", [share], "%", "<= 10"),
+        line(f"{told}: neither training, tuning nor evaluation", [share], "%", "<= 10"),
         *(line(f"- {name}", [100 * seconds / wall], "%") for name, seconds in where.items()),
         line("dvc repro with nothing to do", nothing, "s", "about 1"),
     ]
-
-
-def seconds_of_trials(journal: Path) -> float:
-    """What the trials of an entry took together, from its Optuna journal."""
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    storage = JournalStorage(JournalFileBackend(str(journal)))
-    trials = (t for study in storage.get_all_studies() for t in storage.get_all_trials(study._study_id))
-    return sum(trial.duration.total_seconds() for trial in trials if trial.duration)
 
 
 def clone(folder: Path, params: Path) -> None:

@@ -35,13 +35,19 @@ def test_of_the_wall_time_of_a_study_all_of_it_is_told(tmp_path):
         "overrides": {"trainer": {"max_epochs": 2}},
     }
     tiny = yaml.safe_load((pipeline.ROOT / "params.yaml").read_text())
-    tiny |= {"data": ["digits"], "depths": [1, 2], "seeds": [0, 1], "entries": {"digits-mlp": entry}}
+    tiny |= {
+        "data": ["digits"],
+        "depths": [1, 2],
+        "matching": ["width"],
+        "seeds": [0, 1],
+        "entries": {"digits-mlp": entry},
+    }
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tiny))
     rows = rows_of(tmp_path, "--only", "study", "--study", str(tmp_path / "tiny.yaml"), "--repeats", "1")
     parts = {name: value for name, value in rows.items() if name.startswith("- ")}
     assert sum(parts.values()) == pytest.approx(100)
     share = next(value for name, value in rows.items() if "neither" in name)
-    spent = ("- training", "- trials of the tune stages", "- evaluation")
+    spent = ("- training", "- tune stages", "- evaluation")
     assert share == pytest.approx(100 - sum(parts[name] for name in spent))
     assert all(parts[name] > 0 for name in spent[:2])
 

@@ -122,6 +122,20 @@ def test_a_tuned_study_gives_every_run_as_many_trials_and_its_own_winner(clone):
     assert clone.lock == lock
 
 
+def test_a_new_depth_or_seed_is_tuned_and_the_others_are_not(clone):
+    clone.write_params(TUNED)
+    clone.repro("tune")
+    before = set((clone.folder / "tuned/digits-mlp/trials.csv").read_text().splitlines())
+    clone.write_params({**TUNED, "depths": [1, 2, 3], "seeds": [0, 1, 5]})
+    done = clone.run("howdeep", "tune-entry", "digits-mlp")
+    assert "digits-mlp: 5 of 9 tunings in" in done.stderr
+    after = (clone.folder / "tuned/digits-mlp/trials.csv").read_text()
+    assert before <= set(after.splitlines())
+    forced = clone.run("dvc", "repro", "--force", "tune")
+    assert "digits-mlp: 9 of 9 tunings in" in forced.stderr
+    assert (clone.folder / "tuned/digits-mlp/trials.csv").read_text() == after
+
+
 def test_ten_trials_tune_a_momentum_too_which_runs_take_and_dvc_and_the_report_show(clone):
     tune = {**TUNED["tune"], "trials": 10, "optimizers": {"sgd": [0.01, 1.0]}}
     clone.write_params({**TUNED, "seeds": [0], "tune": tune})

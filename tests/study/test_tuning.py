@@ -192,7 +192,7 @@ def test_the_winner_s_second_setting_is_one_of_its_overrides():
 )
 def test_trials_are_read_as_they_were_written_with_columns_of_what_was_tuned(tmp_path, own, columns):
     project = Project(Path(tmp_path))
-    _write(project.tuned / "e", own, settings(own), "r")
+    _write(project.tuned / "e", own, settings(own), "r", {})
     assert (project.tuned / "e/trials.csv").read_text().splitlines()[0] == columns
     assert trials_of("e", project) == own
 

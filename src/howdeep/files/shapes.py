@@ -100,6 +100,7 @@ class Setting(TypedDict):
 
 class Recipe(TypedDict):
     recipe: str
+    races: NotRequired[dict[str, str]]
     files: dict[Name, str]
 
 

@@ -113,7 +113,8 @@ class CNN(nn.Module):
             if isinstance(part, nn.Conv2d):
                 _initialise(part, initialisation, activation)
         layers.initialise(self.head, initialisation, "linear")
-        self.to(memory_format=torch.channels_last)  # in which convolutions and their normalisation are faster
+        # In which convolutions and their normalisation are faster.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, out_features)."""

@@ -24,7 +24,7 @@ from howdeep.runs.examples import ensure_prepared, train_checksum
 from howdeep.stages.plan import configs
 from howdeep.study import params
 from howdeep.study.seeds import of_seed
-from howdeep.study.tuning import not_tuned, points, settings
+from howdeep.study.tuning import by_run, not_tuned, points, settings
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -75,8 +75,8 @@ class Tuned:
 def tune_entry(name: str, project: Project, n_workers: int | None = None) -> list[TrialRow]:
     """Tries as many points with every optimizer for every run; writes trials and settings.
 
-    A killed stage goes on where it stopped. What was tuned as it would be now is kept, unless `dvc repro --force`
-    started the stage.
+    A killed stage goes on where it stopped. What was tuned as it would be now is kept, run by run, unless `dvc repro
+    --force` started the stage.
 
     Returns:
         All trials.
@@ -90,25 +90,27 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     keys = _keys(found, project)  # by which DVC sees whether an entry must be trained again
     recipe = _recipe(entry.tuning, keys)
     if entry.tuning is None:
-        _write(folder, [], {run: {"overrides": [], "key": of[""]} for run, of in keys.items()}, recipe)
+        _write(folder, [], {run: {"overrides": [], "key": of[""]} for run, of in keys.items()}, recipe, {})
         print(f"{name}: no tuning is asked for", file=sys.stderr)
         return []
     from howdeep.processes import progress  # which import torch
     from howdeep.stages import tune_trials
 
-    kept = project.scratch / "tuning" / f"{name}.jsonl"
+    finished = project.scratch / "tuning" / f"{name}.jsonl"
     if _is_kept(folder, recipe) and not forced():
         progress.say(f"{name}: its tuning is kept")
     else:
         races = _races(entry, found, keys)
-        rows = tune_trials.tried(name, races, kept, project, n_workers)
+        before = {} if forced() else _before(name, project)
+        rows = tune_trials.tried(name, races, before, finished, project, n_workers)
         rows.sort(key=_order(entry))
         tuned = settings(rows)
         for run, setting in tuned.items():
             setting["key"] = keys[run][setting["overrides"][0].partition("=")[2]]
-        _write(folder, rows, tuned, recipe)
+        digests = {race.run: race.digest for race in races}
+        _write(folder, rows, tuned, recipe, digests)
         tune_trials.track(plan, name, folder, races, project)
-    kept.unlink(missing_ok=True)
+    finished.unlink(missing_ok=True)
     return trials_of(name, project)
 
 
@@ -148,15 +150,15 @@ def _keys(found: Mapping[tuple[str, str], Run], project: Project) -> dict[str, d
 
 def _recipe(tuning: params.Tuning | None, keys: dict[str, dict[str, str]]) -> str:
     """A digest of all that the settings of an entry are a function of."""
-    here, training = Path(__file__), Path(howdeep.training.__file__)
-    code = checksum(
-        [
-            *(here, here.with_name("tune_trials.py"), Path(howdeep.study.tuning.__file__)),
-            training.with_name("trial.py"),
-        ]
-    )
-    parts = [tuning and asdict(tuning), keys, code]
+    parts = [tuning and asdict(tuning), keys, _code()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _code() -> str:
+    """A checksum of what tunes, beside what trains."""
+    here, training = Path(__file__), Path(howdeep.training.__file__)
+    tunes = (here, here.with_name("tune_trials.py"), Path(howdeep.study.tuning.__file__))
+    return checksum([*tunes, training.with_name("trial.py")])
 
 
 def _is_kept(folder: Path, recipe: str) -> bool:
@@ -170,6 +172,16 @@ def _is_kept(folder: Path, recipe: str) -> bool:
         )
     except (UserError, OSError, LookupError, TypeError, AttributeError):
         return False
+
+
+def _before(name: str, project: Project) -> dict[str, list[TrialRow]]:
+    """The trials of earlier tunings of an entry, by the digest of the race, as far as they are as they were written."""
+    try:
+        digests = reading.json_map(project.tuned / name / RECIPE, "").get("races", {})
+        rows = by_run(trials_of(name, project))
+    except (UserError, OSError):
+        return {}
+    return {digest: rows[run] for run, digest in digests.items() if run in rows}
 
 
 def _races(
@@ -187,7 +199,7 @@ def _races(
                 for name, (low, high) in tuning.optimizers.items()
                 for point in points(name, low, high, tuning.trials, seed)
             ]
-            races[run] = Race(cell, seed, {}, tried, tuning.epochs, keys[run])
+            races[run] = Race(cell, seed, {}, tried, tuning.epochs, keys[run], _code())
         races[run].configs[optimizer] = cfg
     return list(races.values())
 
@@ -205,7 +217,9 @@ def _order(entry: params.Entry) -> Callable[[TrialRow], tuple]:
     )
 
 
-def _write(folder: Path, rows: Sequence[TrialRow], found: dict, recipe: str) -> None:
+def _write(
+    folder: Path, rows: Sequence[TrialRow], found: dict, recipe: str, races: Mapping[str, str]
+) -> None:
     """Aside, then renamed: the folder is whole or not there."""
     with written_aside(folder, TUNED) as aside:
         (aside / "settings.json").write_text(json.dumps(found, indent=1) + "\n")
@@ -225,4 +239,6 @@ def _write(folder: Path, rows: Sequence[TrialRow], found: dict, recipe: str) -> 
             ]
             writer.writerow(columns)
             writer.writerows([getattr(row, name) for name in columns] for row in rows)
-        (aside / RECIPE).write_bytes(seals.sealed({"recipe": recipe, "files": seals.checksums(aside)}))
+        (aside / RECIPE).write_bytes(
+            seals.sealed({"recipe": recipe, "races": dict(races), "files": seals.checksums(aside)})
+        )

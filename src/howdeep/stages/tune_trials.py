@@ -37,6 +37,7 @@ class Race:
         points: what is tried, with each optimizer.
         shares: of the epochs of a run, after which trials are compared.
         keys: of the configs.
+        code: a checksum of what tunes.
     """
 
     cell: Cell
@@ -45,34 +46,46 @@ class Race:
     points: Sequence[tuple[str, Point]]
     shares: tuple[float, ...]
     keys: Mapping[str, str]
+    code: str
 
     def __str__(self) -> str:
-        return f"the tuning of {self.cell.run_name(self.seed)}"
+        return f"the tuning of {self.run}"
+
+    @property
+    def run(self) -> str:
+        """The name of the run."""
+        return self.cell.run_name(self.seed)
 
     @property
     def digest(self) -> str:
-        """Another one wherever the numbers would be others: what a killed stage left is not mixed with them."""
-        parts = [self.cell.name, self.seed, self.points, self.shares, sorted(self.keys.items())]
+        """Another one wherever the numbers would be others: what was tuned before is not mixed with them."""
+        parts = [self.run, self.points, self.shares, sorted(self.keys.items()), self.code]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def tried(
-    name: str, races: Sequence[Race], kept: Path, project: Project, n_workers: int | None
+    name: str,
+    races: Sequence[Race],
+    before: Mapping[str, list[TrialRow]],
+    finished: Path,
+    project: Project,
+    n_workers: int | None,
 ) -> list[TrialRow]:
-    """All trials of all races, run or read from those that a killed stage has finished.
+    """All trials of all races, run or known: from an earlier stage, or from one that was killed.
 
     Args:
         name: of the entry.
         races: the longest first.
-        kept: the file of finished races.
+        before: the trials of earlier races, by their digests.
+        finished: where races are kept until the stage ends.
     """
-    done = _finished(kept)
+    done = {**before, **_finished(finished)}
     waiting = [race for race in races if race.digest not in done]
     on_cpu = all(cfg.trainer.accelerator == "cpu" for race in races for cfg in race.configs.values())
     workers, clock = (n_workers or cores()) if on_cpu else 1, time.perf_counter()
-    kept.parent.mkdir(parents=True, exist_ok=True)
+    finished.parent.mkdir(parents=True, exist_ok=True)
     with (
-        kept.open("a") as file,
+        finished.open("a") as file,
         tqdm(total=len(waiting), desc=name, unit="tuning", disable=None, leave=False) as bar,
     ):
         for race, rows in run_all(lambda race: _run(name, race, project), waiting, workers):
@@ -85,11 +98,11 @@ def tried(
     return rows
 
 
-def _finished(kept: Path) -> dict[str, list[TrialRow]]:
+def _finished(path: Path) -> dict[str, list[TrialRow]]:
     """The races of a file, by their digests; a line that is not whole was cut off by a kill."""
     found: dict[str, list[TrialRow]] = {}
     names = {of.name for of in fields(TrialRow)}
-    for line in kept.read_text().splitlines() if kept.exists() else ():
+    for line in path.read_text().splitlines() if path.exists() else ():
         try:
             content = json.loads(line)
             rows = [TrialRow(**row) for row in content["rows"] if set(row) == names]
