@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 # They say where things are, not what is computed.
 PLACES = ("tracking", "resume", "checkpoint_seconds")
 DATA_PLACES = ("mirror",)
+MATCHED = ("matching", "reference")
 ENTRY_MODULE = "howdeep.training.run"
 
 
@@ -29,7 +30,15 @@ def settings(cfg: DictConfig) -> dict:
 
 def run_key(cfg: DictConfig, data_checksum: str) -> str:
     """16 hexadecimal digits that two runs share only if they compute the same."""
-    config = settings(cfg)
+    return _key(settings(cfg), data_checksum)
+
+
+def numbers_key(cfg: DictConfig, data_checksum: str) -> str:
+    """The same without what a width was solved for: the network of the reference is one under each matching."""
+    return _key({name: of for name, of in settings(cfg).items() if name not in MATCHED}, data_checksum)
+
+
+def _key(config: dict, data_checksum: str) -> str:
     parts = {"config": config, "data": data_checksum, "code": _code_checksum(_sources(_modules(config)))}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -162,6 +162,17 @@ def write_record(folder: Path, record: dict, weights: dict | None, artifacts: di
     return orjson.loads(text)
 
 
+def copy_record(source: Path, folder: Path, record: dict) -> dict:
+    """Writes a record beside copies of the files of another run, whose numbers are its own; see `write_record`."""
+    with written_aside(folder, RUN) as aside:
+        for name in record["files"]:
+            (aside / name).write_bytes((source / name).read_bytes())
+        told = {name: of for name, of in record.items() if name != "seal"}
+        text = seals.sealed(finite(told) | {"files": seals.checksums(aside)})
+        (aside / "record.json").write_bytes(text)
+    return orjson.loads(text)
+
+
 def whole_record(folder: Path) -> dict | None:
     """The record of a run, if it and each file beside it are as they were written; else None."""
     try:

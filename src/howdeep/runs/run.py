@@ -12,6 +12,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from howdeep.diagnostics.history import History
 from howdeep.errors import UserError
+from howdeep.files import reading
 from howdeep.files.folders import RUN, check_free
 from howdeep.files.project import Project
 from howdeep.files.writing import write_json
@@ -19,7 +20,14 @@ from howdeep.processes import progress, signals
 from howdeep.processes.locks import only_writer
 from howdeep.records import provenance
 from howdeep.records.fingerprint import run_key, settings
-from howdeep.records.record import describe, module_name, results_of, write_record
+from howdeep.records.record import (
+    copy_record,
+    describe,
+    module_name,
+    read_record,
+    results_of,
+    write_record,
+)
 from howdeep.runs.examples import load_split, prepared_card, train_checksum
 from howdeep.sweeping.outcomes import Pruned
 from howdeep.tracking.store import Store, TrackedRun
@@ -73,6 +81,35 @@ def in_turn(jobs: Sequence[Job]) -> Job:
         found = replace(job, otherwise=found, before=tuple(before[:rank]))
     assert found is not None
     return found
+
+
+def repeat(job: Job, of: Job, project: Project) -> dict:
+    """Gives a run the outcome of another that computes the same, under its own name: nothing is trained twice.
+
+    Args:
+        job: the run.
+        of: the other, whose record is there.
+
+    Returns:
+        The record, as written.
+    """
+    record = read_record(of.folder)
+    while record["key"] != of.key:
+        assert job.otherwise is not None
+        assert of.otherwise is not None
+        job, of = job.otherwise, of.otherwise
+    own = describe(
+        job.cfg,
+        key=job.key,
+        entry=job.entry,
+        checksum=record["data_checksum"],
+        config=settings(job.cfg),
+    )
+    trace = project.provenance / f"{of.key}.json"
+    if trace.exists():
+        write_json(project.provenance / f"{job.key}.json", reading.json_map(trace, "delete it"))
+    before = {"diverged_before": list(job.before)} if job.before else {}
+    return copy_record(of.folder, job.folder, {**record, **own, **before})
 
 
 class LiveCurves(Callback):

@@ -13,10 +13,11 @@ from howdeep.files.project import Project
 from howdeep.processes import progress
 from howdeep.processes.dvc import forced
 from howdeep.processes.workers import cores, run_all
+from howdeep.records.fingerprint import numbers_key
 from howdeep.records.provenance import commit
 from howdeep.records.record import read_record, whole_record
-from howdeep.runs.examples import ensure_prepared, load_split
-from howdeep.runs.run import Job, execute, in_turn, job_of
+from howdeep.runs.examples import ensure_prepared, load_split, train_checksum
+from howdeep.runs.run import Job, execute, in_turn, job_of, repeat
 from howdeep.stages.synchronise import lacking_in_mlflow, log_best_model, log_best_models, rebuild
 from howdeep.stages.tune import Tuned, check_current
 from howdeep.study import params
@@ -33,7 +34,8 @@ RUN_NAME = re.compile(r"(matching=\w+-)?depth=\d+-seed=\d+")
 def train_entry(name: str, project: Project, n_workers: int | None = None) -> list[dict]:
     """Brings the runs of an entry of params.yaml up to date.
 
-    A run is kept if its record has the key that config, data and code give now, and neither the record nor a file
+    Where matchings come to the same network, it is trained under the first of them, and the others get a copy. A run is
+    kept if its record has the key that config, data and code give now, and neither the record nor a file
     beside it was spoiled since. A stage that `dvc repro --force` started trains all of them again, to the same bits. A
     run that is there stays until the one that takes its place is whole.
 
@@ -111,6 +113,36 @@ def _plan(plan: params.Study, entry: params.Entry, project: Project) -> tuple[li
 
 
 @dataclass(frozen=True)
+class Twin:
+    """A run that computes the same as another one, which is trained before."""
+
+    job: Job
+    of: Job
+
+    def __str__(self) -> str:
+        return str(self.job)
+
+
+def _twins(jobs: Sequence[Job], project: Project) -> dict[Path, Job]:
+    """By the folder of a run the earlier one that computes the same, whatever happens to it: twins of a first."""
+    firsts: dict[tuple[str, ...], Job] = {}
+    found = {}
+    for job in jobs:
+        first = firsts.setdefault(_numbers(job, project), job)
+        if first is not job:
+            found[job.folder] = first
+    return found
+
+
+def _numbers(job: Job | None, project: Project) -> tuple[str, ...]:
+    keys = []
+    while job is not None:
+        keys.append(numbers_key(job.cfg, train_checksum(job.cfg, project)))
+        job = job.otherwise
+    return tuple(keys)
+
+
+@dataclass(frozen=True)
 class Model:
     """The best model of a cell whose runs are all there: to log it is a job like a run."""
 
@@ -138,8 +170,10 @@ class Models:
         """Those of cells of which no run is missing."""
         return (Model(tuple(self._folders[cell])) for cell, left in self._left.items() if not left)
 
-    def after(self, job: Job | Model, _result: object) -> Iterator[Model]:
+    def after(self, job: Job | Twin | Model, _result: object) -> Iterator[Model]:
         """That of the cell whose last run has ended."""
+        if isinstance(job, Twin):
+            job = job.job
         if isinstance(job, Job):
             self._left[_cell(job)] -= 1
             if not self._left[_cell(job)]:
@@ -161,17 +195,38 @@ def _train(
     """Trains what is missing in warm workers, and says how it goes; they log the best models too."""
     on_cpu = jobs[0].cfg.trainer.accelerator == "cpu"
     workers = (n_workers or cores()) if on_cpu else 1
-    models = Models(jobs, missing)
+    models, twins = Models(jobs, missing), _twins(jobs, project)
+    waiting: dict[Path, list[Twin]] = {}  # by the folder of the run that they wait for
+    for job in missing:
+        if job.folder in twins:
+            waiting.setdefault(twins[job.folder].folder, []).append(Twin(job, twins[job.folder]))
+    trained = [job for job in missing if job.folder not in twins]
+    ready = [
+        twin
+        for folder, own in waiting.items()
+        if folder not in {job.folder for job in trained}
+        for twin in own
+    ]
     seconds, failed, clock = 0.0, 0, time.perf_counter()
 
-    def work(job: Job | Model) -> dict | None:
+    def work(job: Job | Twin | Model) -> dict | None:
         if isinstance(job, Job):
             return execute(job, project, store)
+        if isinstance(job, Twin):
+            record = repeat(job.job, job.of, project)
+            if store:
+                rebuild(record, project, store, job.job.parent)
+            return record
         assert store is not None
         log_best_model(job.folders, project, store)
 
-    everything = [*missing, *(models.complete() if store else ())]
-    then = models.after if store else None
+    def then(job: Job | Twin | Model, result: object) -> Iterator[Twin | Model]:
+        if isinstance(job, Job):
+            yield from waiting.get(job.folder, ())
+        if store:
+            yield from models.after(job, result)
+
+    everything = [*trained, *ready, *(models.complete() if store else ())]
     with tqdm(total=len(missing), desc=name, unit="run", disable=None, leave=False) as bar:
         for job, record in run_all(work, everything, workers, then=then):
             if record is None:

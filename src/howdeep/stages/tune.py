@@ -18,7 +18,7 @@ from howdeep.files.folders import TUNED, written_aside
 from howdeep.files.project import Project
 from howdeep.processes.dvc import forced
 from howdeep.records.cell import Cell
-from howdeep.records.fingerprint import checksum, run_key
+from howdeep.records.fingerprint import checksum, numbers_key, run_key
 from howdeep.records.trials import SECOND, TrialRow, trials_of
 from howdeep.runs.examples import ensure_prepared, train_checksum
 from howdeep.stages.plan import configs
@@ -100,7 +100,7 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     if _is_kept(folder, recipe) and not forced():
         progress.say(f"{name}: its tuning is kept")
     else:
-        races = _races(entry, found, keys)
+        races = _races(entry, found, project)
         before = {} if forced() else _before(name, project)
         rows = tune_trials.tried(name, races, before, finished, project, n_workers)
         rows.sort(key=_order(entry))
@@ -184,9 +184,7 @@ def _before(name: str, project: Project) -> dict[str, list[TrialRow]]:
     return {digest: rows[run] for run, digest in digests.items() if run in rows}
 
 
-def _races(
-    entry: params.Entry, found: Mapping[tuple[str, str], Run], keys: Mapping[str, Mapping[str, str]]
-) -> list["Race"]:
+def _races(entry: params.Entry, found: Mapping[tuple[str, str], Run], project: Project) -> list["Race"]:
     """The tuning of each run, the deepest first: the longest must not come last."""
     from howdeep.stages.tune_trials import Race
 
@@ -199,8 +197,9 @@ def _races(
                 for name, (low, high) in tuning.optimizers.items()
                 for point in points(name, low, high, tuning.trials, seed)
             ]
-            races[run] = Race(cell, seed, {}, tried, tuning.epochs, keys[run], _code())
+            races[run] = Race(cell, seed, {}, tried, tuning.epochs, {}, _code())
         races[run].configs[optimizer] = cfg
+        races[run].keys[optimizer] = numbers_key(cfg, train_checksum(cfg, project))
     return list(races.values())
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -36,7 +36,7 @@ class Race:
         configs: of the run, by the optimizer that it may get.
         points: what is tried, with each optimizer.
         shares: of the epochs of a run, after which trials are compared.
-        keys: of the configs.
+        keys: of the configs, the same ones under all matchings that come to the same network.
         code: a checksum of what tunes.
     """
 
@@ -45,7 +45,7 @@ class Race:
     configs: dict[str, DictConfig]
     points: Sequence[tuple[str, Point]]
     shares: tuple[float, ...]
-    keys: Mapping[str, str]
+    keys: dict[str, str]
     code: str
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Race:
     @property
     def digest(self) -> str:
         """Another one wherever the numbers would be others: what was tuned before is not mixed with them."""
-        parts = [self.run, self.points, self.shares, sorted(self.keys.items()), self.code]
+        parts = [self.points, self.shares, sorted(self.keys.items()), self.code]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -80,7 +80,7 @@ def tried(
         finished: where races are kept until the stage ends.
     """
     done = {**before, **_finished(finished)}
-    waiting = [race for race in races if race.digest not in done]
+    waiting = list({race.digest: race for race in races if race.digest not in done}.values())
     on_cpu = all(cfg.trainer.accelerator == "cpu" for race in races for cfg in race.configs.values())
     workers, clock = (n_workers or cores()) if on_cpu else 1, time.perf_counter()
     finished.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def tried(
             file.write(json.dumps({"race": race.digest, "rows": [vars(row) for row in rows]}) + "\n")
             file.flush()
             bar.update()
-    rows = [row for race in races for row in done[race.digest]]
+    rows = [replace(row, matching=race.cell.matching) for race in races for row in done[race.digest]]
     progress.say(_told(name, rows, len(waiting), time.perf_counter() - clock))
     return rows
 
