@@ -147,7 +147,7 @@ def test_csv_has_six_significant_digits_whole_numbers_whole_and_gaps_for_missing
     ]
     assert max(digits) == 6
     diverged = next(line for line in text.splitlines() if ",diverged," in line)
-    assert ",diverged,3,,,,mae,False,,,,,,,," in diverged
+    assert ",diverged,3,,False,,,mae,False,,,,,,,," in diverged
 
 
 def test_metrics_hold_the_means_by_entry_and_depth_and_leave_out_what_is_missing(runs, make_record):
