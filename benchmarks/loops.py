@@ -43,8 +43,8 @@ from howdeep.training.run import build, train
 ENTRIES = {
     "mlp": "digits-mlp",
     "cnn": "digits-cnn",
-    "rnn": "digit_sequences-rnn",
-    "lstm": "digit_sequences-lstm",
+    "rnn": "sunspots-rnn",
+    "lstm": "sunspots-lstm",
     "autoencoder": "digits-autoencoder",
     "gan": "digits-gan",
     "transformer": "digit_sequences-transformer",
@@ -217,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
             else []
         ),
     ]
-    with measure.project(["digits", "digit_sequences"]) as here:
+    with measure.project(["digits", "digit_sequences", "sunspots"]) as here:
         for rank, (model, depth) in enumerate(cases, start=1):
             print(f"{rank} of {len(cases)}: {model}, depth {depth}: ", end="", file=sys.stderr, flush=True)
             if (model, depth) in kept:

@@ -23,9 +23,14 @@ Losses = list[tuple[float, float]]  # of each epoch, the running training loss a
 
 
 def train(cfg: DictConfig, split: Split) -> tuple[nn.Module, Losses]:
-    """Trains the network of a config of `howdeep train`; classification, reconstruction or generation."""
+    """Trains the network of a config of `howdeep train`; not of language modelling."""
     torch.set_num_threads(1)
-    loop = {"Classification": classify, "Reconstruction": reconstruct, "Generation": generate}
+    loop = {
+        "Classification": classify,
+        "Forecasting": forecast,
+        "Reconstruction": reconstruct,
+        "Generation": generate,
+    }
     return loop[cfg.task._target_.rpartition(".")[2]](cfg, split)
 
 
@@ -39,6 +44,18 @@ def classify(cfg: DictConfig, split: Split) -> tuple[nn.Module, Losses]:
         return loss / len(split.validation[0])
 
     return _descend(cfg, split, lambda net, x, y: functional.cross_entropy(net(x), y), validate)
+
+
+def forecast(cfg: DictConfig, split: Split) -> tuple[nn.Module, Losses]:
+    def validate(net: nn.Module) -> float:
+        loss, away = 0.0, 0.0
+        for x, y in _in_order(split.validation):
+            forecasts = net(x)
+            loss += float(functional.mse_loss(forecasts, y)) * len(x)
+            away += float((forecasts - y).abs().mean()) * len(x)
+        return loss / len(split.validation[0])
+
+    return _descend(cfg, split, lambda net, x, y: functional.mse_loss(net(x), y), validate)
 
 
 def reconstruct(cfg: DictConfig, split: Split) -> tuple[nn.Module, Losses]:

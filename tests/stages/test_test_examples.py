@@ -28,7 +28,8 @@ def small_study(project: Project, folder: Path, **changes: object) -> Project:
         "data": "digits", "model": "mlp", "task": "classification",
         "overrides": {"trainer": {"max_epochs": 1}, "tracking": {"uri": None}},
     }  # fmt: skip
-    study |= {"data": ["digits"], "depths": [1, 2], "seeds": [0, 1], "entries": {"digits-mlp": entry}}
+    study |= {"data": ["digits"], "depths": [1, 2], "matching": ["width"], "seeds": [0, 1]}
+    study["entries"] = {"digits-mlp": entry}
     study["tune"] |= {"trials": 2, "epochs": 1.0, "optimizers": {"adam": [1e-3, 1e-2]}}
     (folder / "params.yaml").write_text(yaml.safe_dump(study | changes, sort_keys=False))
     here = Project(folder)

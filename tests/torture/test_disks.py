@@ -95,6 +95,7 @@ def prepared(project, tmp_path_factory) -> Path:
     study |= {
         "data": ["digits"],
         "depths": [1, 2],
+        "matching": ["width"],
         "seeds": [0],
         "tune": None,
         "entries": {"digits-mlp": entry},
