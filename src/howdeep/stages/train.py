@@ -124,7 +124,7 @@ class Twin:
 
 
 def _twins(jobs: Sequence[Job], project: Project) -> dict[Path, Job]:
-    """By the folder of a run the earlier one that computes the same, whatever happens to it: twins of a first."""
+    """The earlier run that computes the same, by the folder of the later one."""
     firsts: dict[tuple[str, ...], Job] = {}
     found = {}
     for job in jobs:
@@ -135,6 +135,7 @@ def _twins(jobs: Sequence[Job], project: Project) -> dict[Path, Job]:
 
 
 def _numbers(job: Job | None, project: Project) -> tuple[str, ...]:
+    """What two runs share only if they compute the same, with their first settings and with those to fall back upon."""
     keys = []
     while job is not None:
         keys.append(numbers_key(job.cfg, train_checksum(job.cfg, project)))
