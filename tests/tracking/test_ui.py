@@ -144,6 +144,33 @@ def test_ctrl_c_while_the_ui_starts_is_one_line(served):
     assert (code, err.count("\n")) == (130, 1)
 
 
+def test_a_stop_that_an_import_dropped_ends_the_ui_before_it_serves(store):
+    swallowed = """
+import os, signal, sys
+from types import SimpleNamespace
+from howdeep import cli
+from howdeep.errors import Stopped
+from howdeep.tracking import ui
+
+def server(*_):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except Stopped:
+        pass
+    return SimpleNamespace(run=lambda sockets: print("served", file=sys.stderr), started=True)
+
+ui._server = server
+sys.exit(cli.main(sys.argv[1:]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", swallowed, "ui", "--port", str(free_port())],
+        cwd=store, env=ENV, capture_output=True, text=True, timeout=SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 130
+    (_address, line) = done.stderr.splitlines()
+    assert "stopped" in line
+
+
 def test_the_ui_serves_this_machine_alone(served):
     with pytest.raises(HTTPError, match="403") as refused:
         served.ask("/", Host="evil.example")  # another site's page whose name leads to 127.0.0.1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from howdeep.errors import UserError
 from howdeep.files.project import Project
-from howdeep.processes.signals import stop_on_signals
+from howdeep.processes.signals import stop_if_asked, stop_on_signals
 from howdeep.tracking import database, failures
 from howdeep.tracking.client import locate
 
@@ -34,6 +34,7 @@ def serve(project: Project, port: int) -> int:
         os.chdir(project.root)
         uri = locate(os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"), project.root)
         server = _server(uri, project.root)
+        stop_if_asked()  # an import dropped it: it would come again within the server's loop, as a traceback
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         with suppress(KeyboardInterrupt):  # uvicorn ends in order, then raises again what it was ended by
