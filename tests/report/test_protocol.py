@@ -12,6 +12,15 @@ def said(records, **test) -> str:
     return " ".join(limits(analyse(records, known, margins={"accuracy": 0.01})))
 
 
+def test_how_many_verdicts_would_be_found_again_is_told_where_there_are_any(records):
+    assert "run again with new seeds" not in said(records)
+    tested = {
+        record["key"]: {"loss": 0.1, "accuracy": 0.5 + record["depth"] * (0.1 + 0.001 * record["seed"])}
+        for record in records
+    }
+    assert "about 1 of the 1 verdicts of better or worse would be given again" in said(records, runs=tested)
+
+
 @pytest.fixture
 def records(make_record):
     return [make_record("digits", "mlp", depth, seed) for depth in (1, 2) for seed in range(3)]

@@ -3,10 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from howdeep.results.across import across, why_no_ranks
+from howdeep.results.across import (
+    LEAST_BLOCKS,
+    across,
+    friedman,
+    interquartile_mean,
+    stratified_bootstrap,
+    why_no_ranks,
+)
 from howdeep.results.scores import scores
-from howdeep.results.statistics import LEAST_BLOCKS
+from howdeep.results.statistics import mean_interval
 
 
 def table(make_record, data_sets: int, *, lost=()):
@@ -69,3 +77,45 @@ def test_data_sets_whose_chance_is_unknown_are_left_out(make_record):
     runs, baselines = table(make_record, 3)
     found = across(runs, {name: baselines[name] for name in ("set0", "set1")})
     assert set(found["data_sets"]) == {2}
+
+
+def test_the_interquartile_mean_forgets_both_quarters():
+    assert interquartile_mean(np.array([-100.0, 1, 2, 3, 4, 5, 6, 100])) == 3.5
+    assert interquartile_mean(np.arange(16.0).reshape(2, 8)).tolist() == [3.5, 11.5]
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3, 4, 5, 9, 30])
+def test_the_interquartile_mean_is_scipys_trimmed_mean(runs):
+    values = np.random.default_rng(runs).normal(size=(7, runs))
+    assert interquartile_mean(values) == pytest.approx(stats.trim_mean(values, 0.25, axis=-1), rel=1e-14)
+
+
+def test_the_bootstrap_draws_within_data_sets_and_gives_the_same_interval_again():
+    groups = [np.array([1.0, 1, 1]), np.array([9.0, 9, 9])]
+    assert stratified_bootstrap(groups, lambda x: x.mean(axis=-1)) == (5, 5, 5)
+    spread = [np.random.RandomState(0).normal(size=10) for _ in range(3)]
+    first = stratified_bootstrap(spread, seed=3)
+    assert first == stratified_bootstrap(spread, seed=3) != stratified_bootstrap(spread, seed=4)
+    assert first.low < first.mean < first.high
+    assert np.isnan(stratified_bootstrap([np.array([])]).mean)
+
+
+def test_the_bootstrap_of_many_runs_agrees_with_students_interval():
+    values = np.random.RandomState(0).normal(size=400)
+    assert stratified_bootstrap([values], lambda x: x.mean(axis=-1)) == pytest.approx(
+        mean_interval(values), abs=0.01
+    )
+
+
+def test_depths_are_ranked_over_data_sets_if_there_are_enough():
+    random = np.random.RandomState(0)
+    scores = random.normal([0, 0, 5], 1, (8, 3))
+    found = friedman(scores)
+    assert found is not None
+    assert found.p == pytest.approx(stats.friedmanchisquare(*scores.T).pvalue)
+    assert found.ranks[2] == 1
+    # Nemenyi: studentised range with infinite degrees of freedom (Demsar 2006, equation 2)
+    q = (found.ranks[0] - found.ranks[2]) / np.sqrt(3 * 4 / (6 * 8)) * np.sqrt(2)
+    assert found.nemenyi[0, 2] == pytest.approx(stats.studentized_range.sf(q, 3, np.inf), abs=1e-4)
+    assert friedman(scores[:5]) is None
+    assert friedman(scores[:, :2]) is None

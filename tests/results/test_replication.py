@@ -32,6 +32,7 @@ def study(verdicts, **line) -> pd.DataFrame:
     rows = [
         {**LINE, **line, "depth": depth, "score": "accuracy", "higher_is_better": True, "verdict": verdict}
         | {"difference": mean, "low": mean - 0.01, "high": mean + 0.01}
+        | {"chance_to_repeat": 0.6 if verdict in ("better", "worse") else np.nan}
         for depth, (verdict, mean) in verdicts.items()
     ]
     return pd.DataFrame(rows)
@@ -60,7 +61,8 @@ def test_the_counts_and_the_table_say_it():
     said = told(repeats(study(FIRST), study(AGAIN)))
     assert said.startswith(
         "5 comparisons in both studies, 3 of them better or worse in the first: 1 (33 %) have the same verdict in the "
-        "second, 2 (67 %) the same direction, 1 the opposite verdict. Of 1 of no difference 1 (100 %) are so again. "
+        "second, where 2 were to be expected by their p, "
+        "2 (67 %) the same direction, 1 the opposite verdict. Of 1 of no difference 1 (100 %) are so again. "
         "1 others are better or worse in the second alone.\n\n| entry | held equal |"
     )
     assert "| digits-mlp | width | 8 | worse, \N{MINUS SIGN}0.300 [" in said

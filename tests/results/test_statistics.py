@@ -13,15 +13,13 @@ from howdeep.results.ranks import (
 from howdeep.results.statistics import (
     against_shallow,
     benjamini_hochberg,
+    chance_to_repeat,
     effect_size,
-    friedman,
     geometric_mean,
     holm,
-    interquartile_mean,
     mean_interval,
     seeds_to_decide,
     simultaneous,
-    stratified_bootstrap,
     t_test,
     without_spread,
 )
@@ -257,46 +255,17 @@ def test_a_family_and_a_smaller_difference_need_more_seeds_and_a_margin_fewer():
     assert seeds_to_decide(np.nan, 1, 1, family=1) is None
 
 
-# --- across data sets -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("p", "chance"), [(0.05, 0.5), (0.005, 0.725), (0.0005, 0.859), (1.0, 0.083), (0.0, 1.0)]
+)
+def test_the_chance_to_repeat_is_known_at_some_p(p, chance):
+    assert chance_to_repeat(p) == pytest.approx(chance, abs=1e-3)
 
 
-def test_the_interquartile_mean_forgets_both_quarters():
-    assert interquartile_mean(np.array([-100.0, 1, 2, 3, 4, 5, 6, 100])) == 3.5
-    assert interquartile_mean(np.arange(16.0).reshape(2, 8)).tolist() == [3.5, 11.5]
-
-
-@pytest.mark.parametrize("runs", [1, 2, 3, 4, 5, 9, 30])
-def test_the_interquartile_mean_is_scipys_trimmed_mean(runs):
-    values = np.random.default_rng(runs).normal(size=(7, runs))
-    assert interquartile_mean(values) == pytest.approx(stats.trim_mean(values, 0.25, axis=-1), rel=1e-14)
-
-
-def test_the_bootstrap_draws_within_data_sets_and_gives_the_same_interval_again():
-    groups = [np.array([1.0, 1, 1]), np.array([9.0, 9, 9])]
-    assert stratified_bootstrap(groups, lambda x: x.mean(axis=-1)) == (5, 5, 5)
-    spread = [np.random.RandomState(0).normal(size=10) for _ in range(3)]
-    first = stratified_bootstrap(spread, seed=3)
-    assert first == stratified_bootstrap(spread, seed=3) != stratified_bootstrap(spread, seed=4)
-    assert first.low < first.mean < first.high
-    assert np.isnan(stratified_bootstrap([np.array([])]).mean)
-
-
-def test_the_bootstrap_of_many_runs_agrees_with_students_interval():
-    values = np.random.RandomState(0).normal(size=400)
-    assert stratified_bootstrap([values], lambda x: x.mean(axis=-1)) == pytest.approx(
-        mean_interval(values), abs=0.01
-    )
-
-
-def test_depths_are_ranked_over_data_sets_if_there_are_enough():
-    random = np.random.RandomState(0)
-    scores = random.normal([0, 0, 5], 1, (8, 3))
-    found = friedman(scores)
-    assert found is not None
-    assert found.p == pytest.approx(stats.friedmanchisquare(*scores.T).pvalue)
-    assert found.ranks[2] == 1
-    # Nemenyi: studentised range with infinite degrees of freedom (Demsar 2006, equation 2)
-    q = (found.ranks[0] - found.ranks[2]) / np.sqrt(3 * 4 / (6 * 8)) * np.sqrt(2)
-    assert found.nemenyi[0, 2] == pytest.approx(stats.studentized_range.sf(q, 3, np.inf), abs=1e-4)
-    assert friedman(scores[:5]) is None
-    assert friedman(scores[:, :2]) is None
+def test_studies_with_the_same_p_repeat_as_often_as_their_chance_says():
+    random = np.random.default_rng(0)
+    truth = random.uniform(-20, 20, 4_000_000)  # in standard errors; nothing is known of it beforehand
+    first, again = truth + random.normal(size=truth.size), truth + random.normal(size=truth.size)
+    for p in (0.04, 0.01, 0.001):
+        alike = np.abs(first - stats.norm.isf(p / 2)) < 0.05
+        assert np.mean(again[alike] > stats.norm.isf(0.025)) == pytest.approx(chance_to_repeat(p), abs=0.01)

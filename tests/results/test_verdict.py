@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 from howdeep.errors import UserError
 from howdeep.results.sample_error import accuracy_difference_error, crossed, widened
 from howdeep.results.scores import scores, select
-from howdeep.results.statistics import Interval, Paired, mean_interval
+from howdeep.results.statistics import Interval, Paired, chance_to_repeat, mean_interval
 from howdeep.results.verdict import decide, verdicts
 
 SEEDS = 10
@@ -303,6 +303,13 @@ def test_of_a_whole_study_the_share_of_false_findings_is_told_beside_holms_p(mak
     ]
     found = verdicts(scores(both, scored(both)), {})
     assert found["p_study"].tolist() == pytest.approx(multipletests(found["p"], method="fdr_bh")[1])
+
+
+def test_better_and_worse_have_a_chance_to_repeat_and_nothing_else(make_record):
+    found = judge(study(make_record, {1: 0.9, 2: 0.9, 4: 0.95}), {"accuracy": 0.01})
+    assert (found[2]["verdict"], found[4]["verdict"]) == ("no difference", "better")
+    assert found[4]["chance_to_repeat"] == chance_to_repeat(found[4]["p_holm"]) > 0.5
+    assert np.isnan(found[2]["chance_to_repeat"])
 
 
 def test_a_run_that_diverged_takes_the_test_samples_error_from_its_depth_alone(make_record):

@@ -145,6 +145,8 @@ def limits(analysis: Analysis) -> list[str]:
             f"one data set) under one matching. There are {families} families: if depth made no difference anywhere, "
             f"up to {0.05 * families:.1f} of them on average would show one by chance."
         )
+    if said_of_repeats := _repeats(verdicts):
+        said.append(said_of_repeats)
     said.append(_what_seeds_vary(analysis))
     if judged(runs) == "test_score":
         where = " elsewhere" if analysis.resampled else ""
@@ -155,6 +157,19 @@ def limits(analysis: Analysis) -> list[str]:
         "Student's intervals take the differences over seeds for normal, which a handful cannot show."
     )
     return said
+
+
+def _repeats(verdicts: pd.DataFrame) -> str:
+    """How many verdicts a second study would probably give again; nothing where there are none."""
+    chances = verdicts["chance_to_repeat"].dropna()
+    if chances.empty:
+        return ""
+    return (
+        f"If the whole study were run again with new seeds, about {chances.sum():.0f} of the {len(chances)} verdicts "
+        "of better or worse would be given again, by their p alone (Goodman, 1992); others would be in the same "
+        "direction but undecided. The table of verdicts gives each its chance, an upper guess, since what was found "
+        "is likely to be smaller than it looks. howdeep compare --replicate runs that second study."
+    )
 
 
 def _what_seeds_vary(analysis: Analysis) -> str:

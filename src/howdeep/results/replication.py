@@ -23,7 +23,7 @@ def repeats(first: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
     Args:
         first, again: the rows of `verdicts`.
     """
-    kept = ["score", "higher_is_better", "verdict", "difference", "low", "high"]
+    kept = ["score", "higher_is_better", "verdict", "difference", "low", "high", "chance_to_repeat"]
     both = first[[*COMPARISON, *kept]].merge(
         again[[*COMPARISON, "verdict", "difference", "low", "high"]], on=COMPARISON, suffixes=("", "_again")
     )
@@ -51,7 +51,8 @@ def told(found: pd.DataFrame) -> str:
     directions = count[SAME] + count[DIRECTION]
     said = [
         f"{len(found)} comparisons in both studies, {len(decided)} of them better or worse in the first: "
-        f"{_share(count[SAME], len(decided))} have the same verdict in the second, "
+        f"{_share(count[SAME], len(decided))} have the same verdict in the second, where "
+        f"{decided['chance_to_repeat'].sum():.0f} were to be expected by their p, "
         f"{_share(directions, len(decided))} the same direction, {count[TURNED]} the opposite verdict."
     ]
     if len(same):

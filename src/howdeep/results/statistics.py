@@ -4,13 +4,15 @@ Differences are between runs of the same seed, so that what the seeds share canc
 a run that failed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import (  # of scipy.stats, which takes long to import, only what is needed
     gammaln,
+    ndtr,
+    ndtri,
     stdtr,
     stdtrit,
 )
@@ -31,7 +33,6 @@ LEVEL = 0.95
 POWER = 0.8
 MOST_SEEDS = 10_000  # beyond which nobody would repeat a training
 BY_RANK = ("signed rank", "rank sum")  # tests of comparisons with a run that failed or collapsed
-LEAST_BLOCKS = 6  # data sets below which Friedman's chi-square approximation says nothing
 
 
 class Interval(NamedTuple):
@@ -332,71 +333,18 @@ def _half_widths(family: int, level: float, overlap: float) -> np.ndarray:
     return (stdtrit(counts - 1, tail) + stdtrit(counts - 1, POWER)) * np.sqrt(1 / counts + overlap)
 
 
-# --- across data sets -----------------------------------------------------------------------------------------
+def chance_to_repeat(p: float, level: float = LEVEL) -> float:
+    """How likely a test that found a difference finds it again, in the same direction, when all is drawn anew.
 
-
-def interquartile_mean(values: np.ndarray) -> np.ndarray:
-    """The mean of the middle half along the last axis, which no single run can carry away.
-
-    Source: Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021).
-    """
-    outer = values.shape[-1] // 4
-    ordered = np.partition(values, (outer, values.shape[-1] - outer - 1), axis=-1)
-    return ordered[..., outer : values.shape[-1] - outer].mean(axis=-1)
-
-
-def stratified_bootstrap(
-    groups: Sequence[np.ndarray],
-    statistic: Callable[[np.ndarray], np.ndarray] = interquartile_mean,
-    *,
-    seed: int = 0,
-    repetitions: int = 2000,
-    level: float = LEVEL,
-) -> Interval:
-    """A statistic (along the last axis) of all values, with its percentile interval.
-
-    Runs are drawn again within their own data set: it tells how other seeds on these data sets would vary, never how
-    other data sets would. With the few seeds of a cell its coverage falls short (73 to 83 % at 3 to 5 seeds), so that
-    no verdict rests on it.
+    An estimate z of a difference (in standard errors) lies around the true one as that of a second study will: the
+    second is z give or take the square root of 2, and finds it above z(1 - alpha / 2). A p at the level itself has a
+    chance of one half, .005 one of .73, .0005 one of .86. A difference that was chosen for being found is likely to be
+    smaller than it looks, so that the chance is an upper guess.
 
     Args:
-        groups: one array (runs,) for each data set.
-        seed: of the draws; the same seed gives the same interval.
+        p: two-sided, corrected as the level asks.
 
-    Source: Efron (1979); Agarwal et al. (2021).
+    Source: Goodman, "A comment on replication, p-values and evidence" (1992).
     """
-    if not groups or any(not len(group) for group in groups):
-        return UNKNOWN
-    random = np.random.default_rng(seed)
-    drawn = np.concatenate(
-        [group[random.integers(len(group), size=(repetitions, len(group)))] for group in groups], axis=1
-    )  # (repetitions, runs of all groups)
-    low, high = np.quantile(statistic(drawn), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(statistic(np.concatenate(groups))), float(low), float(high))
-
-
-class Ranking(NamedTuple):
-    """Friedman's test of treatments over blocks, with Nemenyi's comparisons of all pairs."""
-
-    p: float
-    ranks: np.ndarray  # (treatments,) mean ranks, 1 for the best
-    nemenyi: np.ndarray  # (treatments, treatments) p of each pair
-
-
-def friedman(scores: np.ndarray) -> Ranking | None:
-    """Whether depths differ in rank over data sets; None below six data sets or three depths.
-
-    Args:
-        scores: (data sets, depths) the larger the better.
-
-    Source: Friedman (1937); Nemenyi (1963); Demsar, "Statistical comparisons of classifiers" (2006).
-    """
-    blocks, treatments = scores.shape
-    if blocks < LEAST_BLOCKS or treatments < 3:
-        return None
-    from scikit_posthocs import posthoc_nemenyi_friedman  # a second of imports, needed by large studies only
-    from scipy import stats
-
-    ranks = stats.rankdata(-scores, axis=1).mean(axis=0)
-    p = float(stats.friedmanchisquare(*scores.T).pvalue)
-    return Ranking(p, ranks, posthoc_nemenyi_friedman(scores).to_numpy())
+    z = -ndtri(np.maximum(p, np.finfo(float).tiny) / 2)
+    return float(ndtr((z + ndtri((1 - level) / 2)) / np.sqrt(2)))

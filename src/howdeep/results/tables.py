@@ -124,7 +124,7 @@ def verdicts_table(verdicts: pd.DataFrame, names: Mapping[tuple[str, str], str])
     headings = [
         *("data", "architecture", "depth", "verdict", "difference", ON_THESE, "pairs"),
         *("p (Holm)", "p (whole study)", "p (signed rank)", "effect size", "probability of improvement"),
-        "seeds to decide",
+        *("chance to repeat", "seeds to decide"),
     ]
     rows = [_comparison(row, names[row["entry"], row["matching"]]) for row in rows_of(verdicts)]
     return Table(headings, 2, rows)
@@ -156,6 +156,7 @@ def _comparison(row: wording.Row, name: str) -> list[Text]:
         Text(probability(row["wilcoxon_p"]) + reach, row["wilcoxon_p"]),
         Text(wording.signed(row["effect"]), row["effect"]),
         Text(f"{number(row['improvement'])} {ahead}".rstrip(), row["improvement"]),
+        Text(percent(row["chance_to_repeat"]), row["chance_to_repeat"]),
         Text(MISSING if pd.isna(needed) else str(needed), math.nan if pd.isna(needed) else float(needed)),
     ]
 
@@ -191,6 +192,11 @@ def baselines_table(found: pd.DataFrame, names: Mapping[tuple[str, str], str]) -
         for row in rows_of(found)
     ]
     return Table(headings, 2, rows)
+
+
+def percent(share: float) -> str:
+    """'86 %'."""
+    return MISSING if math.isnan(share) else f"{100 * share:.0f} %"
 
 
 def probability(p: float) -> str:

@@ -30,6 +30,7 @@ from howdeep.results.statistics import (
     Paired,
     against_shallow,
     benjamini_hochberg,
+    chance_to_repeat,
     seeds_to_decide,
 )
 
@@ -82,7 +83,8 @@ def verdicts(
     `high_seeds` and `p_seeds` are what the same rules say of the seeds alone: of these very test examples, or of other
     splits of these very data. `least_p` is the smallest p that the test could have reached with so many runs.
     `effect` is above 0, and `improvement` (with its interval) above 1/2, where the deeper network is better.
-    `seeds_needed` is for the inconclusive ones. `collapsed` and `collapsed_shallow` count the runs that did; where any
+    `seeds_needed` is for the inconclusive ones, `chance_to_repeat` for better and worse: that a study with all drawn
+    anew says the same. `collapsed` and `collapsed_shallow` count the runs that did; where any
     did, a rank test decides, and `typical`, the median difference, stands beside the mean and its interval.
 
     Args:
@@ -111,7 +113,7 @@ def verdicts(
 MEASURED = (
     *("difference", "typical", "low", "high", "low_seeds", "high_seeds", "p_seeds", "sample_error", "margin"),
     *("p", "p_holm", "p_study", "least_p", "wilcoxon_p", "wilcoxon_least_p", "effect"),
-    *("improvement", "improvement_low", "improvement_high"),
+    *("improvement", "improvement_low", "improvement_high", "chance_to_repeat"),
 )
 COLUMNS = (
     *("against", "score", "higher_is_better", "on", "pairs", "failed", "failed_shallow"),
@@ -131,7 +133,7 @@ COLUMNS = (
     ),
     *("verdict_seeds", "low_seeds", "high_seeds", "p_seeds", "sample_error", "sample_from"),
     *("wilcoxon_p", "wilcoxon_least_p", "effect", "improvement", "improvement_low", "improvement_high"),
-    "seeds_needed",
+    *("chance_to_repeat", "seeds_needed"),
 )
 
 
@@ -188,6 +190,7 @@ def _family(
                 **{"wilcoxon_p": pair.wilcoxon, "wilcoxon_least_p": pair.least_wilcoxon},
                 **{"effect": pair.effect, "improvement": pair.improvement},
                 **{"improvement_low": pair.improvement_low, "improvement_high": pair.improvement_high},
+                "chance_to_repeat": chance_to_repeat(pair.adjusted) if verdict in (BETTER, WORSE) else np.nan,
                 "seeds_needed": _needed(pair, margin, len(alone), error, share) if verdict == OPEN else None,
             }
         )
