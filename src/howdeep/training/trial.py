@@ -9,8 +9,9 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from howdeep.data.batches import Batches
-from howdeep.data.examples import Split
+from howdeep.data.examples import Examples, Split
 from howdeep.diagnostics.history import Diverged, History
+from howdeep.tasks.task import Task
 from howdeep.training.run import EVALUATION_BATCH, batches_of, ready, trainer_of
 
 
@@ -28,6 +29,7 @@ class Trial:
     diverged: str | None = None  # why
     losses: tuple[float, ...] = ()  # of the validation examples, one an epoch
     _state: Any = None  # a checkpoint, where there is more to train
+    _ready: tuple[Task, Examples, Examples] | None = None  # kept as long: to build it takes as long as an epoch
 
     @property
     def loss(self) -> float | None:
@@ -46,7 +48,7 @@ class Trial:
         done, whole = len(self.losses), self.cfg.trainer.max_epochs
         if self.diverged or epochs <= done or (done and self._state is None):
             return
-        task, train_set, val_set = ready(self.cfg, self.split)
+        task, train_set, val_set = self._ready or ready(self.cfg, self.split)
         history = History(Batches(val_set, batch_size=EVALUATION_BATCH))
         memory = InMemory(self._state)
         pause = [Pause(epochs)] if epochs < whole else []
@@ -64,6 +66,7 @@ class Trial:
         else:
             self.losses = tuple(row["val/loss"] for row in history.epochs)
             self._state = memory.checkpoint if len(self.losses) == epochs < whole else None
+        self._ready = (task, train_set, val_set) if self._state is not None else None
 
 
 PLACE = "memory"
