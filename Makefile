@@ -47,7 +47,7 @@ report: install ## rebuild reports/index.html
 	howdeep report
 
 docs: ## refresh the picture of README from the newest results
-	mkdir -p docs && cp results/figures/classification-score.svg docs/answer.svg
+	mkdir -p docs && cp results/figures/map.svg docs/answer.svg
 
 clean: ## remove what commands made, except the environment, the data and DVC's cache
 	rm -rf reports scratch outputs multirun replication mlflow.db* mlartifacts mlruns dvc_plots .pytest_cache .ruff_cache

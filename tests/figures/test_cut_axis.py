@@ -68,9 +68,9 @@ def collapsed(make_record):
     return analyse(records, {"runs": test, "baselines": {}}, margins={"accuracy": 0.01})
 
 
-@pytest.mark.parametrize("name", ["score", "pareto", "overview"])
+@pytest.mark.parametrize("name", ["score", "pareto"])
 def test_one_collapse_is_an_arrow_with_its_value_and_leaves_the_axis_to_the_others(collapsed, name):
-    [drawn] = collapsed.overview if name == "overview" else collapsed.pictures["classification"][name]
+    [drawn] = collapsed.pictures["classification"][name]
     said = texts(drawn)
     assert OFF in said
     assert said.count("0.126") == 1
@@ -98,7 +98,7 @@ def test_a_gap_that_is_far_out_leaves_the_axis_to_the_others(make_record):
 
 
 def test_those_who_cannot_see_a_cut_axis_are_told_all_values(collapsed):
-    alt = ElementTree.fromstring(collapsed.overview[0]).get("aria-label", "")
+    alt = ElementTree.fromstring(collapsed.pictures["classification"]["score"][0]).get("aria-label", "")
     assert "rnn: depth 1: 0.942" in alt
     assert "depth 8: 0.126" in alt
 

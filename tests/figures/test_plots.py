@@ -100,6 +100,12 @@ def test_every_colour_stands_out_from_its_paper(pair):
     assert contrast(dark, figure.PAPER["dark"]) > 3
 
 
+def test_words_on_a_cell_of_the_map_can_be_read():
+    for light, dark in figure.FILLED.items():
+        assert contrast(light, figure.MAP_INK) > 4.5
+        assert contrast(dark, figure.PAPER["dark"]) > 4.5
+
+
 def luminance(colour: str) -> float:
     """WCAG 2.1, relative luminance."""
     channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
@@ -158,9 +164,11 @@ def test_entries_of_one_architecture_share_its_colour_and_differ_in_dashes_and_f
     assert plain.style["markerfacecolor"] == "none"
 
 
-def test_entries_of_the_only_architecture_have_colours_of_their_own():
-    lines = figure.looks(["gan"] * 4)
-    assert len({look.colour for look in lines}) == len({look.style["linestyle"] for look in lines}) == 4
+def test_an_architecture_has_one_hue_in_every_picture_and_those_of_the_project_have_their_own():
+    alone, beside = figure.looks(["gan"])[0], figure.looks(["mlp", "gan"])[1]
+    assert alone.colour == beside.colour
+    assert len({look.colour for look in figure.looks(figure.ORDER)}) == len(figure.ORDER)
+    assert figure.looks(["highway"])[0].colour in figure.SERIES
 
 
 def test_a_collapse_does_not_press_the_other_scores_onto_the_floor(make_record):
@@ -270,10 +278,22 @@ def test_the_front_holds_what_no_cheaper_cell_equals():
     assert [cell["training_flops"] for cell in errors] == [10]
 
 
-def test_the_overview_has_a_panel_a_task_and_data_set_with_every_line(study):
-    heads = ["Classification: breast_cancer", "Classification: digits", "Forecasting: sunspots"]
-    for head, name, drawn in zip(heads, ["mlp", "mlp", "lstm"], study.overview, strict=True):
-        assert {head, name} <= set(texts(drawn))
+def test_no_panel_has_more_than_four_lines_nor_two_matchings(make_record):
+    records = [
+        make_record("digits", model, depth, 0, matching=matching) | {"entry": f"digits-{model}{recipe}"}
+        for model in ("mlp", "cnn")
+        for recipe in ("", "-plain", "-wide")
+        for matching in ("width", "parameters")
+        for depth in (1, 2)
+    ]
+    records = [record | {"key": str(place)} for place, record in enumerate(records)]
+    found = analyse(records, {"runs": {}, "baselines": {}})
+    drawn = found.pictures["classification"]["score"]
+    assert (
+        len(drawn) == len(found.pictures["classification"]["gap"]) == 4
+    )  # 4 and 2 lines under each matching
+    for picture, matching in zip(drawn, ["width", "width", "parameters", "parameters"], strict=True):
+        assert f"digits, equal {matching}" in " ".join(texts(picture))
 
 
 # --- axes that are cut ----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from howdeep.errors import UserError
 from howdeep.report.analysis import Analysis, analyse
 from howdeep.report.inside import Inspection
+from howdeep.report.packing import unpacked
 from howdeep.report.page import page
 from howdeep.report.report import comparison
 from howdeep.results.inspection import TABLES
@@ -103,7 +104,7 @@ def test_the_similarity_of_layers_is_symmetric_and_the_input_is_at_the_lower_lef
 
 
 def test_page_and_files_hold_every_picture_with_a_text_for_those_who_cannot_see_it(study):
-    html = page(study, study="s", cards={}, provenance={})
+    html = unpacked(page(study, study="s", cards={}, provenance={}))
     section = html[html.index('<section id="representations"') : html.index('<section id="across"')]
     assert section.count("<svg") == 4
     assert len(re.findall(r'<svg[^>]*aria-label="digits, mlp: [^"]{20,}"', section)) == 4
@@ -119,7 +120,7 @@ def test_page_and_files_hold_every_picture_with_a_text_for_those_who_cannot_see_
 def test_a_study_that_nobody_looked_into_has_no_such_sections(make_record, tmp_path):
     nothing = read_inspection(tmp_path / "inspection")
     found = analyse([make_record("digits", "mlp", 1, 0)], {"runs": {}, "baselines": {}}, inspection=nothing)
-    html = page(found, study="s", cards={}, provenance={})
+    html = unpacked(page(found, study="s", cards={}, provenance={}))
     assert "What the networks look at" not in html
     assert "Representations" not in html
     assert found.inside.pictures == {}

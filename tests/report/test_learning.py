@@ -10,6 +10,7 @@ from scipy import stats
 from howdeep.report import protocol
 from howdeep.report.analysis import analyse
 from howdeep.report.learning import growth
+from howdeep.report.packing import unpacked
 from howdeep.report.page import page
 from howdeep.report.report import comparison
 from howdeep.results.sample_error import crossed, widened
@@ -206,10 +207,10 @@ def test_pictures_hold_every_mean_and_the_page_shows_them(analysis, cards):
     assert "100 examples: depth 1: 0.70" in score
     assert "1,078 examples" in score
     assert "overfitting gap" in gap
-    html = page(analysis, study="default", cards=cards, provenance={})
+    html = unpacked(page(analysis, study="default", cards=cards, provenance={}))
     assert html.count('id="learning"') == html.count('href="#learning"') == 1
-    assert "At equal width, deeper networks beat depth 1 in 1 of 1 entry." in html
-    assert "45 runs of mlp on digits" in html
+    assert "More layers helped the mlp on digits at equal width." in html
+    assert "45 runs at depths" in html
 
 
 def test_points_are_families_of_their_own(analysis):
@@ -217,5 +218,5 @@ def test_points_are_families_of_their_own(analysis):
 
 
 def test_a_study_without_curves_has_no_such_section(records, test_scores, cards):
-    html = page(analyse(records, test_scores), study="default", cards=cards, provenance={})
+    html = unpacked(page(analyse(records, test_scores), study="default", cards=cards, provenance={}))
     assert "Learning curves" not in html

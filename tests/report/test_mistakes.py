@@ -11,6 +11,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from howdeep.errors import UserError
 from howdeep.report import mistakes
 from howdeep.report.analysis import Analysis, analyse
+from howdeep.report.packing import unpacked
 from howdeep.report.page import page
 from howdeep.report.report import comparison
 
@@ -112,7 +113,7 @@ def test_runs_that_were_asked_other_examples_are_judged_by_their_own_right_answe
 
 
 def test_page_and_files_tell_them_and_a_name_is_no_markup(study):
-    html = page(study, study="s", cards={}, provenance={})
+    html = unpacked(page(study, study="s", cards={}, provenance={}))
     section = html[html.index('<section id="mistakes"') : html.index('<section id="across"')]
     assert "dog for cat, 30.0 %" in section
     assert section.count("<svg") == 3
@@ -129,7 +130,7 @@ def test_without_classifiers_there_is_no_such_section(make_record):
     found = analyse(
         [make_record("sunspots", "lstm", 1, 0)], {"runs": {}, "baselines": {}}, answers={"x": LABEL}
     )
-    assert "Where classifiers err" not in page(found, study="s", cards={}, provenance={})
+    assert "Where classifiers err" not in unpacked(page(found, study="s", cards={}, provenance={}))
     assert not [name for name in comparison(found) if "mistakes" in name]
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from howdeep.report.analysis import analyse
+from howdeep.report.packing import unpacked
 from howdeep.report.page import page
 from howdeep.report.protocol import limits, margins
 
@@ -36,7 +37,7 @@ def test_the_protocol_tells_each_margin_with_its_reason_where_it_has_one(records
     found = analyse(records, {"runs": {}, "baselines": {}}, margins={"accuracy": 0.01})
     assert margins(found.verdicts, {"accuracy": "a convention"}) == [("accuracy", "0.01", "a convention")]
     told = [
-        page(found, study="s", cards={}, provenance={}, reasons=of)
+        unpacked(page(found, study="s", cards={}, provenance={}, reasons=of))
         for of in ({"accuracy": "<one> of 100"}, {})
     ]
     assert "<li>accuracy: 0.01, &lt;one&gt; of 100.</li>" in told[0]

@@ -1,5 +1,7 @@
 """Files and page: the same each time, whole, and nothing but what the study holds."""
 
+import base64
+import gzip
 import json
 import os
 import random
@@ -14,6 +16,7 @@ from howdeep.errors import UserError
 from howdeep.records.trials import TrialRow
 from howdeep.report import protocol, report
 from howdeep.report.analysis import analyse
+from howdeep.report.packing import unpacked
 from howdeep.report.page import page
 from howdeep.report.report import build_report, comparison, write_comparison
 from tests.studies import make_test
@@ -23,7 +26,7 @@ VOID = {"meta", "br", "path", "use", "rect", "link"}
 
 @pytest.fixture(scope="session")
 def html(records, test_scores, cards, provenance) -> str:
-    return page(analyse(records, test_scores), study="default", cards=cards, provenance=provenance)
+    return unpacked(page(analyse(records, test_scores), study="default", cards=cards, provenance=provenance))
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +137,16 @@ def test_every_tag_is_closed_and_every_link_leads_somewhere_on_the_page(html):
     assert outline.open == []
     assert len(outline.ids) == len(set(outline.ids))
     assert outline.targets <= {f"#{name}" for name in outline.ids}
-    sections = {"classification", "forecasting", "protocol", "shallow", "limits", "explore"}
+    sections = {
+        "answer",
+        "choose",
+        "failed",
+        "classification",
+        "forecasting",
+        "limits",
+        "protocol",
+        "explore",
+    }
     assert {f"#{name}" for name in sections} <= outline.targets
 
 
@@ -142,11 +154,18 @@ def test_the_page_fetches_nothing(html):
     assert not re.search(r"(src|href)=\"(?!#|data:image/png)|url\((?!#)|@import|<script src|<link|<img", html)
 
 
-def test_the_page_opens_with_the_answer_a_sentence_an_architecture_and_a_panel_a_data_set(html):
-    opening = html[: html.index('<section id="protocol"')]
-    assert '<p class="answer">At equal width, deeper networks beat depth 1 in ' in opening
+def test_the_page_opens_with_the_answer_and_the_map_of_all_verdicts(html):
+    opening = html[: html.index('<section id="choose"')]
+    assert '<p class="answer">More layers helped ' in opening
+    assert opening.count("<svg") == 1  # a matching
     assert re.findall(r"<li><strong>(\w+)</strong>: on \w", opening) == ["lstm", "mlp"]
-    assert opening.count("<svg") == 3
+
+
+def test_what_is_closed_travels_packed_and_is_all_there(records, test_scores, html):
+    packed = page(analyse(records, test_scores), study="default", cards={}, provenance={})
+    assert len(packed) < len(html) / 2 + 700_000  # with the library of the interactive plot
+    assert "<code>" not in packed[: packed.index('<section id="limits"')]
+    assert unpacked(unpacked(packed)) == unpacked(packed)
 
 
 def test_the_page_says_what_may_be_held_against_it(html, records, test_scores, provenance):
@@ -162,16 +181,16 @@ def test_the_page_says_what_may_be_held_against_it(html, records, test_scores, p
         for entry in {record["entry"] for record in records}
     }
     told = [record | {"matching": "flops"} for record in records]
-    tuned = page(analyse(told, test_scores, trials=trials), study="s", cards={}, provenance={})
+    tuned = unpacked(page(analyse(told, test_scores, trials=trials), study="s", cards={}, provenance={}))
     assert "were not tuned for each depth" not in tuned
-    assert "settings tuned for each run" in tuned
+    assert "holds the luck of their tunings" in tuned
     assert "All comparisons are at equal width" not in tuned
     assert "mlp at equal training FLOPs" in tuned
     assert "In 3 of 3 cells at least half of the chosen learning rates lie on the edge" in tuned
 
 
 def test_where_depth_did_harm_is_told_apart(html):
-    shallow = html[html.index('<section id="shallow"') : html.index('<section id="failed"')]
+    shallow = html[html.index('<section id="failed"') : html.index('<section id="classification"')]
     assert re.search(r"breast_cancer, mlp: .*depth 8 was worse \(accuracy \N{MINUS SIGN}0.01", shallow)
 
 
@@ -184,14 +203,15 @@ def test_every_number_leads_to_its_runs_and_every_run_has_its_key(html, records)
 
 
 def test_the_points_of_the_interactive_plot_are_the_finished_runs(html, records):
-    points = json.loads(re.search(r'id="points">(.*?)</script>', html)[1])  # type: ignore[index]
+    packed = re.search(r'id="points">(.*?)</script>', html)[1]  # type: ignore[index]
+    points = json.loads(gzip.decompress(base64.b64decode(packed)))
     keys = [key for lines in points["tasks"].values() for line in lines.values() for key in line["key"]]
     assert sorted(keys) == sorted(record["key"] for record in records if record["state"] == "finished")
     assert "seconds" in points["axes"]
 
 
 def test_the_page_tells_failures_baselines_sizes_checksums_and_seconds(html, records):
-    assert "1 of them diverged." in html
+    assert "1 runs diverged." in html
     assert "<td>sunspots-lstm</td><td>8</td><td>3</td><td>train/loss became nan in epoch 2</td>" in html
     assert '<td>persistence</td><td class="number">0.440</td><td class="number">0.570</td>' in html
     assert "1,438" in html
@@ -207,7 +227,7 @@ def test_the_page_names_no_host(html):
 def test_settings_that_differ_between_depths_show_all_their_values(make_record):
     records = few(make_record)
     records[-1]["config"]["optimizer"]["lr"] = 0.01
-    html = page(analyse(records, EMPTY), study="s", cards={}, provenance={})
+    html = unpacked(page(analyse(records, EMPTY), study="s", cards={}, provenance={}))
     assert "<dt>optimizer.lr</dt><dd>0.003, 0.01</dd>" in html
     assert "<dt>model.depth</dt>" not in html
     many = [few(make_record)[0] for _ in range(12)]
@@ -218,16 +238,16 @@ def test_settings_that_differ_between_depths_show_all_their_values(make_record):
 
 
 def test_without_provenance_there_are_no_seconds_and_without_failures_none_are_told(make_record):
-    html = page(analyse(few(make_record), EMPTY), study="s", cards={}, provenance={})
+    html = unpacked(page(analyse(few(make_record), EMPTY), study="s", cards={}, provenance={}))
     assert ">seconds<" not in html
     assert '"seconds":' not in html
     assert "Made with" not in html
-    assert "None: every run finished with a finite loss." in html
+    assert "The runs that diverged" not in html
 
 
 def test_names_from_records_cannot_break_the_page(make_record):
     records = [record | {"entry": "a<b>&c", "data": "d<e>"} for record in few(make_record)]
-    html = page(analyse(records, EMPTY), study="<study>", cards={}, provenance={})
+    html = unpacked(page(analyse(records, EMPTY), study="<study>", cards={}, provenance={}))
     assert Outline(html).open == []
     assert "<study>" not in html
     assert "d<e>" not in html
@@ -236,13 +256,13 @@ def test_names_from_records_cannot_break_the_page(make_record):
 @pytest.fixture(scope="session")
 def seen(gallery, artifacts) -> str:
     few = [record for record in gallery if record["seed"] < 2 and record["depth"] in (1, 8)]
-    return page(analyse(few, EMPTY, artifacts=artifacts), study="s", cards={}, provenance={})
+    return unpacked(page(analyse(few, EMPTY, artifacts=artifacts), study="s", cards={}, provenance={}))
 
 
 def test_the_page_shows_what_networks_make_beside_their_scores(seen):
     assert Outline(seen).open == []
     assert not re.search(r"(src|href)=\"(?!#|data:image/png)|url\((?!#)|@import|<script src|<link|<img", seen)
-    headings = [name for name in re.findall(r"<h3>(.*?)</h3>", seen) if "<" not in name]
+    headings = re.findall(r"<(?:h4|summary)>([^<]*)</", seen)
     once = ("Samples", "Reconstructions", "Latent plane", "Written text")
     assert {name: headings.count(name) for name in once} == dict.fromkeys(once, 1)
     assert headings.count("Gradient at every layer") == 4
@@ -251,17 +271,16 @@ def test_the_page_shows_what_networks_make_beside_their_scores(seen):
     assert '<section id="language_modelling">\n<h2>Language modelling</h2>' in seen
 
 
-def test_the_best_of_all_recipes_has_a_section_a_table_and_its_place_in_the_answer(gallery):
+def test_the_best_of_all_recipes_has_a_section_and_a_table(gallery):
     records = [record for record in gallery if record["model"] == "cnn"]
     for record in records:
         if record["entry"].endswith("-plain"):
             for epoch in record["epochs"]:
                 epoch["val/accuracy"] += 0.1 if record["depth"] == 1 else -0.1
     found = analyse(records, make_test(records), recipes={"digits-cnn": ["digits-cnn", "digits-cnn-plain"]})
-    html = page(found, study="s", cards={}, provenance={})
+    html = unpacked(page(found, study="s", cards={}, provenance={}))
     assert Outline(html).open == []
     assert '<a href="#recipes">' in html
-    assert "With the best recipe at every depth (equal width), they beat it in" in html
     assert "On digits, the best of 2 recipes of cnn at equal width:" in html
     assert (
         "Chosen by most seeds: cnn-plain at depth 1 (5 of 5 seeds), cnn at depths 2, 4 and 8 (5, 5 and 5 of 5 seeds)."
@@ -283,7 +302,7 @@ def test_galleries_are_files_of_the_comparison(gallery, artifacts):
         if record["model"] in makers and record["depth"] == 1 and record["seed"] == 0
     ]
     files = comparison(analyse(few, EMPTY, artifacts=artifacts))
-    drawn = "csv|json|score|curves|gap|gradient|layers|pareto|overview|verdicts"
+    drawn = "csv|json|score|curves|gap|gradient|layers|pareto|map|choices|verdicts"
     own = {name for name in files if not re.search(drawn, name)}
     assert own == {
         "figures/generation-samples.svg",
@@ -307,12 +326,11 @@ def test_entries_with_different_seeds_are_told_as_such(make_record):
         for seed in seeds
     ]
     records.append(make_record("digits", "gan", 1, 0))
-    html = page(analyse(records, EMPTY), study="s", cards={}, provenance={})
-    assert "Each entry has 1 to 12 seeds" in html
-    assert "seeds (digits-gan: 0; digits-mlp: 0 to 2; elsewhere: 7 to 18)" in html
+    html = unpacked(page(analyse(records, EMPTY), study="s", cards={}, provenance={}))
+    assert "seeds digits-gan: 0; digits-mlp: 0 to 2; elsewhere: 7 to 18." in html
     assert "1 and 3 seeds of 2 of 3 entries are few, fewer than ten" in html
     ten = [make_record("digits", "mlp", depth, seed) for depth in (1, 2) for seed in range(10)]
-    assert "fewer than ten" not in page(analyse(ten, EMPTY), study="s", cards={}, provenance={})
+    assert "fewer than ten" not in unpacked(page(analyse(ten, EMPTY), study="s", cards={}, provenance={}))
 
 
 def test_the_limits_say_for_which_entry_depth_is_told_apart_from_size_and_whether_the_split_varies(

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from howdeep.report.analysis import analyse
+from howdeep.report.packing import unpacked
 from howdeep.report.page import page
 from howdeep.report.signals import Ends, ends, table
 
@@ -57,7 +58,7 @@ def test_the_page_holds_them_below_the_heat_maps(make_record):
     study = analyse(
         [make_record("digits", "mlp", depth, 0) for depth in (1, 2)], {"runs": {}, "baselines": {}}
     )
-    html = page(study, study="s", cards={}, provenance={})
+    html = unpacked(page(study, study="s", cards={}, provenance={}))
     assert html.index("Gradient at every layer") < html.index(
         "Signals at the first and at the last hidden layer"
     )

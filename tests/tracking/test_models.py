@@ -34,6 +34,17 @@ def test_the_model_of_a_run_that_is_replaced_goes_with_it(store):
     assert models(store) == ["READY"]
 
 
+def test_a_model_has_the_summary_of_its_run_and_no_score_of_its_first_epoch(store):
+    one = record(epochs=[{"epoch": 0, "val/loss": 0.9, "val/accuracy": 0.161}], best_epoch=0)
+    run = store.start(one, parent=None, about={}, dataset=CARD)
+    run.end(one, None)
+    store.log_model(run.run_id, *net())
+    [model] = store.client.search_logged_models([store.experiment_id])
+    found = {metric.key: metric.value for metric in model.metrics}
+    assert found["best/accuracy"] == 0.161
+    assert not [name for name in found if name.startswith(("val/", "train/", "gap/"))]
+
+
 class Killer(torch.nn.Module):
     def forward(self, _):
         os.kill(os.getpid(), signal.SIGKILL)

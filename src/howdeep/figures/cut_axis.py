@@ -74,7 +74,7 @@ def _off(axis: Axes, look: Look, x: float, value: float, *, above: bool, rank: i
     axis.annotate(
         number(value).replace("-", MINUS), place,
         xycoords=axis.get_xaxis_transform(), xytext=(-6, 0), textcoords="offset points",
-        ha="right", va="center", fontsize=8, color=look.colour,
+        ha="right", va="center", fontsize=8.5, color=look.colour,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
 from typing import Any, NamedTuple, TypeVar
+from zlib import crc32
 
 import numpy as np
 from matplotlib import colormaps, style
@@ -30,14 +31,28 @@ SERIES = {
     "#8a6d00": "#e2c04a",
     "#6b5bd2": "#b3a8ff",
     "#5f6b76": "#b4bec8",
+    "#a33a3a": "#ff9d9d",
 }
-MARKERS = "os^Dv<P"
+ORDER = (
+    "mlp",
+    "cnn",
+    "rnn",
+    "gru",
+    "lstm",
+    "transformer",
+    "autoencoder",
+    "gan",
+)  # each has one hue everywhere
+
+MARKERS = "os^Dv<Ph"
 DASHES = ["-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.5, 1, 1.5))]
 VIRIDIS = colormaps["viridis"]
 STEPS = 24
 # Depth is an order: the deeper, the stronger against the page, in the light and in the dark.
 _light, _dark = np.linspace(0.59, 0, STEPS + 1), np.linspace(0.36, 1, STEPS + 1)
 DEPTH = {to_hex(light): to_hex(dark) for light, dark in zip(VIRIDIS(_light), VIRIDIS(_dark), strict=True)}
+MAP_INK = "#fefefe"  # on a cell that is filled with a colour
+FILLED = {"#00664b": "#3fcf9f", "#b34700": "#ff9a4d", "#0072b2": "#58b6f0"}  # cells of a map
 DARK = {INK: "#e6edf3", FAINT: "#7d8590", **SERIES, **DEPTH}
 COLOURED = re.compile("(stroke|fill): (#[0-9a-f]{6})")
 PAPER = {"light": "#ffffff", "dark": "#0d1117"}
@@ -122,7 +137,7 @@ def panels(titles: Sequence[str], note: str, legend_rows: int = 0) -> tuple[Figu
         axis.tick_params(length=3, color=FAINT)
     for axis in axes[len(titles) :]:
         axis.remove()
-    figure.text(0.5, 0, note, ha="center", fontsize=8).set_transform(
+    figure.text(0.5, 0, note, ha="center", fontsize=8.5).set_transform(
         figure.transFigure + ScaledTranslation(0, 0.08, figure.dpi_scale_trans)
     )
     return figure, axes[: len(titles)]
@@ -174,7 +189,7 @@ class Board(NamedTuple):
         across, up = self.figure.get_size_inches()
         place = (self.left + left) / across, (self.bottom + bottom) / up, width / across, height / up
         axis = self.figure.add_axes(place, **options)
-        axis.tick_params(length=3, color=FAINT, labelsize=8)
+        axis.tick_params(length=3, color=FAINT, labelsize=8.5)
         return axis
 
 
@@ -194,7 +209,8 @@ def boards(titles: Sequence[str], note: str, height: float, columns: int = 3) ->
         place = (board.left + 0.06) / across, (board.bottom + height - 0.08) / up
         figure.text(*place, title, va="top", fontsize=10.5, fontweight="bold")
         found.append(board)
-    figure.text(0.5, 0.08 / up, note, ha="center", fontsize=8)
+    if note:
+        figure.text(0.5, 0.08 / up, note, ha="center", fontsize=8.5)
     return figure, found
 
 
@@ -211,7 +227,7 @@ def head(axis: Axes, title: str, below: Sequence[str] = ()) -> None:
     size = 10.5 if len(title) < LONG else 9
     axis.set_title(title, loc="left", y=1, fontsize=size, fontweight="bold", pad=6 + 10.5 * len(below))
     axis.annotate(
-        "\n".join(below), (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", fontsize=8,
+        "\n".join(below), (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", fontsize=8.5,
         color=INK,
     )  # fmt: skip
 
@@ -287,7 +303,7 @@ def style_of(text: str) -> str:
     found = set(COLOURED.findall(text))
     rules = "".join(
         f'[style*="{part}: {light}"]{{{part}:{dark}!important}}'  # no ancestor: markers are drawn outside the tree
-        for light, dark in DARK.items()
+        for light, dark in {**DARK, **FILLED, MAP_INK: PAPER["dark"]}.items()
         for part in ("stroke", "fill")
         if (part, light) in found
     )
@@ -308,20 +324,24 @@ class Look(NamedTuple):
         return depth * self.shift
 
 
+def hue(model: str) -> int:
+    """The place of an architecture's colour and marker, the same in every picture of every study."""
+    return ORDER.index(model) if model in ORDER else crc32(model.encode()) % len(SERIES)
+
+
 def looks(models: Sequence[str]) -> list[Look]:
     """A look for each line of a panel, given their architectures.
 
     Lines of one architecture share its colour, the second and further ones dashed with hollow markers: plain
-    beside normalised. Where there is one architecture only, colours are free to tell its lines apart as well.
+    beside normalised.
     """
-    kinds = list(dict.fromkeys(models))
     found = []
     for rank, model in enumerate(models):
-        hue, variant = kinds.index(model) if len(kinds) > 1 else rank, models[:rank].count(model)
-        style = {"marker": MARKERS[hue % len(MARKERS)], "linestyle": DASHES[variant % len(DASHES)]}
+        place, variant = hue(model), models[:rank].count(model)
+        style = {"marker": MARKERS[place], "linestyle": DASHES[variant % len(DASHES)]}
         hollow = {"markerfacecolor": "none"} if variant else {}
         shift = 2 ** (0.07 * (rank - (len(models) - 1) / 2))
-        found.append(Look(list(SERIES)[hue % len(SERIES)], style | hollow, shift))
+        found.append(Look(list(SERIES)[place], style | hollow, shift))
     return found
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,11 +21,12 @@ from howdeep.figures.figure import (
     panels,
 )
 from howdeep.results import wording
-from howdeep.results.scores import cells_of, judged, known, rows_of, select
+from howdeep.results.scores import cells_of, held, judged, known, rows_of, select
 from howdeep.results.wording import brackets, estimate, number
 
 DASHED = (0, (3, 1.5))
 MOST_DOTS = 30  # runs of a cell
+WIDEST = 46  # characters of a line above a panel
 
 
 class Line(NamedTuple):
@@ -49,10 +51,15 @@ def score_label(cells: pd.DataFrame) -> str:
 
 
 def by_data(cells: pd.DataFrame, column: str) -> dict[str, list[Line]]:
-    data: dict[str, list[Line]] = {}
-    for name, line, rows in wording.series(cells):
-        data.setdefault(name, []).append(Line(line, rows, column))
-    return data
+    """The lines of each panel by its title: the data set, and what was held equal where any line tells it."""
+    found: dict[tuple[str, str], list[Line]] = {}
+    told: set[tuple[str, str]] = set()
+    for data, name, rows in wording.series(cells):
+        panel = data, f", equal {held(rows['matching'].iloc[0])}"
+        if name.endswith(panel[1]):
+            told.add(panel)
+        found.setdefault(panel, []).append(Line(name.removesuffix(panel[1]), rows, column))
+    return {f"{panel[0]}{panel[1] if panel in told else ''}": lines for panel, lines in found.items()}
 
 
 def data_panels(data: Mapping[str, Sequence[Line]], note: str) -> tuple[Figure, list[Axes]]:
@@ -94,7 +101,7 @@ def _failed(axis: Axes, look: Look, cell: Mapping[str, Any]) -> None:
     place = (look.x(cell["depth"]), 0.02)
     said = f"{cell['diverged']} of {cell['runs']}\ndiverged"
     axis.annotate(
-        said, place, xycoords=axis.get_xaxis_transform(), ha="center", fontsize=7.5, color=look.colour
+        said, place, xycoords=axis.get_xaxis_transform(), ha="center", fontsize=8.5, color=look.colour
     )
 
 
@@ -141,7 +148,11 @@ def draw_baselines(axis: Axes, title: str, methods: Mapping[str, float], *, cut:
         places.setdefault(place, []).append(f"{method} {number(value)}")
         if place == "dotted":
             axis.axhline(value, color=FAINT, linewidth=1.2, linestyle=(0, (1, 1.5)))
-    told = [f"{place}: {', '.join(places[place])}" for place in sorted(places, reverse=True)]
+    told = [
+        line
+        for place in sorted(places, reverse=True)
+        for line in wrap(f"{place}: {', '.join(places[place])}", WIDEST)
+    ]
     head(axis, title, [*told, *([OFF] if cut else [])])
 
 

@@ -15,12 +15,13 @@ import pandas as pd
 
 from howdeep.figures import galleries, heatmaps, plots
 from howdeep.figures.galleries import Artifacts
-from howdeep.figures.plots import overview
 from howdeep.processes.workers import run_all
+from howdeep.records.cell import MATCHINGS
 from howdeep.results import wording
 from howdeep.results.scores import SERIES, select
 
-__all__ = ["MOST", "Drawing", "Drawn", "Part", "draw", "most", "one", "overview", "parts"]
+__all__ = ["MOST", "Drawing", "Drawn", "Part", "draw", "most", "one", "parts"]
+MOST_LINES = 4  # in a panel
 MOST = 20  # lines (architecture on a data set) of a study
 MANY, FEWER = (
     40,
@@ -106,6 +107,13 @@ def parts(
     # Groups once: looking each line up in tables of ten thousand rows would take longer than drawing it.
     of_runs, of_epochs, of_flows = (_by_line(table) for table in (runs, epochs, flows))
     data = [select(drawn, data=name) for name in sorted(set(drawn["data"]))]
+    few = [
+        pd.concat(of[at : at + MOST_LINES])
+        for rows in data
+        for matching in MATCHINGS
+        if (of := [line for _, _, line in wording.series(select(rows, matching=matching))])
+        for at in range(0, len(of), MOST_LINES)
+    ]
 
     def its_runs(rows: pd.DataFrame) -> pd.DataFrame:
         return pd.concat([of_runs[key] for key in dict.fromkeys(_keys(rows))])
@@ -121,14 +129,14 @@ def parts(
         return pd.concat(found) if found else flows.iloc[:0]
 
     return [
-        *(partial(one, "score", plots.score, rows, its_runs(rows), baselines) for rows in data),
+        *(partial(one, "score", plots.score, rows, its_runs(rows), baselines) for rows in few),
         *(
             partial(one, "forest", plots.forest, rows, select(verdicts, data=rows["data"].iloc[0]))
             for rows in data
         ),
-        *(partial(one, "pareto", plots.pareto, rows) for rows in data),
-        *(partial(one, "gap", plots.gap, rows, its_runs(rows)) for rows in data),
-        *(partial(one, "gradient", plots.gradient, rows, its_runs(rows)) for rows in data),
+        *(partial(one, "pareto", plots.pareto, rows) for rows in few),
+        *(partial(one, "gap", plots.gap, rows, its_runs(rows)) for rows in few),
+        *(partial(one, "gradient", plots.gradient, rows, its_runs(rows)) for rows in few),
         *(partial(one, "curves", plots.curves, rows, its_epochs(rows)) for rows in lines),
         *(partial(one, "layers", heatmaps.layers, rows, its_flows(rows)) for rows in lines),
         *(partial(_made, rows, its_runs(rows), artifacts) for rows in lines),

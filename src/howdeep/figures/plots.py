@@ -18,7 +18,6 @@ from howdeep.figures.figure import (
     FAINT,
     INK,
     PANEL,
-    depth_axis,
     depth_colours,
     epoch_axis,
     head,
@@ -39,7 +38,6 @@ from howdeep.figures.lines import (
     draw_baselines,
     ends,
     finish,
-    intervals,
     line_looks,
     part,
     points,
@@ -53,7 +51,6 @@ from howdeep.results import wording
 from howdeep.results.scores import baselines_of, cells_of, judged, known, rows_of, select
 from howdeep.results.wording import number
 
-MOST_LINES = 14  # in a panel of the overview
 # Colours that the colour-blind can tell apart, and markers for those who see none.
 VERDICT_LOOKS = {
     "better": ("#007a5a", "^"),
@@ -75,36 +72,13 @@ def score(cells: pd.DataFrame, runs: pd.DataFrame, baselines: Mapping[str, Any])
         cut = cut_down(axis, points(lines), ends(lines))
         if not cut:
             widen(axis, np.concatenate([known(cells_of(runs, line.rows), column) for line in lines]))
-        methods = baselines_of(baselines, data_name, name)
+        methods = baselines_of(baselines, lines[0].rows["data"].iloc[0], name)
         place = 0 if column == "val_score" else 1
         values = {method: both[place] for method, both in methods.items()}
         draw_baselines(axis, title(data_name, lines), values, cut=cut)
         axis.set_ylabel(score_label(cells))
         finish(axis, lines)
     return svg(figure, alt(f"Mean {score_name(cells)}", data))
-
-
-@styled
-def overview(cells: pd.DataFrame) -> str:
-    """Test score against depth of every line of a task on one data set: means with 95 % intervals."""
-    column = judged(cells)
-    lines = [Line(name, rows, column) for _, name, rows in wording.series(cells)][:MOST_LINES]
-    title = f"{wording.spoken(cells['task'].iloc[0]).capitalize()}: {cells['data'].iloc[0]}"
-    rows = math.ceil(len(lines) / columns(lines))
-    figure, [axis] = panels([title], "mean with 95 % interval over seeds", rows)
-    for look, line in zip(line_looks(lines), lines, strict=True):
-        intervals(axis, look, line)
-        axis.plot(
-            look.x(line.rows["depth"]), line.rows[column], color=look.colour, label=line.name, **look.style
-        )
-    if cut_down(axis, points(lines), ends(lines)):
-        head(axis, title, [OFF])
-    else:
-        widen(axis, np.concatenate([known(line.rows, column) for line in lines]))
-    axis.set_ylabel(score_label(cells))
-    depth_axis(axis, sorted({int(depth) for line in lines for depth in line.rows["depth"]}))
-    legend(axis, columns=columns(lines))
-    return svg(figure, alt(f"Mean {score_name(cells)}", {title: lines}))
 
 
 @styled
@@ -146,7 +120,7 @@ def forest(cells: pd.DataFrame, verdicts: pd.DataFrame) -> str:
             ticks.append((place, f"depth {row['depth']}"))
             _difference(axis, place, row, reach)
         place += 1
-    axis.set_yticks([at for at, _ in ticks], [label for _, label in ticks], fontsize=8)
+    axis.set_yticks([at for at, _ in ticks], [label for _, label in ticks], fontsize=8.5)
     axis.set_ylim(place - 0.3, -0.7)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", wording.MINUS)))
     if len(known(verdicts, "difference")) and np.abs(known(verdicts, "difference")).max() > reach:
@@ -164,7 +138,7 @@ def _difference(axis: Axes, place: int, row: Mapping[str, Any], reach: float) ->
     colour, marker = VERDICT_LOOKS[row["verdict"]]
     if math.isnan(row["difference"]):
         axis.annotate(
-            row["verdict"], (0.5, place), xycoords=axis.get_yaxis_transform(), fontsize=8, va="center", color=colour
+            row["verdict"], (0.5, place), xycoords=axis.get_yaxis_transform(), fontsize=8.5, va="center", color=colour
         )  # fmt: skip
         return
     axis.hlines(place, row["low_seeds"], row["high_seeds"], color=colour, linewidth=2)
@@ -179,7 +153,7 @@ def _difference(axis: Axes, place: int, row: Mapping[str, Any], reach: float) ->
         )  # fmt: skip
         axis.annotate(
             wording.signed(row["difference"]), (0.985 if right else 0.015, place), xytext=(-6 if right else 6, 0),
-            ha="right" if right else "left", fontsize=8, color=colour, **place_of,
+            ha="right" if right else "left", fontsize=8.5, color=colour, **place_of,
         )  # fmt: skip
         return
     fill = "none" if row["verdict"] == "inconclusive" else colour
@@ -205,8 +179,8 @@ def _reach(verdicts: pd.DataFrame) -> float:
 def pareto(cells: pd.DataFrame) -> str:
     """Score against training FLOPs on one data set; rings mark the cells that no cheaper one equals or beats."""
     column, higher = judged(cells), bool(cells["higher_is_better"].iloc[0])
-    lines = [Line(name, rows, column) for _, name, rows in wording.series(cells)]
-    figure, [axis] = panels([cells["data"].iloc[0]], "ring: no cheaper network is as good; number: depth",
+    [(title_, lines)] = by_data(cells, column).items()
+    figure, [axis] = panels([title_], "ring: no cheaper network is as good; number: depth",
                             math.ceil(len(lines) / columns(lines)))  # fmt: skip
     for look, line in zip(line_looks(lines), lines, strict=True):
         axis.plot(
@@ -215,7 +189,7 @@ def pareto(cells: pd.DataFrame) -> str:
         for row in rows_of(line.rows.dropna(subset=[column])):
             axis.annotate(
                 str(row["depth"]), (row["training_flops"], row[column]), xytext=(0, 5), textcoords="offset points",
-                fontsize=7, ha="center", color=look.colour,
+                fontsize=8.5, ha="center", color=look.colour,
             )  # fmt: skip
     front = front_of(cells, column, higher_is_better=higher)
     ring = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.1}
@@ -228,7 +202,7 @@ def pareto(cells: pd.DataFrame) -> str:
         for look, cost, line in zip(line_looks(lines), at, lines, strict=True)
     ]
     if cut_down(axis, points):
-        head(axis, cells["data"].iloc[0], [OFF])
+        head(axis, title_, [OFF])
     else:
         axis.margins(y=0.12)  # for the numbers above the highest
         widen(axis, known(cells, column))

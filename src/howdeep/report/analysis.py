@@ -10,6 +10,7 @@ import pandas as pd
 from howdeep.figures import galleries, pictures
 from howdeep.figures.galleries import NONE, Artifacts
 from howdeep.figures.pictures import Drawing, one
+from howdeep.figures.verdict_map import panel
 from howdeep.report import best_so_far, tuning
 from howdeep.report.inside import Inside
 from howdeep.report.learning import NO_CURVES, Curves, Learning, learning
@@ -18,11 +19,13 @@ from howdeep.report.tuning import Trials
 from howdeep.results.across import across
 from howdeep.results.answers import NO_ANSWERS, Answers
 from howdeep.results.baselines import against_baselines
+from howdeep.results.choice import choices
 from howdeep.results.histories import curves, gradients
 from howdeep.results.inspection import NOTHING, Inspection
 from howdeep.results.recipes import NO_GROUPS, BestOfRecipes, Groups, best_of_recipes
-from howdeep.results.scores import scores, select, summary
+from howdeep.results.scores import held, scores, select, summary
 from howdeep.results.verdict import verdicts
+from howdeep.results.verdict_map import Row, verdict_map
 
 Records = Sequence[Mapping[str, Any]]
 NO_MARGINS: Mapping[str, float] = {}
@@ -51,7 +54,9 @@ class Analysis:
     verdicts: pd.DataFrame
     across: pd.DataFrame
     against_baselines: pd.DataFrame
+    choices: pd.DataFrame
     recipes: BestOfRecipes
+    recipe_groups: Groups
     learning: Learning
     mistakes: Mistakes
     inside: Inside
@@ -72,22 +77,25 @@ class Analysis:
         return self._of_study.pictures.get("best_so_far", [])
 
     @property
-    def overview(self) -> list[str]:
-        """The one picture: score against depth, a panel a task and data set, since no two data sets share a scale."""
-        return self._of_study.pictures.get("overview", [])
+    def map(self) -> list[str]:
+        """The one picture: every verdict of the study, a panel a matching."""
+        return self._of_study.pictures.get("map", [])
+
+    @cached_property
+    def map_rows(self) -> dict[str, list[Row]]:
+        """What the map shows, by matching."""
+        return verdict_map(self.cells, self.verdicts, self.against_baselines)
 
     @cached_property
     def _of_study(self) -> Drawing:
-        of_tasks = [select(self.cells, task=task) for task in self.tasks]
         panels = tuning.panels(self.trials).items()
         return Drawing(
             [
                 *(partial(one, "tuning", tuning.heatmap, title, own) for title, own in panels),
                 *(partial(one, "best_so_far", best_so_far.picture, title, own) for title, own in panels),
                 *(
-                    partial(one, "overview", pictures.overview, rows)
-                    for cells in of_tasks
-                    for _, rows in cells.groupby("data")
+                    partial(one, "map", panel, f"Equal {held(matching)}", rows)
+                    for matching, rows in self.map_rows.items()
                 ),
             ]
         )
@@ -173,6 +181,7 @@ def analyse(
     baselines = test["baselines"]
     examples, in_time, overlap = (test.get(name, {}) for name in ("examples", "in_time", "resampled"))
     cells = summary(runs, examples, answers, in_time, overlap)
+    compared = against_baselines(runs, baselines, margins, answers, in_time, overlap)
     alone = {task: drawn.alone for task, drawn in pictures.most(cells).items()}
     return Analysis(
         records=records,
@@ -188,7 +197,9 @@ def analyse(
         flows=gradients(shown),
         verdicts=verdicts(runs, margins, examples, answers, in_time, overlap),
         across=across(runs, baselines),
-        against_baselines=against_baselines(runs, baselines, margins, answers, in_time, overlap),
+        against_baselines=compared,
+        choices=choices(runs, cells, compared, margins, examples, answers, in_time, overlap),
+        recipe_groups=recipes,
         recipes=best_of_recipes(runs, recipes, margins, examples, answers, in_time, overlap),
         learning=learning(every_run, learning_curves, margins, test, answers),
         mistakes=mistakes(

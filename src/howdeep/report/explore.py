@@ -1,12 +1,10 @@
-"""The interactive plot of the report: every run a point, whose axes the reader chooses, drawn by Plotly.
+"""The interactive plot of the report: every run a point, whose axes the reader chooses, drawn by Bokeh.
 
 Everything else on the page is static: a picture prints, needs no script and is read out. Here a reader asks which run
 a point is, and that takes a library. It lies packed in the page and is unpacked when the plot is first opened, so that
 nobody waits for it who only reads.
 """
 
-import base64
-import gzip
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -15,6 +13,7 @@ from markupsafe import Markup
 
 from howdeep.figures.figure import DARK, SERIES
 from howdeep.report.analysis import Analysis
+from howdeep.report.packing import pack
 from howdeep.results.scores import judged, select
 
 # Column of the table of runs -> what the axis is called.
@@ -34,15 +33,16 @@ LOGARITHMIC = ("depth", "parameters", "training_flops", "seconds")
 
 
 @cache
-def library() -> Markup:
-    """Plotly's script, gzip in base64: 2 MB instead of 5, and the same bytes each time."""
-    from plotly.offline import get_plotlyjs
+def library() -> list[Markup]:
+    """Bokeh's scripts, packed: half a megabyte instead of two, and the same bytes each time."""
+    from bokeh.resources import Resources
 
-    return Markup(base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode())
+    files = Resources(mode="inline", minified=True, components=["bokeh", "bokeh-api"]).js_raw
+    return [Markup(pack(script)) for script in files]
 
 
 def points(analysis: Analysis, seconds: Mapping[str, float]) -> Markup:
-    """The finished runs as JSON: `{"axes": ..., "tasks": {task: {line: {column: [...]}}}}`.
+    """The finished runs as packed JSON: `{"axes": ..., "tasks": {task: {line: {column: [...]}}}}`.
 
     Args:
         seconds: of the training of each run, by run key; runs without any leave that axis out.
@@ -58,12 +58,11 @@ def points(analysis: Analysis, seconds: Mapping[str, float]) -> Markup:
     content = {
         "axes": {name: label for name, label in AXES.items() if seconds or name != "seconds"},
         "logarithmic": LOGARITHMIC,
-        "start": {"x": "training_flops", "y": judged(analysis.runs)},
+        "start": {"x": "depth", "y": judged(analysis.runs)},
         "colours": [[light, DARK[light]] for light in SERIES],
         "tasks": tasks,
     }
-    # No text of a record may end the script that holds it.
-    return Markup(json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"))
+    return Markup(pack(json.dumps(content, allow_nan=False, separators=(",", ":"))))
 
 
 def _rounded(values) -> list[float | None]:

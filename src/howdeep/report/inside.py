@@ -224,7 +224,7 @@ def similarity(title: str, table: pd.DataFrame) -> str:
             strip = board.axes(left, 0.5, side - 0.08, 0.16)
             strip.imshow(shallow[None], vmin=0, vmax=1, interpolation="none", aspect="auto")
             strip.set_xticks(ends, [str(first + end) for end in ends])
-            strip.set_yticks([0] if rank == 0 else [], ["shallow"] if rank == 0 else [], fontsize=7)
+            strip.set_yticks([0] if rank == 0 else [], ["shallow"] if rank == 0 else [], fontsize=8.5)
         else:
             axis.set_xticks(ends, [str(first + end) for end in ends])
         told.append(
@@ -266,7 +266,7 @@ def attention(title: str, by_depth: Mapping[int, Mapping[str, np.ndarray]]) -> s
             axis.imshow(maps[head], vmin=0, interpolation="none")
             axis.set(xticks=[], yticks=[])
             if rank == 0:
-                axis.set_title(f"head {head + 1}", fontsize=8)
+                axis.set_title(f"head {head + 1}", fontsize=8.5)
             if column == 0:
                 axis.set_ylabel(
                     f"depth {depth}\nlayer {layer + 1}", rotation=0, ha="right", va="center", fontsize=8

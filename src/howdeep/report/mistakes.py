@@ -300,9 +300,13 @@ def _confusions(title: str, by_depth: Mapping[int, Pooled]) -> str:
         axis.imshow(np.ma.masked_equal(shares[depth], 0), cmap=SHARES, vmin=0, vmax=top, interpolation="none")
         places = spread(range(len(names)), MOST_CLASSES)
         short = [names[place][:9] for place in places]
-        axis.set_xticks(places, short, fontsize=7)
+        axis.set_xticks(places, short, fontsize=8.5)
         axis.set_yticks(
-            places, short if rank == 0 else [], fontsize=7, rotation=90 if len(names) < 4 else 0, va="center"
+            places,
+            short if rank == 0 else [],
+            fontsize=8.5,
+            rotation=90 if len(names) < 4 else 0,
+            va="center",
         )
         axis.set_title(f"depth {depth}, up to {100 * float(np.nanmax(shares[depth])):.1f} %", fontsize=8.5)
         axis.set_xlabel("answer", fontsize=8.5, labelpad=1)

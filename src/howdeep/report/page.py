@@ -14,9 +14,11 @@ from howdeep.figures import galleries
 from howdeep.figures.figure import PAPER, style_of
 from howdeep.report import explore, learning, mistakes, protocol, recipes, signals, tuning
 from howdeep.report.analysis import Analysis
+from howdeep.report.packing import Packing
 from howdeep.report.protocol import card_facts, settings
-from howdeep.results import sentences, tables, wording
+from howdeep.results import failures, sentences, tables, wording
 from howdeep.results.across import why_no_ranks
+from howdeep.results.headline import headline
 from howdeep.results.scores import baselines_of, cells_of, judge, rows_of, select
 from howdeep.results.wording import listing, number
 
@@ -43,20 +45,21 @@ def page(
     )
     folder = files("howdeep.report")
     template = environment.from_string(folder.joinpath("template.html").read_text(encoding="utf-8"))
+    packing = Packing()
     html = template.render(
+        later=packing.later,
         study=study,
         paper=PAPER,
         facts=_facts(analysis),
-        answer=sentences.answer(
-            analysis.verdicts,
-            seeds=sentences.seed_counts(runs),
-            tuned=analysis.tuned,
-            best=analysis.recipes.verdicts,
-        ),
+        answer=headline(analysis.cells, analysis.verdicts, analysis.against_baselines),
+        map=[Markup(picture) for picture in analysis.map],
+        marked=any(row.beats_simple is False for rows in analysis.map_rows.values() for row in rows),
+        choices=tables.choices_table(analysis.choices, cells),
+        recipes_matter=failures.recipes_matter(analysis.verdicts, analysis.recipe_groups, analysis.names),
+        untrained=failures.untrained(cells),
         architectures=sentences.architectures(cells, analysis.verdicts, analysis.recipes.verdicts),
         other_examples=sentences.other_examples(analysis.verdicts),
         scored=sentences.scored(cells),
-        overview=[Markup(picture) for picture in analysis.overview],
         tasks=[_task(analysis, task, select(cells, task=task), told, seconds) for task in analysis.tasks],
         recipes=recipes.findings(analysis.recipes),
         recipes_table=recipes.table(analysis.recipes.cells),
@@ -87,13 +90,14 @@ def page(
         library=explore.library(),
         script=Markup(folder.joinpath("report.js").read_text(encoding="utf-8")),
     )
-    return _styled_once(html)
+    return _styled_once(html, packing)
 
 
-def _styled_once(html: str) -> str:
+def _styled_once(html: str, packing: Packing) -> str:
     """The page with one style element for all its pictures: a browser asks the rules of each of them of every line."""
-    bare = STYLE.sub("", html)
-    return bare.replace("</head>", f"{style_of(html)}\n</head>", 1)
+    style = style_of("".join([html, *packing.parts]))
+    bare = packing.packed(STYLE.sub("", html), lambda part: STYLE.sub("", part))
+    return bare.replace("</head>", f"{style}\n</head>", 1)
 
 
 def _facts(analysis: Analysis) -> dict[str, Any]:
@@ -125,6 +129,7 @@ def _task(
         "scored": listing(sentences.scored(cells)),
         "known": {of for of in verdicts["sample_from"] if of},
         "pictures": drawn,
+        "pairs": list(zip(drawn["score"], drawn["gap"], strict=True)),
         "left_out": len(wording.series(cells)) - analysis.drawn[task].together,
         "alone": analysis.drawn[task].alone
         if analysis.drawn[task].alone < analysis.drawn[task].together

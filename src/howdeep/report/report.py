@@ -23,14 +23,14 @@ def write_comparison(analysis: Analysis, *, folder: Path) -> None:
     scores.csv (a row a run), summary.csv (a row a cell, with its verdict), curves.csv (a row an epoch of a cell),
     trials.csv (a row a trial of the tuning), best_so_far.csv (a row a number of trials), metrics.json; in tables/
     verdicts.csv (a row a comparison with all that it rests on), baselines.csv (a row a cell, against the best simple
-    method), across.csv, and where there is any learning.csv (a row a depth of a point of a learning curve) and
-    recipes.csv (a row a comparison of the best recipes); as Markdown <task>.md, <task>-verdicts.md, <task>-gaps.md,
-    <task>-baselines.md, across.md, recipes.md, learning.md, tuning.md; in figures/ overview.svg,
-    tuning.svg, best_so_far.svg and <task>-*.svg of score, forest, pareto, curves, gap, gradient and layers; of tasks
-    that leave something to show also samples, reconstructions and latent, and tables/<task>-texts.md. Of classifiers
-    also tables/mistakes.csv and .md and figures/mistakes-*.svg; of networks that were looked into
-    tables/representations.md, looks.md and figures/inside-*.svg. Everything is made before the first file is written;
-    files are written aside and renamed; files of tasks that left the study are removed.
+    method), choices.csv (a row an entry: which depth to choose), across.csv, and where there is any learning.csv (a row
+    a depth of a point of a learning curve) and recipes.csv (a row a comparison of the best recipes); as Markdown
+    <task>.md, <task>-verdicts.md, <task>-gaps.md, <task>-baselines.md, across.md, recipes.md, learning.md, tuning.md;
+    in figures/ map.svg, tuning.svg, best_so_far.svg and <task>-*.svg of score, forest, pareto, curves, gap, gradient
+    and layers; of tasks that leave something to show also samples, reconstructions and latent, and
+    tables/<task>-texts.md. Of classifiers also tables/mistakes.csv and .md and figures/mistakes-*.svg; of networks that
+    were looked into tables/representations.md, looks.md and figures/inside-*.svg. Everything is made before the first
+    file is written; files are written aside and renamed; files of tasks that left the study are removed.
     """
     files = comparison(analysis)
     for name in FOLDERS:
@@ -55,8 +55,11 @@ def comparison(analysis: Analysis) -> dict[str, str]:
         "tables/across.csv": csv(analysis.across),
         "tables/baselines.csv": csv(analysis.against_baselines),
         "tables/across.md": tables.markdown(tables.across_table(analysis.across)),
-        "figures/overview.svg": grid(analysis.overview),
+        "tables/choices.csv": csv(analysis.choices),
+        "tables/choices.md": tables.markdown(tables.choices_table(analysis.choices, cells)),
     }
+    if analysis.map:
+        files["figures/map.svg"] = grid(analysis.map)
     if analysis.tuning:
         files["tables/tuning.md"] = tables.markdown(tuning.table(analysis.trials))
         files["figures/tuning.svg"] = grid(analysis.tuning)

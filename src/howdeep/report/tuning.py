@@ -283,7 +283,7 @@ def _map(
     for (row, column), count in chosen.items():
         if count:
             axis.text(
-                column + 0.5, row + 0.5, str(count), ha="center", va="center", fontsize=8, color=INK,
+                column + 0.5, row + 0.5, str(count), ha="center", va="center", fontsize=8.5, color=INK,
                 bbox={"boxstyle": "circle,pad=0.15", "facecolor": PAPER["light"], "edgecolor": "none"},
             )  # fmt: skip
     axis.pcolormesh(

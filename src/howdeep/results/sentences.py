@@ -1,6 +1,5 @@
 """What a study found, in sentences: the answer, each architecture, where shallow won, what stands on few examples."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -152,84 +151,6 @@ def _most(rows: Sequence[Row]) -> str:
     return f"{spoken(most['score'])} {'up to ' if len(rows) > 1 else ''}{change(most)}{_small(most)}"
 
 
-def answer(
-    verdicts: pd.DataFrame, *, seeds: Sequence[int], tuned: bool, best: pd.DataFrame | None = None
-) -> str:
-    """The answer to the question in a few sentences, no stronger than the tests that they count.
-
-    Args:
-        seeds: how many seeds the entries have.
-        best: the verdicts on the best of all recipes.
-    """
-    if verdicts.empty:
-        return "This study has one depth only: it compares nothing."
-    against = f"depth {min(verdicts['against'])}"
-    outcomes, of_best = _outcomes(verdicts), {} if best is None else _outcomes(best)
-    told = [
-        _counted(f"At equal {held(name)}, {THEY if place else f'deeper networks beat {against}'}", of)
-        for place, (name, of) in enumerate(outcomes.items())
-    ]
-    told += _again(outcomes.get("width", {}), outcomes.get("parameters", {}))
-    told += [
-        _counted(f"With the best recipe at every depth (equal {held(name)}), {THEY}", of)
-        for name, of in of_best.items()
-    ]
-    settings = "settings tuned for each run" if tuned else "the same untuned settings at every depth"
-    return f"{' '.join(told)} Each entry has {_range(seeds)} seeds and {settings}."
-
-
-def _outcomes(verdicts: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """What each entry comes to under each matching."""
-    found: dict[str, dict[str, set[str]]] = {}
-    for row in rows_of(verdicts):
-        found.setdefault(row["matching"], {}).setdefault(row["entry"], set()).add(row["verdict"])
-    return {
-        name: {entry: _outcome(of) for entry, of in found[name].items()}
-        for name in MATCHINGS
-        if name in found
-    }
-
-
-THEY = "they beat it"
-BEAT, LOST, BOTH = "beat it", "lost to it", "did both at different depths"
-EQUAL, STAYED_OPEN = "did not differ from it by more than the margin", "stayed undecided"
-
-
-def _outcome(found: set[str]) -> str:
-    """What the verdicts of a family come to."""
-    if found == {"no difference"}:
-        return EQUAL
-    beat, lost = "better" in found, bool(found & {"worse", "failed"})
-    return {(True, False): BEAT, (False, True): LOST, (True, True): BOTH, (False, False): STAYED_OPEN}[
-        beat, lost
-    ]
-
-
-def _counted(they_beat: str, outcomes: Mapping[str, str]) -> str:
-    """In how many entries what was found: 'At equal width, they beat it in 3 of 4 entries and lost to it in 1.'."""
-    counts = Counter(outcomes.values())
-    others = [words for words in (LOST, BOTH, EQUAL, STAYED_OPEN) if counts[words]]
-    beat = f"{they_beat} in {counts[BEAT] or 'none'} of {_entries(len(outcomes))}"
-    return f"{listing([beat, *(f'{words} in {counts[words]}' for words in others)])}."
-
-
-def _entries(count: int) -> str:
-    return "1 entry" if count == 1 else f"{count} entries"
-
-
-def _again(wide: Mapping[str, str], alike: Mapping[str, str]) -> list[str]:
-    """Whether what was better at equal width was so at equal parameters too, where both were looked at."""
-    both = [entry for entry, outcome in wide.items() if outcome == BEAT and entry in alike]
-    again = [entry for entry in both if alike[entry] == BEAT]
-    if not both:
-        return []
-    rest = "" if len(again) == len(both) else ": elsewhere size, not depth, may be what helped"
-    return [
-        f"Where they beat it at equal width and both were compared ({_entries(len(both))}), they did so at equal "
-        f"parameters too in {len(again) or 'none'}{rest}."
-    ]
-
-
 def other_examples(verdicts: pd.DataFrame) -> str:
     """Whether verdicts allow for other test examples, and how many more these very examples would decide."""
     rows = rows_of(verdicts)
@@ -253,20 +174,12 @@ def other_examples(verdicts: pd.DataFrame) -> str:
 
 
 def shallow_won(cells: pd.DataFrame, verdicts: pd.DataFrame) -> list[str]:
-    """Where depth did not pay: lines with a depth that was worse or failed, and those in which all were equal."""
+    """The lines with a depth that was worse or failed."""
     told = []
     for data, name, rows in series(cells):
-        found = rows_of(cells_of(verdicts, rows))
-        hurt = [row for row in found if row["verdict"] in ("worse", "failed")]
+        hurt = [row for row in rows_of(cells_of(verdicts, rows)) if row["verdict"] in ("worse", "failed")]
         if hurt:
-            said = [f"{_depths([r])} {_hurt(r)}" for r in hurt]
-            told.append(f"{data}, {name}: {listing(said)}.")
-        elif found and all(row["verdict"] == "no difference" for row in found):
-            cost = rows["training_flops"].iloc[-1] / rows["training_flops"].iloc[0]
-            told.append(
-                f"{data}, {name}: no depth differs from depth {found[0]['against']} by more than "
-                f"{found[0]['margin']:g}, and depth {found[-1]['depth']} costs {cost:.1f} times as much."
-            )
+            told.append(f"{data}, {name}: {listing([f'{_depths([row])} {_hurt(row)}' for row in hurt])}.")
     return told
 
 

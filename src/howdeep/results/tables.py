@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from howdeep.results import wording
-from howdeep.results.scores import GAPS, held, rows_of
+from howdeep.results.scores import CELL, GAPS, SERIES, held, rows_of
 from howdeep.results.statistics import Interval
 from howdeep.results.wording import MISSING, amount, brackets, change, estimate, number
 
@@ -192,6 +192,58 @@ def baselines_table(found: pd.DataFrame, names: Mapping[tuple[str, str], str]) -
         for row in rows_of(found)
     ]
     return Table(headings, 2, rows)
+
+
+def choices_table(choices: pd.DataFrame, cells: pd.DataFrame) -> Table:
+    """Which depth to choose: a row a line.
+
+    Args:
+        choices: the rows of `choice.choices`.
+        cells: those of `summary`.
+    """
+    headings = [
+        *("data", "architecture", "depth to choose", "why", "score", "cost", "overfitting gap"),
+        *("against the best simple method", "warning"),
+    ]
+    found = {tuple(cell[name] for name in CELL): cell for cell in rows_of(cells)}
+    rows = []
+    for row in rows_of(choices):
+        line = tuple(row[name] for name in SERIES)
+        cell = found[*line, row["depth"]]
+        best = row["best"] == row["depth"]
+        why = (
+            "the best"
+            if best
+            else f"cheaper than {row['best']}, not shown worse ({told(row['against_best'])})"
+        )
+        part = "val_score" if math.isnan(cell["test_score"]) else "test_score"
+        score = f"{wording.spoken(cell['score'])} {_scored(cell, part)}"
+        warning = _warning(cell)
+        rows.append(
+            [
+                Text(cell["data"], cell["data"]),
+                Text(name := cell["name"].removesuffix(f", equal {held(row['matching'])}"), name),
+                Text(str(row["depth"]), row["depth"]),
+                Text(why, row["best"]),
+                Text(score, cell[part]),
+                Text(f"\N{MULTIPLICATION SIGN} {row['cost']:.1f}", row["cost"]),
+                Text(wording.signed(cell["gap_loss"]), cell["gap_loss"]),
+                Text(told(row["beats_simple"]), told(row["beats_simple"])),
+                Text(warning, warning),
+            ]
+        )
+    return Table(headings, 2, rows)
+
+
+def _warning(cell: wording.Cell) -> str:
+    """What makes a cell doubtful, in a word or two."""
+    finished = cell["runs"] - cell["diverged"]
+    found = []
+    if 2 * cell["not_converged"] >= max(finished, 1):
+        found.append("not converged")
+    if lost := cell["diverged"] + cell["collapsed"]:
+        found.append(f"{lost} of {cell['runs']} runs lost")
+    return ", ".join(found) or MISSING
 
 
 def percent(share: float) -> str:

@@ -70,6 +70,7 @@ def verdicts(
     answers: Answers = NO_ANSWERS,
     in_time: Collection[str] = (),
     overlap: Mapping[str, float] = NO_OVERLAP,
+    reference: Mapping[tuple, int] | None = None,
 ) -> pd.DataFrame:
     """A row for each cell that is deeper than the shallowest of its line, sorted as `summary` is.
 
@@ -94,6 +95,7 @@ def verdicts(
         answers: what `evaluate` kept of each test example.
         in_time: the entries whose test examples follow one another.
         overlap: of the entries whose seeds drew test examples of their own, see `sample_error.resampled`.
+        reference: by line (the columns SERIES), the depth that all others are compared with in place of the shallowest.
 
     Raises:
         UserError: the answers lack a finished run.
@@ -101,8 +103,10 @@ def verdicts(
     column = judged(scores)
     rows = [
         row
-        for _, runs in scores.groupby(SERIES)
-        for row in _family(runs, column, margins, examples or {}, answers, in_time, overlap)
+        for line, runs in scores.groupby(SERIES)
+        for row in _family(
+            runs, column, margins, examples or {}, answers, in_time, overlap, (reference or {}).get(line)
+        )
     ]
     for row, p in zip(rows, benjamini_hochberg([row["p"] for row in rows]), strict=True):
         row["p_study"] = p
@@ -145,14 +149,15 @@ def _family(
     answers: Answers,
     in_time: Collection[str],
     overlap: Mapping[str, float],
+    reference: int | None,
 ) -> list[dict[str, Any]]:
     """The rows of one line (architecture on a data set, under one matching)."""
     line = {name: runs[name].iloc[0] for name in SERIES}
     score, higher = runs["score"].iloc[0], bool(runs["higher_is_better"].iloc[0])
     sign = 1 if higher else -1
-    table = score_by_depth(runs, column)  # (depths, seeds)
+    table, fell = (_first(score_by_depth(runs, name), reference) for name in (column, "collapsed"))
     depths, values = table.index.tolist(), table.to_numpy(dtype=np.float64)
-    collapsed = score_by_depth(runs, "collapsed").to_numpy(dtype=bool).sum(axis=1)
+    collapsed = fell.to_numpy(dtype=bool).sum(axis=1)
     mixed = collapsed[1:] + collapsed[0] > 0
     alone = against_shallow(sign * values[0], sign * values[1:], collapsed=mixed)
     origin, errors = "", np.full(len(alone), np.nan)
@@ -160,7 +165,7 @@ def _family(
     if share:
         origin, errors = "splits", np.array([added_by_splits(of.spread, share) for of in alone])
     elif column == "test_score":
-        keys = score_by_depth(runs, "key").to_numpy()
+        keys = _first(score_by_depth(runs, "key"), reference).to_numpy()
         known = examples if score == "accuracy" else {}
         origin, errors = _sample_errors(
             alone, values, keys, line["entry"], known, answers, in_time=line["entry"] in in_time
@@ -207,6 +212,11 @@ def score_by_depth(runs: pd.DataFrame, column: str) -> pd.DataFrame:
     everywhere = (place >= 0).all(axis=0)
     values = runs[column].to_numpy()[place[:, everywhere]]
     return pd.DataFrame(values, index=depths, columns=seeds[everywhere])
+
+
+def _first(table: pd.DataFrame, depth: int | None) -> pd.DataFrame:
+    """The same (depths, seeds) with one depth before all others; in order without one."""
+    return table if depth is None else table.loc[[depth, *(of for of in table.index if of != depth)]]
 
 
 def ends(interval: Interval, sign: int) -> tuple[float, float]:

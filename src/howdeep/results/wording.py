@@ -19,6 +19,19 @@ SCORES = {  # what a score is, with its unit
     "mse_ratio": "mean squared error as a share of the variance",
     "kid": "kernel inception distance of generated to real images, on the features of a small classifier",
 }
+UNITS = {  # in which a difference is told, and by what it is multiplied
+    "accuracy": ("points", 100),
+    "mse_ratio": ("points", 100),
+    "mae": ("sd", 1),
+    "bits": ("bits", 1),
+}
+
+
+def in_words(score: str, difference: float) -> str:
+    """The size of a difference with its unit: '2.8 points' (hundredths) of an accuracy, '0.071 bits'."""
+    unit, factor = UNITS.get(score, (spoken(score), 1))
+    size = abs(difference) * factor
+    return f"{size:.1f} {unit}" if factor == 100 else f"{number(size)} {unit}"
 
 
 def number(value: float) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from howdeep.processes.locks import this_process
 from howdeep.tracking.failures import clouds_are_mlflows
-from howdeep.tracking.words import MODEL, PROCESS
+from howdeep.tracking.words import MODEL, PROCESS, is_summary
 
 if TYPE_CHECKING:  # commands start without MLflow
     from mlflow import MlflowClient
@@ -70,13 +70,13 @@ def pending(client: "MlflowClient", experiment_id: str) -> list[tuple[str, str]]
 
 
 def _copy_metrics(client: "MlflowClient", run: Any, model_id: str) -> None:
-    """Gives a model the summary of its run, which stands in step 0."""
+    """Gives a model the summary of its run, by name: a curve may have been measured in its first epoch alone."""
     from mlflow.entities import Metric
 
     metrics = [
         Metric(of.key, of.value, of.timestamp, of.step, model_id=model_id, run_id=run.info.run_id)
         for of in run.data.to_proto().metrics
-        if of.step == 0
+        if is_summary(of.key)
     ]
     client.log_batch(run.info.run_id, metrics=metrics)
 

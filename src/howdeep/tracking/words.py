@@ -55,6 +55,12 @@ def flat(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
     ]
 
 
+def is_summary(name: str) -> bool:
+    """Whether a metric is one of a run as a whole, as `summary` names them, and no curve over its epochs."""
+    kind, _, of = name.partition("/")
+    return not of or kind == "best" or kind.startswith("gap_")
+
+
 def summary(record: dict, provenance: dict | None) -> list[Value]:
     """What is known only when a run has ended: cost, gaps, what it measured in its best epoch."""
     summary: dict[str, float | None] = dict(record["cost"])

@@ -29,7 +29,9 @@ class Trial:
     diverged: str | None = None  # why
     losses: tuple[float, ...] = ()  # of the validation examples, one an epoch
     _state: Any = None  # a checkpoint, where there is more to train
-    _ready: tuple[Task, Examples, Examples] | None = None  # kept as long: to build it takes as long as an epoch
+    _ready: tuple[Task, Examples, Examples] | None = (
+        None  # kept as long: to build it takes as long as an epoch
+    )
 
     @property
     def loss(self) -> float | None:
