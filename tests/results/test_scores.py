@@ -56,6 +56,14 @@ def test_a_diverged_run_that_had_good_epochs_has_no_score(make_record):
     assert row["epochs"] == 3
 
 
+def test_a_gap_that_is_no_finite_number_is_none_in_the_table(make_record, test_scores):
+    """The loss of the training examples may leave the range of a number where that of the others does not."""
+    record = make_record("digits", "mlp", 1, 0)
+    record["gap"] = {when: dict.fromkeys(of) for when, of in record["gap"].items()}
+    row = scores([record], test_scores).iloc[0]
+    assert row[["gap_loss", "gap_loss_last", "gap_loss_normalised", "gap_score_normalised"]].isna().all()
+
+
 def test_the_order_of_the_records_changes_nothing(records, test_scores, runs):
     shuffled = random.Random(0).sample(records, len(records))
     assert to_csv(scores(shuffled, test_scores)) == to_csv(runs)

@@ -1,6 +1,5 @@
 """The rows of a run: what was measured in each epoch."""
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -11,7 +10,11 @@ from howdeep.tasks.task import Task
 
 
 class Diverged(Exception):
-    """A loss is no longer a finite number: the run has failed. A result, not a bug."""
+    """A loss is no longer a finite number of single precision, as weights are: the run has failed. A result, not a bug.
+
+    Some losses are added up in double precision. What lies beyond the range of single precision there is no result
+    either: another network of this run, or one more example, would be infinite.
+    """
 
 
 class History(Callback):
@@ -44,10 +47,12 @@ class History(Callback):
         found |= {f"val/{name}": value for name, value in pl_module.validate(self.validation).items()}
         self.add(trainer.current_epoch, found)
         for name in ("train/loss", "val/loss"):
-            if not math.isfinite(found[name]):
-                raise Diverged(f"{name} became {found[name]} in epoch {trainer.current_epoch}")
-        # Where early stopping and other callbacks of Lightning look.
-        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in found.items()})
+            if not torch.tensor(found[name]).isfinite():
+                raise Diverged(f"{name} became {found[name]:.3g} in epoch {trainer.current_epoch}")
+        # Where early stopping and other callbacks of Lightning look: the very numbers of the rows.
+        trainer.callback_metrics.update(
+            {name: torch.tensor(value, dtype=torch.float64) for name, value in found.items()}
+        )
 
     def state_dict(self) -> dict:
         return {"epochs": self.epochs, "gradient_flow": self.gradient_flow}

@@ -145,7 +145,8 @@ def _normalised(record: Mapping[str, Any], methods: Mapping[str, Any]) -> dict[s
     """Both gaps of the best epoch over what was learned beyond chance."""
     if record["state"] != "finished":
         return dict.fromkeys(("gap_loss_normalised", "gap_score_normalised"), np.nan)
-    score, gap = record["score"]["name"], record["gap"]["best"]
+    score = record["score"]["name"]  # a record has null for what is no finite number
+    gap = {name: np.nan if value is None else value for name, value in record["gap"]["best"].items()}
     train_loss, train_score = gap["train_loss"], gap.get(f"train_{score}", np.nan)
     loss = gaps.chance_loss(score, methods, train_loss, train_score)
     chance, higher = gaps.chance_score(score, methods, "val"), record["score"]["higher_is_better"]
