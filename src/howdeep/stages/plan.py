@@ -99,7 +99,8 @@ def _check(entry: params.Entry, cfg: DictConfig, *, build: bool) -> None:
     """
     import torch
 
-    from howdeep.training.run import check_settings, prepare_task
+    from howdeep.training.run import prepare_task
+    from howdeep.training.settings import check_settings
 
     try:
         if build:

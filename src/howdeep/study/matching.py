@@ -34,7 +34,7 @@ def match(cfg: "DictConfig") -> None:
     checks.choice(MATCHINGS, matching=cfg.matching)
     if cfg.matching == "width":
         return
-    from howdeep.training.run import check_settings
+    from howdeep.training.settings import check_settings
 
     check_settings(cfg)
     _check_reference(cfg)
@@ -76,7 +76,7 @@ def _costs(cfg: "DictConfig", depth: int) -> Callable[[int], int]:
     import torch
 
     from howdeep.diagnostics.cost import parameters, training_flops
-    from howdeep.training.run import build
+    from howdeep.training.settings import build
 
     characters = "vocabulary" in cfg.model and cfg.model.vocabulary is not None
     example = torch.zeros(1, *cfg.data.in_shape, dtype=torch.int64 if characters else torch.float32)
@@ -96,7 +96,7 @@ def _check_reference(cfg: "DictConfig") -> None:
     from omegaconf import DictConfig, OmegaConf
 
     from howdeep.nets import checks
-    from howdeep.training.run import MOST_LAYERS
+    from howdeep.training.settings import MOST_LAYERS
 
     reference = OmegaConf.select(cfg, "reference")
     if not isinstance(reference, DictConfig) or not {"depth", "width"} <= set(reference):

@@ -7,7 +7,6 @@ from itertools import count, islice
 from typing import Any, NamedTuple
 
 import torch
-from pytorch_lightning import Callback
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
@@ -108,22 +107,17 @@ class Generation(Task):
         """
         self._judge = judge_of(split.train)
 
-    def configure_callbacks(self) -> list[Callback]:
-        """Lightning asks for them before it refuses, in its own words, to clip what it does not step itself.
-
-        Raises:
-            UserError: the trainer is to clip gradients, or to scale losses.
-        """
-        if self.trainer.precision == "16-mixed":
+    def check_trainer(self, trainer: Mapping[str, Any]) -> None:
+        """Refuses what Lightning does to the one loss that it lowers by itself: here are two."""
+        if trainer["precision"] == "16-mixed":
             raise UserError(
                 "trainer.precision=16-mixed scales one loss, but generation lowers two: use 32-true or bf16-mixed"
             )
-        if self.trainer.gradient_clip_val:
+        if trainer["gradient_clip_val"]:
             raise UserError(
-                f"trainer.gradient_clip_val must be null for generation, got {self.trainer.gradient_clip_val}: "
+                f"trainer.gradient_clip_val must be null for generation, got {trainer['gradient_clip_val']}: "
                 "set task.gradient_clip_val, which clips each of both nets by itself"
             )
-        return []
 
     def configure_optimizers(self) -> Any:
         net: Any = self.net

@@ -53,6 +53,13 @@ class Task(LightningModule):
         """The mean score of a batch, a scalar that people compare."""
         raise NotImplementedError
 
+    def check_trainer(self, trainer: Mapping[str, Any]) -> None:
+        """Looks at the settings of the trainer before anything is trained.
+
+        Raises:
+            UserError: one with which this task cannot be learned.
+        """
+
     def prepare(self, split: Split) -> None:
         """Called once before training and before measuring: for a task that must see all training examples.
 

@@ -1,20 +1,14 @@
 """One training: a composed config and its examples in, an `Outcome` out; the only file is its resume point."""
 
 import logging
-import math
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
@@ -27,20 +21,16 @@ from howdeep.diagnostics.gap import OverfittingGap, overfitting_gap
 from howdeep.diagnostics.gradients import GradientFlow
 from howdeep.diagnostics.history import Diverged, History
 from howdeep.errors import UserError
-from howdeep.nets import checks
 from howdeep.tasks.task import Task
-from howdeep.training import targets
 from howdeep.training.best_weights import BestWeights
 from howdeep.training.loop import run_whole_epochs
 from howdeep.training.memory import keep_memory
 from howdeep.training.resume import CheckedIO, ResumePoint, check
 from howdeep.training.schedules import constant
 from howdeep.training.seeding import SeedEpochs, seed_everything
+from howdeep.training.settings import build, call, check_settings
 
 EVALUATION_BATCH = 1024
-LARGEST = 2**31 - 1  # of batches and epochs
-MOST_LAYERS = 1000  # more of them would fill the memory before anything could be said
-PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
 # Its notes on hardware and its tips would be repeated for each of a thousand runs.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -67,123 +57,6 @@ class Outcome:
     )  # of the best epoch, see `Task.artifacts`
 
 
-def build(node: DictConfig, **kwargs: Any) -> Any:
-    """Instantiates a `_target_`; a value that the target refuses is the user's mistake.
-
-    Raises:
-        UserError: what the target's constructor said of its values.
-    """
-    try:
-        return instantiate(node, **kwargs)
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, UserError):
-            raise cause from None
-        if isinstance(cause, RuntimeError | TypeError) and re.search("allocate|[Oo]verflow", str(cause)):
-            raise UserError(
-                f"{node._target_} is too large for this machine's memory: choose smaller sizes"
-            ) from cause
-        if isinstance(cause, ValueError | TypeError | MisconfigurationException):
-            raise UserError(f"{node._target_} refuses its values: {cause}".splitlines()[0]) from cause
-        raise
-
-
-def check_settings(cfg: DictConfig) -> None:
-    """Refuses numbers that no training can use.
-
-    Raises:
-        UserError: the setting, what was expected and what came.
-    """
-    if not isinstance(cfg.diagnostics, DictConfig):
-        raise UserError(
-            f"diagnostics must hold its settings, as in diagnostics.every=5, got {cfg.diagnostics!r}"
-        )
-    whole = ["batch_size", "trainer.max_epochs", "diagnostics.every", "diagnostics.gap_examples"]
-    optional = [name for name in ("patience", "steps_per_epoch", "train_examples") if cfg[name] is not None]
-    for name in [*whole, "diagnostics.gradient_examples", *optional]:
-        value = cfg[name] if "." not in name else cfg[name.split(".")[0]][name.split(".")[1]]
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
-            raise UserError(
-                f"{name} must be a whole number of at least 1, and at most {LARGEST}, got {value!r}"
-            )
-    if not isinstance(cfg.seed, int) or isinstance(cfg.seed, bool) or cfg.seed < 0:
-        raise UserError(f"seed must be a whole number of at least 0, got {cfg.seed!r}")
-    plain = OmegaConf.to_container(cfg)
-    assert isinstance(plain, dict)
-    targets.verify({str(name): node for name, node in plain.items()})
-    _check_trainer(cfg.trainer)
-    _check_sizes(cfg)
-    if not isinstance(cfg.checkpoint_seconds, int | float) or cfg.checkpoint_seconds < 0:
-        raise UserError(f"checkpoint_seconds must be a number of at least 0, got {cfg.checkpoint_seconds!r}")
-    lr = cfg.optimizer.lr
-    if not isinstance(lr, int | float) or isinstance(lr, bool) or not 0 < lr < float("inf"):
-        raise UserError(f"optimizer.lr must be a number above 0, got {lr!r}: try optimizer.lr=0.001")
-    # Both check their values only when they are called, in the middle of a fit.
-    _call(cfg.schedule, 0.0)
-    _call(cfg.optimizer, [torch.nn.Parameter(torch.zeros(1))])
-    _check_no_nan(plain)
-
-
-def _call(node: DictConfig, *args: Any, **kwargs: Any) -> Any:
-    """Instantiates a partial `_target_` and calls it, as `build` does."""
-    target = build(node)
-    try:
-        return target(*args, **kwargs)
-    except UserError:
-        raise
-    except (ValueError, TypeError, RuntimeError, IndexError) as error:
-        raise UserError(f"{node._target_} refuses its values: {error}".splitlines()[0]) from error
-
-
-def _check_no_nan(node: Any, name: str = "") -> None:
-    if isinstance(node, float) and not math.isfinite(node):
-        raise UserError(f"{name} must be a finite number, got {node!r}")
-    if isinstance(node, dict):
-        for key, value in node.items():
-            _check_no_nan(value, f"{name}.{key}" if name else str(key))
-    if isinstance(node, list):
-        for value in node:
-            _check_no_nan(value, name)
-
-
-def _check_trainer(trainer: DictConfig) -> None:
-    """What Lightning would take as something else than is meant here, or refuse in the middle of a fit."""
-    checks.choice(("cpu", "gpu", "cuda"), **{"trainer.accelerator": trainer.accelerator})
-    checks.choice(PRECISIONS, **{"trainer.precision": trainer.precision})
-    checks.flag(**{"trainer.deterministic": trainer.deterministic})
-    if trainer.devices != 1 or isinstance(trainer.devices, bool):
-        raise UserError(
-            f"trainer.devices must be 1, got {trainer.devices!r}: train several runs side by side instead"
-        )
-    limit = trainer.limit_train_batches
-    if isinstance(limit, bool) or not ((isinstance(limit, int) and limit >= 1) or limit == 1.0):
-        raise UserError(
-            f"trainer.limit_train_batches must be 1.0 for all, or a whole number of batches, got {limit!r}"
-        )
-    if (norm := trainer.gradient_clip_val) is not None:
-        checks.number(**{"trainer.gradient_clip_val": norm})
-        if norm <= 0:
-            raise UserError(f"trainer.gradient_clip_val must be above 0, or null, got {norm!r}")
-    if trainer.profiler is not None:
-        checks.choice(("simple", "advanced", "pytorch"), **{"trainer.profiler": trainer.profiler})
-
-
-def _check_sizes(cfg: DictConfig) -> None:
-    """The net is built for the examples that it is given, and for as many layers as can be built at all."""
-    for name in ("in_shape", "out_features", "vocabulary", "every_step"):
-        if name in cfg.model and cfg.model[name] != cfg.data[name]:
-            raise UserError(
-                f"model.{name} must be what the data has, {cfg.data[name]}, got {cfg.model[name]!r}: "
-                f"set data.{name} instead"
-            )
-    if cfg.data.vocabulary is not None and "vocabulary" not in cfg.data.examples:
-        raise UserError(
-            f"data.vocabulary must be null, since {cfg.data.name} holds numbers, got {cfg.data.vocabulary!r}"
-        )
-    if isinstance(cfg.model.depth, int) and cfg.model.depth > MOST_LAYERS:
-        raise UserError(f"model.depth must be at most {MOST_LAYERS}, got {cfg.model.depth}")
-
-
 def prepare_task(cfg: DictConfig) -> Task:
     """The seeded net inside its task: the same seed gives the same weights, bit for bit."""
     check_settings(cfg)
@@ -198,13 +71,14 @@ def prepare_task(cfg: DictConfig) -> Task:
     # Hydra's partial checks its target anew at each call, and a schedule is called once a step.
     schedule = partial(schedule.func, *schedule.args, **schedule.keywords)
     schedule = None if schedule.func is constant else schedule
-    task = _call(cfg.task, net=net, optimizer=build(cfg.optimizer), schedule=schedule)
+    task = call(cfg.task, net=net, optimizer=build(cfg.optimizer), schedule=schedule)
     if task.expects not in cfg.model:
         name, model = (node._target_.split(".")[-2] for node in (cfg.task, cfg.model))
         raise UserError(
             f"{name} expects a model with {task.expects}, but {model} has none: leave out task={name}, "
             "or choose another model"
         )
+    task.check_trainer(cfg.trainer)
     return task
 
 
@@ -286,7 +160,13 @@ def batches_of(cfg: DictConfig, train_set: Examples) -> Batches:
 
 def trainer_of(cfg: DictConfig, io: CheckpointIO, history: History, *callbacks: Callback) -> Trainer:
     """The trainer of a config; history comes first, since others read what it measured."""
-    stopping = [EarlyStopping("val/loss", patience=cfg.patience, check_finite=False)] if cfg.patience else []
+    stopping = []
+    if cfg.patience:  # judged where the losses come from, at the end of each epoch
+        stopping.append(
+            EarlyStopping(
+                "val/loss", patience=cfg.patience, check_finite=False, check_on_train_epoch_end=True
+            )
+        )
     trainer = build(
         cfg.trainer,
         callbacks=[history, SeedEpochs(cfg.seed), *stopping, *callbacks],

@@ -77,6 +77,9 @@ def check(config: Mapping[str, Any]) -> None:
         if node.get("_partial_", False) is not (place in PARTIAL):
             wanted = "must be true" if place in PARTIAL else "must not be there"
             raise UserError(f"{place}._partial_ {wanted}, as in conf/, got {_shown(node.get('_partial_'))}")
+        for key in node:  # what else Hydra would take as an order to itself
+            if str(key).startswith("_") and key not in ("_target_", "_partial_"):
+                raise UserError(f"{place}.{key} must not be there, got {_shown(node[key])}")
 
 
 def verify(config: Mapping[str, Any]) -> None:
