@@ -74,7 +74,7 @@ def train_one(cfg: DictConfig) -> float:
     store = store_of(cfg, here)
     folder = Path(HydraConfig.get().runtime.output_dir) / "run"
     record = execute(job_of(cfg, folder, here), here, store, [EpochBar()])
-    line = summary(record, time.perf_counter() - clock)
+    line = summary(record, time.perf_counter() - clock, HydraConfig.get().runtime.choices.get("debug"))
     if record["state"] != "finished":
         raise UserError(
             f"{line}: try a smaller optimizer.lr or trainer.gradient_clip_val=1; record in {folder}"
@@ -124,17 +124,32 @@ class EpochBar(Callback):
             self._bar.close()
 
 
-def summary(record: dict, seconds: float) -> str:
-    """A run in one line."""
+def summary(record: dict, seconds: float, debug: str | None = None) -> str:
+    """A run in one line.
+
+    Args:
+        record: of the run.
+        seconds: that it took.
+        debug: the choice of conf/debug: overfit asks how far the training loss has come, whatever the validation says.
+    """
     matching, config = record["matching"], record["config"]
     solved = "" if matching == "width" else f" and width {config['model']['width']}, equal {matching},"
     who = f"{record['model']} depth {record['depth']}{solved} on {record['data']}, seed {record['seed']}"
     if record["state"] != "finished":
         return f"{who}: {record['state']}, {record['reason']} ({seconds:.1f} s)"
-    score = record["score"]["name"]
-    best = next(row for row in record["epochs"] if row["epoch"] == record["best_epoch"])
-    return (
-        f"{who}: val loss {best['val/loss']:.4g}, val {score} {best[f'val/{score}']:.4g} in epoch "
-        f"{record['best_epoch'] + 1} of {len(record['epochs'])}; overfitting gap {record['gap']['best']['loss']:+.3g} "
-        f"({seconds:.1f} s)"
-    )
+    score, epochs = record["score"]["name"], record["epochs"]
+    best, gap = epochs[record["best_epoch"]], record["gap"]
+    if debug == "overfit":
+        loss, reached = (gap["last"][f"train_{name}"] for name in ("loss", score))
+        told = f"train loss {_shown(loss)}, train {score} {_shown(reached)} after {len(epochs)} epochs"
+    else:
+        told = (
+            f"val loss {_shown(best['val/loss'])}, val {score} {_shown(best[f'val/{score}'])} in epoch "
+            f"{record['best_epoch'] + 1} of {len(epochs)}; overfitting gap {_shown(gap['best']['loss'], '+.3g')}"
+        )
+    return f"{who}: {told} ({seconds:.1f} s)"
+
+
+def _shown(value: float | None, how: str = ".4g") -> str:
+    """A number of a record, which has null for what is none."""
+    return "nan" if value is None else format(value, how)

@@ -163,6 +163,9 @@ def objective_values(record: dict, objectives: Mapping[str, str]) -> list[float]
         record: of a finished run.
         objectives: the direction of each by its name: a column of the epochs such as 'val/loss', a gap of the best
             weights such as 'gap/loss', or a cost such as 'training_flops' (for each example and step).
+
+    Raises:
+        UserError: one of them is no finite number, which a record tells by null.
     """
     first, direction = next(iter(objectives.items()))
     rows = record["epochs"]
@@ -175,4 +178,7 @@ def objective_values(record: dict, objectives: Mapping[str, str]) -> list[float]
             return record["cost"][name]
         return record["gap"]["best"][name.removeprefix("gap/")] if name.startswith("gap/") else best[name]
 
-    return [float(value(name)) for name in objectives]
+    values = {name: value(name) for name in objectives}
+    if lacking := [name for name, of in values.items() if of is None]:
+        raise UserError(f"{', '.join(lacking)} became no finite number")
+    return [float(of) for of in values.values()]
