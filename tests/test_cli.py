@@ -89,6 +89,19 @@ def test_multirun_trains_every_combination(clone):
     assert sorted((r["depth"], r["seed"]) for r in records) == [(1, 0), (1, 1), (2, 0), (2, 1)]
 
 
+def test_the_option_of_a_multirun_stands_anywhere(clone):
+    done = howdeep(clone, "train", "seed=0", "-m", "model.depth=1,2", *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert len(list(clone.glob("multirun/**/record.json"))) == 2
+
+
+def test_overfit_says_how_far_the_training_loss_has_come(clone):
+    done = howdeep(clone, "train", "debug=overfit", "trainer.max_epochs=3")
+    assert re.match(
+        r"mlp depth 1 on digits, seed 0: train loss \S+, train accuracy \S+ after 3 epochs", done.stdout
+    )
+
+
 def test_the_same_command_gives_the_same_bits(clone):
     for _ in range(2):
         assert howdeep(clone, "train", *SMALL).returncode == 0
@@ -106,6 +119,13 @@ MISTAKES = [
     (["train", "model.depth=two"], "got 'two'"),
     (["train", "-m", "model.depth=1,-1", "trainer.max_epochs=1"], "got -1"),
     (["train", "model=lstm"], "lstm reads sequences"),
+    (["train", "model.depth=1,2,4"], "got 'model.depth=1,2,4': add -m to train with each of them"),
+    (["train", "optimizer=sgd,rmsprop", "-m", "optimizer.momentum=0.9"], "write ++optimizer.momentum=0.9"),
+    (["train", "resume=runs/depth=1/x.ckpt"], """as in 'resume="runs/depth=1/x.ckpt"'"""),
+    (["train", "-m", "hydra.sweeper._target_=x"], "expected hydra/sweeper and hydra/launcher to name files"),
+    (["train", "+trainer.num_nodes=2"], "trainer.num_nodes must not be there, got 2"),
+    (["train", "model._target_=null"], "model._target_ must be a class of a file in howdeep/nets"),
+    (["train", "-m", "task._target_=x"], "task._target_ must be a class of a file in howdeep/tasks"),
     (["train", "-m", "--cfg", "job"], "expected one of Hydra's options at a time"),
     (["train", "optimizer.lr=0"], "optimizer.lr must be a number above 0, got 0"),
     (["train", "resume=nowhere.ckpt"], "found no such file"),

@@ -46,6 +46,13 @@ MISTYPED = {
     "tracking.uri=5": "tracking.uri must be text, or null, got 5",
     "resume=[a]": "resume must be text, or null, got ['a']",
     "~model": "model must be a map with _target_",
+    **{
+        f"{place}._target_={target}": f"{place}._target_ must be "
+        for place in ("model", "task", "optimizer", "schedule", "trainer", "data.prepare", "data.examples")
+        for target in ("null", "x", "5", "[a]", ".", "howdeep")
+    },
+    "+model._convert_=all": "model._convert_ must not be there, got 'all'",
+    "+optimizer._args_=[1]": "optimizer._args_ must not be there, got [1]",
     "~seed": "the config lacks seed",
     "~optimizer.lr": "the config lacks optimizer.lr",
 }

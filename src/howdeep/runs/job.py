@@ -17,10 +17,12 @@ from howdeep.files import project
 from howdeep.processes.signals import stop_if_asked, stop_on_signals
 from howdeep.runs.run import execute, job_of
 from howdeep.study import passwords
-from howdeep.study.complaints import COMPLAINTS, explain
+from howdeep.study.complaints import COMPLAINTS, OF_PLUGINS, explain
 from howdeep.study.kinds import check_kinds, resolve
 from howdeep.study.matching import match
 from howdeep.tracking.store import store_of
+
+MANY = ("-m", "--multirun")
 
 
 def job(cfg: DictConfig, failed: list[UserError]) -> float | list[float] | None:
@@ -85,6 +87,8 @@ def train_one(cfg: DictConfig) -> float:
 
 def main(overrides: list[str]) -> int:
     """Hands the command line to Hydra; its complaints, and those of its jobs, become one line."""
+    # Hydra's parser takes an option before all overrides or behind them, not between two.
+    overrides = sorted(overrides, key=lambda word: word not in MANY)
     here = project.find()
     stop_on_signals()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself and exits
@@ -95,8 +99,8 @@ def main(overrides: list[str]) -> int:
     )
     try:
         app()
-    except COMPLAINTS as error:
-        raise explain(error, here.conf) from error
+    except (*COMPLAINTS, *OF_PLUGINS) as error:
+        raise explain(error, here.conf, overrides, typed=True) from error
     return 1 if failed else 0
 
 

@@ -3,11 +3,10 @@
 import os
 import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from hydra import compose, initialize_config_dir
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -19,18 +18,34 @@ from omegaconf.errors import OmegaConfBaseException
 
 from howdeep.errors import UserError, near
 from howdeep.files import reading
+from howdeep.study import hints
+from howdeep.study.hints import options
 
 # What Hydra raises of overrides that cannot be composed; `explain` lets others through.
 COMPLAINTS = (HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError, TypeError)
+OF_PLUGINS = (RuntimeError, ImportError)  # where a sweeper or a launcher is none
 
 
-def explain(error: Exception, conf: Path) -> UserError:
-    """Hydra's or OmegaConf's complaint about overrides in one line, with near matches.
+def explain(error: Exception, conf: Path, overrides: Sequence[str] = (), *, typed: bool = False) -> UserError:
+    """Hydra's or OmegaConf's complaint about overrides in one line, with what to type instead.
 
-    Any other `ValueError` or `TypeError` than Hydra's own about the value of a group is raised as it is.
+    Any other error than Hydra's own is raised as it is.
+
+    Args:
+        error: what was raised.
+        conf: the config folder.
+        overrides: what was composed; hints know from them which files are chosen.
+        typed: whether they were typed behind `howdeep train`, which alone takes -m.
     """
     if isinstance(error, UserError):
         return error
+    if isinstance(error, OF_PLUGINS):
+        if re.match("Invalid plugin|Unknown plugin class|Could not instantiate plugin", str(error)):
+            return UserError(
+                f"expected hydra/sweeper and hydra/launcher to name files, as in hydra/sweeper=optuna: "
+                f"{str(error).splitlines()[0]}"
+            )
+        raise error
     if (
         isinstance(error, yaml.YAMLError)
         and (mark := getattr(error, "problem_mark", None))
@@ -44,6 +59,9 @@ def explain(error: Exception, conf: Path) -> UserError:
     first = first or type(error).__name__
     if isinstance(error, MissingConfigException) and (found := re.search(r"Could not find '([^']+)'", text)):
         group, _, option = found[1].rpartition("/")
+        if not (conf / group).is_dir():  # Hydra's own, which it lists
+            known = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
+            return UserError(f"expected a choice of {group}, got {group}={option}{near(option, known)}")
         return UserError(
             f"expected one of the files in conf/{group}/, got {group}={option}{near(option, options(conf, group))}"
         )
@@ -52,11 +70,25 @@ def explain(error: Exception, conf: Path) -> UserError:
     ):
         if found[1].startswith("hydra.sweeper."):
             return _explain_sweeper(found[1], conf)
-        return UserError(f"expected a key of the config, got '{found[1]}'{near(found[1], keys(conf))}")
+        whole = re.search(r"full_key: (\S+)", str(error.__cause__))  # of a map that was typed, the key in it
+        return _no_key(whole[1] if whole else found[1], conf, overrides)
+    if found := re.match(r"Could not delete from config. '(.+)' does not exist", first):
+        return _no_key(found[1], conf, overrides)
+    if found := re.match(r"Could not append to config. An item is already at '(.+)'", first):
+        return UserError(f"expected a new key behind +, got '{found[1]}', which is there: leave out the +")
     if isinstance(error, OverrideParseException):
         override = getattr(error, "override", first)
         return UserError(
-            f"expected overrides such as model.depth=4, got '{override}': write key=value, and quote lists"
+            f"expected overrides such as model.depth=4, got '{override}': {hints.of_unreadable(override, conf)}"
+        )
+    if found := re.match(r"Ambiguous value for argument '(.+)'$|Sweep parameters '(.+)' requires", first):
+        override = found[1] or found[2]
+        return UserError(
+            f"expected one value, got '{override}': {hints.of_several(override, conf, many=typed)}"
+        )
+    if found := re.match(r"Sweeping over Hydra's configuration is not supported : '(.+)'$", first):
+        return UserError(
+            f"expected one value, got '{found[1]}': {hints.of_several(found[1], conf, many=False)}"
         )
     if first.startswith("Only one of --run"):
         return UserError(f"expected one of Hydra's options at a time: {first}")
@@ -69,6 +101,10 @@ def explain(error: Exception, conf: Path) -> UserError:
             return line
         raise error
     return UserError(f"the config cannot be composed: {first}")
+
+
+def _no_key(key: str, conf: Path, overrides: Sequence[str]) -> UserError:
+    return UserError(f"expected a key of the config, got '{key}'{hints.of_key(key, conf, overrides)}")
 
 
 def _faulty(conf: Path) -> UserError | None:
@@ -94,24 +130,3 @@ def _explain_sweeper(key: str, conf: Path) -> UserError:
     if key in known:
         return UserError(f"{key} is a setting of the Optuna sweeper: add hydra/sweeper=optuna")
     return UserError(f"expected a setting of the sweeper, got '{key}'{near(key, known)}")
-
-
-def options(conf: Path, group: str) -> list[str]:
-    """The choices of a config group: the names of its YAML files."""
-    return [path.stem for path in (conf / group).glob("*.yaml")]
-
-
-def keys(conf: Path) -> list[str]:
-    """Every key that the default config has, such as 'model.depth', and every group."""
-    with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
-        cfg = compose("train")
-    groups = [path.name for path in conf.iterdir() if path.is_dir()]
-    return [*keys_of(OmegaConf.to_container(cfg, resolve=False)), *groups]
-
-
-def keys_of(node: object, prefix: str = "") -> Iterable[str]:
-    """Every key of a nested config, such as 'model' and 'model.depth'."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield f"{prefix}{key}"
-            yield from keys_of(value, f"{prefix}{key}.")

@@ -40,7 +40,7 @@ def compose_train(conf: Path, overrides: Sequence[str]) -> DictConfig:
             cfg = compose("train", overrides=list(overrides))
         resolve(cfg)
     except COMPLAINTS as error:
-        raise explain(error, conf) from error
+        raise explain(error, conf, overrides) from error
     check_kinds(cfg)
     match(cfg)
     return cfg

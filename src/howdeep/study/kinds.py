@@ -8,7 +8,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from howdeep.errors import UserError, near
 from howdeep.names import check_name
-from howdeep.study.complaints import keys_of
+from howdeep.study.hints import keys_of
 from howdeep.training import targets
 
 TEXT, MAP, LIST, TARGET = "text", "a map", "a list", "a map with _target_"
