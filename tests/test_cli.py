@@ -95,13 +95,6 @@ def test_the_option_of_a_multirun_stands_anywhere(clone):
     assert len(list(clone.glob("multirun/**/record.json"))) == 2
 
 
-def test_overfit_says_how_far_the_training_loss_has_come(clone):
-    done = howdeep(clone, "train", "debug=overfit", "trainer.max_epochs=3")
-    assert re.match(
-        r"mlp depth 1 on digits, seed 0: train loss \S+, train accuracy \S+ after 3 epochs", done.stdout
-    )
-
-
 def test_the_same_command_gives_the_same_bits(clone):
     for _ in range(2):
         assert howdeep(clone, "train", *SMALL).returncode == 0
