@@ -4,17 +4,26 @@ Hydra composes every job twice, to check it and to run it, and each time takes l
 network. Hydra imports this module whenever it starts.
 """
 
+import math
+import os
 from collections.abc import Sequence
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from howdeep.errors import UserError
 from howdeep.study.sharing import Shared, parse
+from howdeep.study.unused import check_job, check_mode
+
+LOCAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
 class SharingLoader(ConfigLoaderImpl):
@@ -45,10 +54,21 @@ class SharingLoader(ConfigLoaderImpl):
         """
         self._sharing(master_config).base(sweep_overrides)
 
+    def numbers_folders(self, master_config: DictConfig, sweep_overrides: list[str]) -> bool:
+        """Whether the folder of a job is named by its number, which no other one has."""
+        sweep = OmegaConf.to_container(self._sharing(master_config).base(sweep_overrides).hydra.sweep)
+        assert isinstance(sweep, dict)
+        return sweep["subdir"] == "${hydra.job.num}"
+
     def _sharing(self, master_config: DictConfig) -> Shared:
         if self._shared is None:
-            compose = super().load_sweep_config
-            self._shared = Shared(lambda rest: compose(master_config, list(rest)), master_config)
+
+            def compose(overrides: Sequence[str]) -> DictConfig:
+                config = ConfigLoaderImpl.load_sweep_config(self, master_config, list(overrides))
+                check_job(config, master_config, overrides)
+                return config
+
+            self._shared = Shared(compose, master_config)
         return self._shared
 
 
@@ -68,15 +88,69 @@ def sharing(context: HydraContext) -> HydraContext:
 
 
 class GridSweeper(BasicSweeper):
-    """Hydra's own sweeper, every value with every other one."""
+    """Hydra's own sweeper, every value with every other one; all jobs are checked before anything is written."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        check_mode(config.hydra)
         super().setup(hydra_context=sharing(hydra_context), task_function=task_function, config=config)
 
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         assert self.config is not None
         assert self.hydra_context is not None
         loader = self.hydra_context.config_loader
         assert isinstance(loader, SharingLoader)
-        for overrides in batch:
-            loader.check(self.config, list(overrides))
+        _ = self.config.hydra.sweep.dir  # which may name the time: once resolved, it is the same for all jobs
+        lines = [f"{key}={value}" for key, value in self.params.items()]
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides([*lines, *arguments])
+        (jobs,) = self.split_arguments(parsed, None)
+        for overrides in jobs:
+            loader.check(self.config, overrides)
+        check_folders(loader, self.config, jobs)
+        returned = super().sweep(arguments)
+        values = [job.return_value for batch in returned for job in batch]
+        # In this process each failed run has been counted.
+        if self.config.hydra.launcher._target_ != LOCAL and (failed := sum(map(math.isnan, values))):
+            raise UserError(f"{failed} of {len(values)} runs failed: each has said why")
+        return returned
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """All have been checked."""
+
+
+def check_folders(loader: SharingLoader, master_config: DictConfig, jobs: Sequence[list[str]]) -> None:
+    """Refuses a multirun that gives one folder to two jobs, unless they compute the same.
+
+    Raises:
+        UserError: what the two jobs are, and their folder.
+    """
+    taken: dict[str, tuple[list[str], dict]] = {}
+    for number, overrides in enumerate(jobs):
+        if loader.numbers_folders(master_config, overrides):
+            continue
+        config = loader.load_sweep_config(master_config, overrides)
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        folder = _folder(config)
+        plain = OmegaConf.to_container(config, resolve=False)
+        assert isinstance(plain, dict)
+        task = {name: node for name, node in plain.items() if name != "hydra"}
+        other, its_task = taken.setdefault(folder, (overrides, task))
+        if task != its_task:
+            one, two = (
+                ", ".join(sorted(set(of) - set(others)))
+                for of, others in ((other, overrides), (overrides, other))
+            )
+            raise UserError(
+                f"expected a folder for each run, but {one} and {two} would both go to {folder}: name in "
+                "hydra.sweep.subdir all that they differ in"
+            )
+
+
+def _folder(config: DictConfig) -> str:
+    """Where Hydra puts a job."""
+    outer = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)  # for ${hydra:...}
+    try:
+        return os.path.normpath(os.path.join(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)))
+    finally:
+        HydraConfig.instance().cfg = outer

@@ -18,7 +18,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from hydra_plugins.howdeep_jobs import sharing
+from howdeep.study.unused import check_mode, typed
+from hydra_plugins.howdeep_jobs import LOCAL, sharing
 
 if TYPE_CHECKING:
     from howdeep.sweeping.outcomes import Result
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from howdeep.sweeping.space import Dimension, Space
     from howdeep.sweeping.study import Trial
 
-LOCAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 PLACES = ("tracking.", "resume", "checkpoint_seconds", "data.mirror")  # not what is computed, only where
 
 
@@ -68,13 +68,14 @@ class OptunaSweeper(Sweeper):
         }
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        check_mode(config.hydra)
         self.task_function, self.job_config = task_function, config
         self.context = sharing(hydra_context)
 
     def sweep(self, arguments: list[str]) -> None:
         """Fills the study; a person is told of its progress, and of its best trial at the end."""
         from howdeep.errors import masked
-        from howdeep.files import project
+        from howdeep.files.project import find
         from howdeep.records.provenance import commit
         from howdeep.stages import synchronise
         from howdeep.sweeping.pool import told_in_one_line
@@ -84,7 +85,7 @@ class OptunaSweeper(Sweeper):
         from howdeep.tracking.store import store_of
 
         plan = self._plan(arguments)
-        here = project.find()
+        here = self.project = find()
         self.folder = self._folder(here.root, plan.study)
         self.where = self.storage or str(self.folder / "study.journal")
         if "://" not in self.where:
@@ -141,23 +142,25 @@ class OptunaSweeper(Sweeper):
 
     def _folder(self, root: Path, study: str) -> Path:
         """Of the sweep: one that stays the same, or the one that was asked for."""
-        asked = [
-            line for line in self.job_config.hydra.overrides.hydra if line.startswith("hydra.sweep.dir=")
-        ]
+        from howdeep.errors import UserError
+
+        lines = typed(self.job_config.hydra)
+        if named := [line for line in lines if line.startswith("hydra.sweep.subdir=")]:
+            raise UserError(
+                f"the folder of a trial is its number: leave {named[0]} out, or set hydra.sweep.dir"
+            )
+        asked = [line for line in lines if line.startswith("hydra.sweep.dir=")]
         return Path(self.job_config.hydra.sweep.dir).absolute() if asked else root / "multirun" / study
 
     def _check(self, plan: "Plan") -> DictConfig:
         """Composes each value of each choice and prepares its data, before anything is run; returns one config."""
-        from howdeep.files.project import find
         from howdeep.runs.examples import ensure_prepared
         from howdeep.sweeping.space import overrides
 
-        cfg = None
-        for point in plan.space.examples():
-            cfg = self._compose([*self.fixed, *overrides(point)])
-            ensure_prepared(cfg.data, find())
-        assert cfg is not None
-        return cfg
+        configs = [self._compose([*self.fixed, *overrides(point)]) for point in plan.space.examples()]
+        for cfg in configs:
+            ensure_prepared(cfg.data, self.project)
+        return configs[-1]
 
     def _compose(self, overrides: list[str]) -> DictConfig:
         cfg = self.context.config_loader.load_sweep_config(self.job_config, overrides)
@@ -191,7 +194,6 @@ class OptunaSweeper(Sweeper):
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
 
-        from howdeep.files.project import find
         from howdeep.runs.trial import Running, attached
         from howdeep.study.complaints import explain
 
@@ -200,7 +202,7 @@ class OptunaSweeper(Sweeper):
                 self.job_config, [*self.fixed, *trial.overrides]
             )
         except (HydraException, OmegaConfBaseException) as error:
-            raise explain(error, find().conf) from error
+            raise explain(error, self.project.conf) from error
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = trial.number
             config.hydra.sweep.dir, config.hydra.sweep.subdir = str(self.folder), str(trial.number)

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from pathlib import Path
+from typing import cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -14,19 +14,24 @@ from tqdm import tqdm
 
 from howdeep.errors import UserError, line, of_place
 from howdeep.files import project
+from howdeep.files.project import Project
 from howdeep.processes.signals import stop_if_asked, stop_on_signals
+from howdeep.runs import place
 from howdeep.runs.run import execute, job_of
 from howdeep.study import passwords
 from howdeep.study.complaints import COMPLAINTS, OF_PLUGINS, explain
 from howdeep.study.kinds import check_kinds, resolve
 from howdeep.study.matching import match
+from howdeep.study.unused import check_mode
 from howdeep.tracking.store import store_of
 
 MANY = ("-m", "--multirun")
 
 
-def job(cfg: DictConfig, failed: list[UserError]) -> float | list[float] | None:
+def job(cfg: DictConfig, here: Project, failed: list[UserError]) -> float | list[float] | None:
     """What Hydra calls for each run; a failed one is told and counted, and with -m the next ones still run.
+
+    The project is the one that the command was typed in: Hydra may have changed the folder.
 
     In a sweep, where a failed run is a failed trial, the sweeper hears of it instead. The config has been composed by
     now, so that a config error from here on is a bug.
@@ -34,11 +39,10 @@ def job(cfg: DictConfig, failed: list[UserError]) -> float | list[float] | None:
     from howdeep.runs import trial
 
     if trial.is_trial():
-        _settle(cfg)
-        return trial.train_trial(cfg)
+        return trial.train_trial(_settled(cfg), cfg, here)
     try:
-        _settle(cfg)
-        return train_one(cfg)
+        check_mode(cast(DictConfig, HydraConfig.get()))
+        return train_one(_settled(cfg), cfg, here)
     except (UserError, OSError) as error:
         stop_if_asked()  # in whose place another library's cleanup may have raised this
         mistake = error if isinstance(error, UserError) else of_place(error)
@@ -51,37 +55,43 @@ def job(cfg: DictConfig, failed: list[UserError]) -> float | list[float] | None:
         raise RuntimeError(f"howdeep read its config wrongly: {error}") from error
 
 
-def _settle(cfg: DictConfig) -> None:
-    """Resolves and checks the config of a job, and gives it the width that its matching asks for.
+def _settled(composed: DictConfig) -> DictConfig:
+    """The config of a job, resolved and checked, with the width that its matching asks for.
 
     Raises:
         UserError: an interpolation that leads nowhere, a setting of the wrong kind, or a width that cannot be matched.
     """
+    cfg = composed.copy()
     resolve(cfg)
     check_kinds(cfg)
+    place.keep_paths(cfg)
     match(cfg)
+    return cfg
 
 
-def train_one(cfg: DictConfig) -> float:
+def train_one(cfg: DictConfig, composed: DictConfig, here: Project) -> float:
     """Trains the run of a resolved config; returns its lowest validation loss.
 
+    Args:
+        cfg: the config.
+        composed: the same before it was resolved.
+
     Raises:
-        UserError: the config cannot be trained, or the run diverged.
+        UserError: the config cannot be trained, another run lies in its folder, or it diverged.
     """
     from howdeep.runs.examples import ensure_prepared
 
-    here = project.find()
     clock = time.perf_counter()
     ensure_prepared(cfg.data, here)
-    store = store_of(cfg, here)
-    folder = Path(HydraConfig.get().runtime.output_dir) / "run"
-    record = execute(job_of(cfg, folder, here), here, store, [EpochBar()])
+    job = job_of(cfg, place.folder(), here)
+    with place.of_its_own(job, composed, here):
+        record = execute(job, here, store_of(cfg, here), [EpochBar()])
     line = summary(record, time.perf_counter() - clock, HydraConfig.get().runtime.choices.get("debug"))
     if record["state"] != "finished":
         raise UserError(
-            f"{line}: try a smaller optimizer.lr or trainer.gradient_clip_val=1; record in {folder}"
+            f"{line}: try a smaller optimizer.lr or trainer.gradient_clip_val=1; record in {job.folder}"
         )
-    print(f"{line} -> {os.path.relpath(folder)}")
+    print(f"{line} -> {place.as_typed(job.folder)}")
     return min(row["val/loss"] for row in record["epochs"])
 
 
@@ -95,7 +105,7 @@ def main(overrides: list[str]) -> int:
     sys.argv = ["howdeep train", *passwords.hidden(overrides)]
     failed: list[UserError] = []
     app = hydra.main(version_base="1.3", config_path=str(here.conf), config_name="train")(
-        lambda cfg: job(cfg, failed)
+        lambda cfg: job(cfg, here, failed)
     )
     try:
         app()

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -17,7 +16,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from howdeep.diagnostics.history import History
 from howdeep.errors import UserError, near
-from howdeep.files import project
+from howdeep.files.project import Project
+from howdeep.runs import place
 from howdeep.runs.examples import ensure_prepared
 from howdeep.runs.run import execute, job_of
 from howdeep.sweeping.outcomes import Hopeless
@@ -61,21 +61,26 @@ def is_trial() -> bool:
     return _running is not None or all(name in os.environ for name in ENVIRONMENT)
 
 
-def train_trial(cfg: DictConfig) -> list[float] | None:
+def train_trial(cfg: DictConfig, composed: DictConfig, here: Project) -> list[float] | None:
     """Trains a resolved config as the trial that it is; what `howdeep train` does with it inside a sweep.
+
+    Args:
+        cfg: the config.
+        composed: the same before it was resolved.
+        here: the project.
 
     Returns:
         The value of each objective; None in a launcher's job, which has told them to the storage.
     """
     if _running is not None:
-        return train_in(_folder(), cfg, _running)
+        return train_in(here, cfg, composed, _running)
     storage, name, number = (os.environ[name] for name in ENVIRONMENT)
     with told_in_one_line(storage), closing(Storage(storage)) as opened:
         trial = Study(_plan_of(opened, name), opened).open().adopt(int(number))
-        running = Running(trial, store := store_of(cfg, project.find()), None)
+        running = Running(trial, store := store_of(cfg, here), None)
         if store is not None and (found := store.find(howdeep__kind="sweep", **{STUDY: name})):
             running.parent = found[0].info.run_id
-        run_trial(trial, lambda _: train_in(_folder(), cfg, running))
+        run_trial(trial, lambda _: train_in(here, cfg, composed, running))
     return None
 
 
@@ -96,12 +101,8 @@ def _plan_of(storage: Storage, name: str) -> Plan:
     )
 
 
-def _folder() -> Path:
-    return Path(HydraConfig.get().runtime.output_dir) / "run"
-
-
-def train_in(folder: Path, cfg: DictConfig, running: Running) -> list[float]:
-    """Trains a resolved config as a trial, with its record in `folder`.
+def train_in(here: Project, cfg: DictConfig, composed: DictConfig, running: Running) -> list[float]:
+    """Trains a resolved config as a trial, with its record in the folder that Hydra gives it.
 
     Returns:
         The value of each objective.
@@ -109,14 +110,15 @@ def train_in(folder: Path, cfg: DictConfig, running: Running) -> list[float]:
     Raises:
         UserError: the config cannot be trained, or the run diverged.
         Pruned: others were better.
-        Hopeless: an objective that no run has.
+        Hopeless: an objective that no run has, or a folder that has another run.
     """
-    here, trial = project.find(), running.trial
+    trial = running.trial
     ensure_prepared(cfg.data, here)
     objectives = trial.study.plan.objectives
-    place = TrialOf(trial.study.plan.study, trial.number, trial.replaces)
-    job = job_of(cfg, folder, here, parent=running.parent, trial=place)
-    record = execute(job, here, running.store, [Watch(trial, list(objectives))])
+    of = TrialOf(trial.study.plan.study, trial.number, trial.replaces)
+    job = job_of(cfg, place.folder(), here, parent=running.parent, trial=of)
+    with place.of_its_own(job, composed, here):
+        record = execute(job, here, running.store, [Watch(trial, list(objectives))])
     if record["state"] != "finished":
         raise UserError(record["reason"])
     return objective_values(record, objectives)
