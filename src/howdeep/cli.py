@@ -3,11 +3,15 @@
 import argparse
 import atexit
 import gc
+import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout, suppress
 
+from howdeep import completion
 from howdeep.errors import Stopped, UserError, line, of_place
 from howdeep.names import check_name
 
@@ -77,6 +81,11 @@ def parser() -> argparse.ArgumentParser:
     add("report", "rebuild reports/index.html, with seconds where provenance has them")
     add("sync", "rebuild in MLflow the runs that the records have and it lacks")
     add("repair", "mend dvc.lock and the like, where a kill or a full disk has cut them short")
+    complete = add(
+        "completion", 'print what lets a shell complete words with Tab: eval "$(howdeep completion bash)"'
+    )
+    complete.add_argument("shell", choices=completion.SHELLS)
+    complete.add_argument("words", nargs="*", help=argparse.SUPPRESS)  # what the shell asks about
     ui = add("ui", "browse the runs with MLflow's UI on 127.0.0.1")
     ui.add_argument("--port", type=_positive, default=5000, help="default: 5000")
     return top
@@ -172,9 +181,18 @@ def _run(argv: list[str]) -> int:
 
 
 def _train(overrides: list[str]) -> int:
+    if any(_is_shell_completion(word) for word in overrides):
+        raise UserError(
+            "Hydra's --shell-completion knows nothing of the word train: write `howdeep completion bash`"
+        )
     from howdeep.runs.job import main as train
 
     return train(overrides)
+
+
+def _is_shell_completion(word: str) -> bool:
+    """Whether Hydra takes a word for this option: any beginning that no other one has will do."""
+    return word in ("-s", "-sc") or (word.startswith("--s") and "--shell-completion".startswith(word))
 
 
 def _data(where: str) -> Callable[[argparse.Namespace], None]:
@@ -260,6 +278,21 @@ def _repair(args: argparse.Namespace) -> None:
     dvc_state.repair(project.find())
 
 
+def _completion(args: argparse.Namespace) -> None:
+    if not args.words:
+        return print(completion.SCRIPTS[args.shell], end="")
+    words = completion.words_of(args.shell, args.words)
+    for candidate in completion.candidates(words, ["train", *COMMANDS], _options):
+        print(candidate)
+
+
+def _options(command: str) -> list[str]:
+    """The options of a command, as its help names them."""
+    with redirect_stdout(io.StringIO()) as help_, suppress(SystemExit):
+        parser().parse_args([command, "--help"])
+    return re.findall(r"(?<!\S)--[a-z-]+", help_.getvalue())
+
+
 def _ui(args: argparse.Namespace) -> int:
     from howdeep.files import project
     from howdeep.tracking import ui
@@ -279,5 +312,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "report": _stage("compare:report"),
     "sync": _stage("synchronise:sync"),
     "repair": _repair,
+    "completion": _completion,
     "ui": _ui,
 }
