@@ -83,6 +83,28 @@ def test_a_series_is_scaled_by_its_past(tmp_path):
     assert (content.card["shape"], content.card["examples"]) == ([1], {"train": 3, "test": 2})
 
 
+def test_each_variable_of_a_series_has_its_own_scale_whatever_its_unit():
+    random = np.random.default_rng(0)
+    steps = random.normal(size=(50, 3)).cumsum(axis=0)
+    units, origins = np.array([1e-3, 1.0, 1e4]), np.array([0.0, -7.0, 1e6])
+    plain, other = (prepared.series(train=of[:40], test=of[40:]) for of in (steps, origins + units * steps))
+    for part in ("train", "test"):
+        ours, theirs = (getattr(of, part)["series"] for of in (plain, other))
+        np.testing.assert_allclose(theirs, ours, atol=1e-5)
+    np.testing.assert_allclose(other.train["series"].std(axis=0), 1, rtol=1e-5)
+    assert np.shape(other.card["mean"]) == np.shape(other.card["std"]) == (3,)
+    np.testing.assert_allclose(other.card["std"], units * plain.card["std"])
+
+
+def test_a_variable_that_does_not_change_in_training_is_refused_by_its_place():
+    steps = np.stack([np.arange(5.0), np.full(5, 2.5)], axis=1)
+    steps[-1, 1] = 9.0  # its one change is in the test part
+    with pytest.raises(
+        UserError, match=r"^expected .* 4 training steps, but variable 2 of 2 is always 2\.5: leave"
+    ):
+        prepared.series(train=steps[:4], test=steps[4:])
+
+
 def test_what_was_written_is_read(written):
     arrays = prepared.read(written / "train.safetensors", "x", "y")
     np.testing.assert_array_equal(arrays["x"], content().train["x"])

@@ -1,11 +1,16 @@
 """The baselines of forecasting against statsmodels and series whose next value is known."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import mean_absolute_error
 from statsmodels.tsa.ar_model import AutoReg
 
+from howdeep.data.batches import Batches
 from howdeep.tasks.forecasting import Forecasting
+from howdeep.tasks.task import SINGLE
 
 
 def windows(series: np.ndarray, context: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,6 +45,33 @@ def test_autoregression_foresees_a_sine_of_any_variable():
     both = np.stack([np.sin(time / 3), 5 + np.cos(time / 7)], axis=1)
     found = Forecasting.baselines(windows(both[:150], 4), windows(both[150:], 4), {})
     assert found["AR(4)"]["mae"] < 1e-3 < found["persistence"]["mae"]
+
+
+def test_of_several_variables_the_error_of_each_is_measured_and_the_score_is_their_mean():
+    """One variable that is easy to foresee does not hide one that is not."""
+    random = np.random.default_rng(0)
+    both = np.stack([np.sin(np.arange(90) / 5), random.normal(size=90)], axis=1)
+    x, y = windows(both, 4)
+
+    class Last(torch.nn.Module):
+        def forward(self, x):
+            return x[:, -1]
+
+    task = Forecasting(net=Last(), optimizer=torch.optim.SGD, schedule=None)
+    measured = task.measure(Batches((x, y), batch_size=20))
+    each: Any = mean_absolute_error(y, x[:, -1], multioutput="raw_values")
+    assert [measured["mae_1"], measured["mae_2"]] == pytest.approx(each.tolist(), rel=1e-5)
+    assert measured["mae"] == pytest.approx(each.mean(), rel=1e-5)
+    assert 4 * measured["mae_1"] < measured["mae_2"]
+    persistence = Forecasting.baselines((x, y), (x, y), {})["persistence"]
+    assert {name: persistence[name] for name in measured} == pytest.approx(measured)
+
+
+def test_a_single_variable_has_no_error_of_its_own_beside_the_score():
+    x, y = windows(noise(30), 4)
+    task = Forecasting(net=torch.nn.Flatten(1, 2), optimizer=torch.optim.SGD, schedule=None)
+    assert set(task.measure(Batches((x[:, -1:], y), batch_size=8))) == {"loss", "mae"}
+    assert set(Forecasting.baselines((x, y), (x, y), {})["persistence"]) == {"loss", "mae", SINGLE}
 
 
 def test_autoregression_answers_with_fewer_windows_than_coefficients():

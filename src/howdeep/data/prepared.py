@@ -59,8 +59,20 @@ def labelled(
 
 
 def series(*, train: np.ndarray, test: np.ndarray) -> Prepared:
-    """Standardises a series, (time, variables), with one mean and deviation, those of its training part."""
-    train, test, card = _standardised(train, test, None)
+    """Standardises a series, (time, variables), each variable with the mean and deviation of its training part.
+
+    All variables are forecast, and errors are told in these deviations: with one for all of them, that of the largest,
+    the others would vanish from loss and score.
+
+    Raises:
+        UserError: a variable that does not change in the training part, whose errors would have no unit.
+    """
+    if (constant := np.flatnonzero(train.max(axis=0) == train.min(axis=0))).size:
+        raise UserError(
+            f"expected every variable of a series to change in its {len(train)} training steps, but variable "
+            f"{constant[0] + 1} of {train.shape[1]} is always {train[0, constant[0]]:g}: leave it out"
+        )
+    train, test, card = _standardised(train, test, 0)
     return Prepared({"series": train}, {"series": test}, card)
 
 

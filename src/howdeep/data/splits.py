@@ -79,7 +79,7 @@ def moments(x: np.ndarray, axis: int | None) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         x: the training examples, (n, ...).
-        axis: 0 for one mean for each feature (tables), None for a single one (images, a series).
+        axis: 0 for one mean for each feature (tables, series), None for a single one (images).
     """
     lowest = x.min(axis=axis)
     constant = x.max(axis=axis) == lowest

@@ -41,18 +41,17 @@ class Classification(Task):
             )
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        if output.ndim != 2 or target.ndim != 1:
-            raise UserError(
-                f"classification expects outputs (batch, classes) and targets (batch,), got {tuple(output.shape)} "
-                f"and {tuple(target.shape)}: choose the task that belongs to the data and the model"
-            )
+        _check(output, target)
         return functional.cross_entropy(output, target)
 
     def score(self, output: Tensor, target: Tensor) -> Tensor:
+        _check(output, target)
         return (output.argmax(dim=1) == target).double().mean()  # a count over n, not rounded to seven digits
 
     @classmethod
     def baselines(cls, train: Examples, held_out: Examples, model: Mapping[str, Any]) -> Scores:
+        for known, of in (train, held_out):
+            _check(known.flatten(1), of)
         (x, y), (x_held, y_held) = ((x.flatten(1).numpy(), y.numpy()) for x, y in (train, held_out))
         classes, counts = torch.from_numpy(y).unique(return_counts=True)
         shares = (counts / counts.sum()).numpy().reshape(1, -1).repeat(len(y_held), axis=0)
@@ -73,6 +72,15 @@ class Classification(Task):
             },
             **{name: _scored(of.predict(x_held), y_held) for name, of in others.items()},
         }
+
+
+def _check(output: Tensor, target: Tensor) -> None:
+    """Raises `UserError` unless each example has a class: of (n,) and (n, 1) torch would compare n times n."""
+    if output.ndim != 2 or target.shape != output.shape[:1]:
+        raise UserError(
+            f"classification expects outputs (batch, classes) and targets (batch,), got {tuple(output.shape)} "
+            f"and {tuple(target.shape)}: choose the task that belongs to the data and the model"
+        )
 
 
 def _scored(predicted: np.ndarray, y: np.ndarray) -> dict[str, Any]:

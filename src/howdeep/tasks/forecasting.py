@@ -1,46 +1,64 @@
 """Forecasting: given a window of the past, what comes next?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from howdeep.data.examples import Examples
+from howdeep.data.examples import Examples, Split
 from howdeep.errors import UserError
-from howdeep.tasks.task import SINGLE, Scores, Task
+from howdeep.tasks.task import SINGLE, Scores, Task, same_shape
 
 
 class Forecasting(Task):
     """Mean squared error of the next value, scored by the mean absolute error, both in standard deviations.
 
     The net gives the next value of every variable, (batch, variables); x is the window, (batch, time,
-    variables). Baselines: persistence, "the next value is the last one", and autoregression: linear in the
-    values of the window, y = W x + b (Yule, 1927), by least squares over the training windows; once in all values, once
-    in the last p, of which the last fifth of the training windows chooses how many.
+    variables). Errors are means over the variables, each in its own deviations; of several variables the absolute error
+    of each is measured as well, since a mean would hide the one that is hard to foresee.
+
+    Baselines: persistence, "the next value is the last one", and autoregression: linear in the values of the window,
+    y = W x + b (Yule, 1927), by least squares over the training windows; once in all values, once in the last p, of
+    which the last fifth of the training windows chooses how many.
     """
 
     score_name = "mae"
     higher_is_better = False
     in_time = True
 
+    def prepare(self, split: Split) -> None:
+        """Raises `UserError` unless the examples are windows of a series with the values that follow them."""
+        _check(split.train)
+
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        if output.shape != target.shape:
-            raise UserError(
-                f"forecasting expects outputs of the targets' shape {tuple(target.shape)}, got {tuple(output.shape)}: "
-                "choose the task that belongs to the data and the model"
-            )
+        same_shape(output, target, "forecasting")
         return functional.mse_loss(output, target)
 
     def score(self, output: Tensor, target: Tensor) -> Tensor:
+        same_shape(output, target, "forecasting")
         return functional.l1_loss(output, target)
 
     def single_scores(self, output: Tensor, target: Tensor) -> Tensor:
+        same_shape(output, target, "forecasting")
         return (output - target).abs().flatten(1).mean(1)
+
+    @torch.no_grad()
+    def more_scores(self, batches: Iterable[Examples]) -> dict[str, float]:
+        """`mae_1`, `mae_2` and so on: that of each variable, where there are several."""
+        if next(iter(batches))[1].shape[1] == 1:
+            return {}
+        was_training = self.training
+        self.eval()
+        pairs = [(self.net(x.to(self.device)).cpu(), y.cpu()) for x, y in batches]
+        self.train(was_training)
+        return _of_variables(*(torch.cat(part) for part in zip(*pairs, strict=True)))
 
     @classmethod
     def baselines(cls, train: Examples, held_out: Examples, model: Mapping[str, Any]) -> Scores:
+        for part in (train, held_out):
+            _check(part)
         x, y = held_out
         predictions = {
             "persistence": x[:, -1],  # (batch, variables)
@@ -52,9 +70,29 @@ class Forecasting(Task):
                 "loss": float(functional.mse_loss(prediction, y)),
                 "mae": float(functional.l1_loss(prediction, y)),
                 SINGLE: (prediction - y).abs().flatten(1).mean(1),
+                **_of_variables(prediction, y),
             }
             for name, prediction in predictions.items()
         }
+
+
+def _check(examples: Examples) -> None:
+    """Raises `UserError` unless the examples are windows of a series with the values that follow them."""
+    x, y = examples
+    if x.ndim != 3 or y.shape != x[:, -1].shape:
+        raise UserError(
+            "forecasting expects windows (batch, time, variables) and the next value of every variable (batch, "
+            f"variables), got {tuple(x.shape)} and {tuple(y.shape)}: choose the task that belongs to the data"
+        )
+
+
+def _of_variables(output: Tensor, target: Tensor) -> dict[str, float]:
+    """The mean absolute error of each variable, none of a single one, whose error is the score."""
+    same_shape(output, target, "forecasting")
+    errors = (output - target).abs().double().mean(0)  # (variables,)
+    return (
+        {f"mae_{place}": error for place, error in enumerate(errors.tolist(), 1)} if len(errors) > 1 else {}
+    )
 
 
 def _autoregression(train: Examples, x: Tensor, order: int) -> Tensor:

@@ -41,21 +41,24 @@ class LanguageModelling(Task):
             )
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        if output.ndim != 3 or output.shape[:2] != target.shape:
-            raise UserError(
-                f"language modelling expects outputs (batch, time, vocabulary) and targets (batch, time), got "
-                f"{tuple(output.shape)} and {tuple(target.shape)}: choose data=torch_docs, or another task"
-            )
+        _check(output, target)
         return functional.cross_entropy(output.flatten(0, 1), target.flatten())
 
     def score(self, output: Tensor, target: Tensor) -> Tensor:
         return self.loss(output, target) / math.log(2)
 
     def single_scores(self, output: Tensor, target: Tensor) -> Tensor:
+        _check(output, target)
         return functional.cross_entropy(output.mT, target, reduction="none").mean(1) / math.log(2)
 
     @classmethod
     def baselines(cls, train: Examples, held_out: Examples, model: Mapping[str, Any]) -> Scores:
+        for known, of in (train, held_out):
+            if known.ndim != 2 or known.shape != of.shape:
+                raise UserError(
+                    f"language modelling expects characters (batch, time) and as many next ones, got "
+                    f"{tuple(known.shape)} and {tuple(of.shape)}: choose data=torch_docs, or another task"
+                )
         characters = int(model["vocabulary"])
         x, y = (part.flatten() for part in train)
         counts = torch.ones(characters, characters, dtype=torch.float64)  # of y (columns) after x (rows)
@@ -99,6 +102,15 @@ class LanguageModelling(Task):
             text = torch.cat([text, following])
         self.train(was_training)
         return text[len(prompt) :]
+
+
+def _check(output: Tensor, target: Tensor) -> None:
+    """Raises `UserError` unless there are logits for each character to come."""
+    if output.ndim != 3 or output.shape[:2] != target.shape:
+        raise UserError(
+            f"language modelling expects outputs (batch, time, vocabulary) and targets (batch, time), got "
+            f"{tuple(output.shape)} and {tuple(target.shape)}: choose data=torch_docs, or another task"
+        )
 
 
 def witten_bell(train: Examples, held_out: Examples, *, order: int, characters: int) -> np.ndarray:

@@ -38,11 +38,7 @@ class Reconstruction(Task):
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Raises `UserError` unless both have one shape."""
-        if output.shape != target.shape:
-            raise UserError(
-                f"reconstruction expects an output of the shape of x, {list(target.shape[1:])}, "
-                f"got {list(output.shape[1:])}: choose model=autoencoder, or another task"
-            )
+        _check(output, target)
         return functional.mse_loss(output, target)
 
     def single_scores(self, output: Tensor, target: Tensor) -> Tensor:
@@ -90,8 +86,18 @@ class Reconstruction(Task):
         return found | ({"labels": y[:LATENT_POINTS]} if labelled else {})
 
 
+def _check(output: Tensor, target: Tensor) -> None:
+    """Raises `UserError` unless both have one shape: torch would subtract others in its own way."""
+    if output.shape != target.shape:
+        raise UserError(
+            f"reconstruction expects an output of the shape of x, {list(target.shape[1:])}, "
+            f"got {list(output.shape[1:])}: choose model=autoencoder, or another task"
+        )
+
+
 def _lost_by_each(output: Tensor, target: Tensor) -> Tensor:
     """The squared error of each example, (n,), over the mean variance of all."""
+    _check(output, target)
     output, target = (part.flatten(1).double() for part in (output, target))
     return (output - target).square().sum(1) / (target - target.mean(0)).square().sum(1).mean()
 
@@ -104,6 +110,7 @@ class _LostVariance:
         self._error = self._sum = self._squares = torch.zeros(())
 
     def add(self, output: Tensor, target: Tensor) -> None:
+        _check(output, target)
         output, target = (part.detach().flatten(1).double() for part in (output, target))  # (batch, features)
         self._n += len(target)
         self._error = self._error + (output - target).square().sum(0)

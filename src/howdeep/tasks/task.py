@@ -10,9 +10,23 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from howdeep.data.examples import Examples, Split
+from howdeep.errors import UserError
 
 SINGLE = "single"  # beside the scores of a method, those of single examples
 Scores = dict[str, dict[str, Any]]
+
+
+def same_shape(output: Tensor, target: Tensor, task: str) -> None:
+    """Called before one is subtracted from the other: of (n, 1) and (n,) torch would make (n, n) differences.
+
+    Raises:
+        UserError: they have different shapes.
+    """
+    if output.shape != target.shape:
+        raise UserError(
+            f"{task} expects outputs of the targets' shape {tuple(target.shape)}, got {tuple(output.shape)}: "
+            "choose the task that belongs to the data and the model"
+        )
 
 
 class Task(LightningModule):
