@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from howdeep.results.baselines import against_baselines
+from howdeep.results.measures import NO_MARGINS
 from howdeep.results.sample_error import crossed
 from howdeep.results.scores import scores
 from howdeep.results.statistics import holm
@@ -22,7 +23,7 @@ METHODS = {
 
 
 def judge(records, methods=METHODS, margins=None, **options):
-    found = against_baselines(scores(records, scored(records)), methods, margins or {}, **options)
+    found = against_baselines(scores(records, scored(records)), methods, margins or NO_MARGINS, **options)
     return {row["depth"]: row for row in found.to_dict("records")}
 
 

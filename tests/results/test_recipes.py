@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from howdeep.results.measures import NO_MARGINS
 from howdeep.results.recipes import best_of_recipes, best_runs
 from howdeep.results.scores import scores
 from howdeep.results.verdict import verdicts
@@ -31,7 +32,7 @@ def both(make_record, full, plain, *, lost=()) -> list[dict]:
 
 
 def judge(records, groups=GROUPS, margins=None, **options):
-    return best_of_recipes(scores(records, scored(records)), groups, margins or {}, **options)
+    return best_of_recipes(scores(records, scored(records)), groups, margins or NO_MARGINS, **options)
 
 
 def frame(*rows, higher=True, entries=(FULL, PLAIN)) -> pd.DataFrame:
@@ -130,7 +131,7 @@ def test_the_test_samples_error_is_that_of_the_chosen_runs(make_record):
     answers |= {
         f"{r['key']}/predicted": 1 - answers[f"{r['key'].removeprefix('plain-')}/predicted"] for r in others
     }
-    alone = verdicts(scores(records, scored(records)), {}, answers=answers)
+    alone = verdicts(scores(records, scored(records)), NO_MARGINS, answers=answers)
     [row] = judge([*records, *others], answers=answers).verdicts.to_dict("records")
     assert row["sample_from"] == "answers"
     assert row["sample_error"] == pytest.approx(alone["sample_error"].iloc[0])
@@ -150,4 +151,4 @@ def test_a_matching_that_one_recipe_alone_has_is_no_choice(make_record):
 
 def test_before_anything_is_tested_nothing_is_compared_for_validation_chose(make_record):
     records = both(make_record, *(({1: 0.8, 4: 0.9}, {1: 0.8, 4: 0.9}),) * 2)
-    assert best_of_recipes(scores(records, {"runs": {}}), GROUPS, {}).verdicts.empty
+    assert best_of_recipes(scores(records, {"runs": {}}), GROUPS, NO_MARGINS).verdicts.empty

@@ -9,6 +9,7 @@ import pytest
 
 from howdeep.errors import UserError
 from howdeep.results.histories import curves
+from howdeep.results.measures import NO_MARGINS
 from howdeep.results.scores import csv as to_csv
 from howdeep.results.scores import judge, known, metrics, scores, select, summary
 from howdeep.results.statistics import mean_interval
@@ -159,7 +160,7 @@ def test_csv_has_six_significant_digits_whole_numbers_whole_and_gaps_for_missing
 
 
 def test_metrics_hold_the_means_by_entry_and_depth_and_leave_out_what_is_missing(runs, make_record):
-    judgement = verdicts(runs, {"accuracy": 0.5})
+    judgement = verdicts(runs, NO_MARGINS | {"accuracy": 0.5})
     cells = judge(summary(runs), judgement)
     content = metrics(cells)
     assert list(content) == ["breast_cancer-mlp", "digits-mlp", "sunspots-lstm"]
@@ -173,7 +174,7 @@ def test_metrics_hold_the_means_by_entry_and_depth_and_leave_out_what_is_missing
     assert "verdict" not in content["digits-mlp"]["depth=1"]
     failed = [make_record("digits", "mlp", 1, 0, diverged=True, matching="flops")]
     table = scores(failed, {"runs": {}})
-    assert metrics(judge(summary(table), verdicts(table, {}))) == {
+    assert metrics(judge(summary(table), verdicts(table, NO_MARGINS))) == {
         "digits-mlp": {"matching=flops-depth=1": {"diverged": 1}}
     }
 

@@ -7,6 +7,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from howdeep.errors import UserError
+from howdeep.results.measures import NO_MARGINS
 from howdeep.results.sample_error import accuracy_difference_error, crossed, widened
 from howdeep.results.scores import scores, select
 from howdeep.results.statistics import Interval, Paired, chance_to_repeat, mean_interval
@@ -37,7 +38,7 @@ def scored(records) -> dict:
 
 
 def judge(records, margins=None, **options):
-    found = verdicts(scores(records, scored(records)), margins or {}, **options)
+    found = verdicts(scores(records, scored(records)), margins or NO_MARGINS, **options)
     return {depth: row for depth, row in zip(found["depth"], found.to_dict("records"), strict=True)}
 
 
@@ -73,7 +74,7 @@ def test_an_inconclusive_verdict_says_how_many_seeds_would_be_needed_and_no_othe
 def test_the_family_is_the_depths_of_one_entry_and_no_other(make_record):
     one = study(make_record, {1: 0.9, 2: 0.903})
     others = study(make_record, {1: 0.9, 2: 0.9, 4: 0.9}, entry="digits-mlp-plain")
-    alone, together = (verdicts(scores(r, scored(r)), {}) for r in (one, [*one, *others]))
+    alone, together = (verdicts(scores(r, scored(r)), NO_MARGINS) for r in (one, [*one, *others]))
     own = select(together, entry="digits-mlp").reset_index(drop=True)
     assert own.drop(columns="p_study").equals(alone.drop(columns="p_study"))
     assert alone["p_holm"].tolist() == alone["p"].tolist()
@@ -85,7 +86,7 @@ def test_matchings_are_never_mixed(make_record):
         for matching in ("width", "parameters")
         for record in study(make_record, {1: 0.9, 2: 0.95}, matching=matching)
     ]
-    found = verdicts(scores(records, scored(records)), {})
+    found = verdicts(scores(records, scored(records)), NO_MARGINS)
     assert found["matching"].tolist() == ["parameters", "width"]
     assert found["pairs"].tolist() == [SEEDS, SEEDS]
 
@@ -177,7 +178,7 @@ def test_the_shallowest_depth_of_the_study_is_what_the_others_are_compared_with(
 
 def test_before_anything_is_tested_the_validation_scores_are_judged(make_record):
     records = study(make_record, {1: 0.9, 2: 0.95})
-    assert set(verdicts(scores(records, BASELINES), {})["on"]) == {"val"}
+    assert set(verdicts(scores(records, BASELINES), NO_MARGINS)["on"]) == {"val"}
     assert judge(records)[2]["on"] == "test"
 
 
@@ -301,7 +302,7 @@ def test_of_a_whole_study_the_share_of_false_findings_is_told_beside_holms_p(mak
         for entry, levels in (("digits-mlp", {1: 0.9, 2: 0.902}), ("digits-mlp-plain", {1: 0.9, 2: 0.9001}))
         for record in study(make_record, levels, entry=entry)
     ]
-    found = verdicts(scores(both, scored(both)), {})
+    found = verdicts(scores(both, scored(both)), NO_MARGINS)
     assert found["p_study"].tolist() == pytest.approx(multipletests(found["p"], method="fdr_bh")[1])
 
 
@@ -368,10 +369,10 @@ def test_entries_may_have_different_seeds_and_each_is_judged_by_its_own(make_rec
         for r in study(make_record, {1: 0.9, 2: 0.95}, entry="other")
         if r["seed"] < 3
     ]
-    together = verdicts(scores([*ten, *three], scored([*ten, *three])), {})
+    together = verdicts(scores([*ten, *three], scored([*ten, *three])), NO_MARGINS)
     assert together["pairs"].tolist() == [10, 3]
     for records in (ten, three):
-        alone = verdicts(scores(records, scored(records)), {})
+        alone = verdicts(scores(records, scored(records)), NO_MARGINS)
         own = select(together, entry=records[0]["entry"]).reset_index(drop=True)
         assert own.drop(columns="p_study").equals(alone.drop(columns="p_study"))
 

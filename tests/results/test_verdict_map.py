@@ -27,7 +27,7 @@ def mapped(*studies, baselines=NOTHING):
         ("mse_ratio", False, "better", -0.019, "1.9 points better"),
         ("bits", False, "worse", 0.071, "0.071 bits worse"),
         ("mae", False, "no difference", 0.001, "0.001 sd worse, about equal"),
-        ("own_score", True, "better", 0.5, "0.500 own score better"),
+        ("kid", False, "better", -0.066, "0.066 kid better"),
         ("mae", False, "failed", float("nan"), "no run finished"),
     ],
 )

@@ -10,6 +10,8 @@ import pytest
 from howdeep import tasks
 from howdeep.report.protocol import settings
 from howdeep.results import tables
+from howdeep.results.gaps import OF_VARIANCE, TRIVIAL
+from howdeep.results.measures import NO_MARGINS, SCORES
 from howdeep.results.scores import judge, scores, select, summary
 from howdeep.results.sentences import (
     architectures,
@@ -22,7 +24,7 @@ from howdeep.results.sentences import (
     shallow_won,
 )
 from howdeep.results.verdict import verdicts
-from howdeep.results.wording import SCORES, amount, number, signed
+from howdeep.results.wording import amount, number, signed
 from howdeep.tasks.task import Task
 
 
@@ -212,23 +214,22 @@ def test_it_is_told_whether_verdicts_allow_for_other_test_examples_and_what_thes
 
 
 def test_scores_are_told_with_their_unit_and_their_direction():
-    cells = pd.DataFrame(
-        {"score": ["mae", "accuracy", "mae", "loss"], "higher_is_better": [False, True, False, False]}
-    )
+    cells = pd.DataFrame({"score": ["mae", "accuracy", "mae"], "higher_is_better": [False, True, False]})
     assert scored(cells) == [
         "accuracy (share of right answers; higher is better)",
-        "loss (lower is better)",
-        "mae (mean absolute error in standard deviations of the training data; lower is better)",
+        "mae (mean absolute error in standard deviations of the training data, of several variables each in its own; "
+        "lower is better)",
     ]
 
 
-def test_every_score_of_a_task_is_explained():
+def test_every_score_of_a_task_is_explained_and_has_a_chance():
     packages = {module.name for module in pkgutil.iter_modules(tasks.__path__)} - {"task"}
     for name in packages:
         importlib.import_module(f"howdeep.tasks.{name}")
     assert {
         task.score_name for task in Task.__subclasses__() if task.__module__.startswith("howdeep.")
     } == set(SCORES)
+    assert set(SCORES) == {*TRIVIAL, OF_VARIANCE}
 
 
 def test_seeds_are_told_entry_by_entry_where_they_differ():
@@ -291,7 +292,7 @@ def rows(table) -> list[list[str]]:
 
 def test_the_table_has_a_row_a_cell_with_the_numbers_of_the_summary(records, test_scores):
     runs = scores(records, test_scores)
-    cells = select(judge(summary(runs), verdicts(runs, {})), task="forecasting")
+    cells = select(judge(summary(runs), verdicts(runs, NO_MARGINS)), task="forecasting")
     headings, rule, *body = rows(tables.cells_table(cells))
     assert headings[:6] == ["data", "architecture", "depth", "verdict", "difference", "test mae"]
     assert rule[:3] == ["---", "---", "---:"]
@@ -309,7 +310,7 @@ def test_the_table_has_a_row_a_cell_with_the_numbers_of_the_summary(records, tes
 
 def test_seconds_stand_in_the_table_only_where_somebody_measured_them(records, test_scores):
     runs = scores(records, test_scores)
-    cells = select(judge(summary(runs), verdicts(runs, {})), task="forecasting")
+    cells = select(judge(summary(runs), verdicts(runs, NO_MARGINS)), task="forecasting")
     table = tables.cells_table(cells, {("sunspots-lstm", 1, "width"): 1.26})
     assert [row[-3].text for row in table.rows] == ["1.3", "\N{EN DASH}", "\N{EN DASH}", "\N{EN DASH}"]
     assert "seconds" in table.headings
@@ -319,7 +320,7 @@ def test_seconds_stand_in_the_table_only_where_somebody_measured_them(records, t
 
 def test_what_a_verdict_rests_on_stands_beside_it(records, test_scores):
     runs = scores(records, test_scores)
-    found = select(verdicts(runs, {}, {"digits-mlp": 359}), entry="digits-mlp")
+    found = select(verdicts(runs, NO_MARGINS, {"digits-mlp": 359}), entry="digits-mlp")
     table = tables.verdicts_table(found, {("digits-mlp", "width"): "mlp"})
     deep = dict(zip(table.headings, (text.text for text in table.rows[1]), strict=True))
     assert deep["depth"] == "4"
@@ -329,7 +330,7 @@ def test_what_a_verdict_rests_on_stands_beside_it(records, test_scores):
     assert deep["on these examples"] == f"{interval}, the error of others an upper bound"
     assert deep["probability of improvement"].startswith(f"{row['improvement']:.3f} [")
     assert deep["pairs"] == "5"
-    lost = select(verdicts(runs, {}), entry="sunspots-lstm", depth=8)
+    lost = select(verdicts(runs, NO_MARGINS), entry="sunspots-lstm", depth=8)
     [row] = tables.verdicts_table(lost, {("sunspots-lstm", "width"): "lstm"}).rows
     assert [row[6].text, row[7].text.split(", ")[1]] == ["4, 1 failed", "rank sum test"]
 
@@ -359,7 +360,7 @@ def test_what_distinguishes_entries_of_an_architecture_is_told_once_for_those_th
 
 def test_a_task_with_two_networks_has_a_column_for_each_gradient_ratio(make_record):
     runs = scores([make_record("digits", "gan", 1, 0)], {"runs": {}})
-    table = tables.cells_table(judge(summary(runs), verdicts(runs, {})))
+    table = tables.cells_table(judge(summary(runs), verdicts(runs, NO_MARGINS)))
     assert [name for name in table.headings if "ratio" in name] == [
         "gradient ratio, discriminator", "gradient ratio, generator",
     ]  # fmt: skip

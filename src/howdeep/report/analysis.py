@@ -22,13 +22,13 @@ from howdeep.results.baselines import against_baselines
 from howdeep.results.choice import choices
 from howdeep.results.histories import curves, gradients
 from howdeep.results.inspection import NOTHING, Inspection
+from howdeep.results.measures import NO_MARGINS
 from howdeep.results.recipes import NO_GROUPS, BestOfRecipes, Groups, best_of_recipes
 from howdeep.results.scores import held, scores, select, summary
 from howdeep.results.verdict import verdicts
 from howdeep.results.verdict_map import Row, verdict_map
 
 Records = Sequence[Mapping[str, Any]]
-NO_MARGINS: Mapping[str, float] = {}
 NO_TRIALS: Trials = {}
 
 
@@ -41,6 +41,7 @@ class Analysis:
     """
 
     records: Records
+    test: Mapping[str, Any]  # the content of results/test.json
     baselines: Mapping[str, Any]
     examples: Mapping[str, int]  # of the test set of each entry
     resampled: Mapping[str, float]  # the entries whose seeds drew test examples of their own
@@ -171,7 +172,7 @@ def analyse(
         inspection: the content of results/inspection: what was found inside the networks.
 
     Raises:
-        UserError: there is no record, or the test scores or the answers lack a finished run.
+        UserError: there is no record, a score has no margin, or the test scores or the answers lack a finished run.
     """
     every_run = scores(records, test)
     points = {entry for of_curve in learning_curves.values() for entry in of_curve}
@@ -185,6 +186,7 @@ def analyse(
     alone = {task: drawn.alone for task, drawn in pictures.most(cells).items()}
     return Analysis(
         records=records,
+        test=test,
         baselines=baselines,
         examples=examples,
         resampled=overlap,

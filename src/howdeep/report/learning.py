@@ -17,6 +17,7 @@ from howdeep.figures.figure import FAINT, Axes, count_axis, depth_colours, legen
 from howdeep.figures.pictures import Drawing, one
 from howdeep.results import sentences, wording
 from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
+from howdeep.results.measures import measure
 from howdeep.results.sample_error import NO_OVERLAP, crossed, resampled, with_sample_error
 from howdeep.results.scores import CELL, held, judge, judged, known, rows_of, select, summary
 from howdeep.results.statistics import LEVEL, against_shallow, mean_interval
@@ -187,6 +188,7 @@ def _growth(
         errors = _sample_errors(ends_of_curve, depths, seeds.tolist(), answers, in_time)
         with_samples = with_sample_error(pairs, errors)
     found = iter(zip(pairs, with_samples, strict=True))
+    reach = 2 * measure(runs["score"].iloc[0]).reach  # of a difference of differences
     rows = []
     for depth, is_whole in zip(few.index[1:], whole, strict=True):
         row = {name: runs[name].iloc[0] for name in (*CURVE, "score")}
@@ -197,8 +199,8 @@ def _growth(
         if is_whole:
             pair, with_sample = next(found)
             row |= {"pairs": pair.pairs, "growth": pair.difference.mean, "p_holm": with_sample.adjusted}
-            row["low"], row["high"] = ends(with_sample.difference, 1)
-            row["low_seeds"], row["high_seeds"] = ends(pair.difference, 1)
+            row["low"], row["high"] = ends(with_sample.difference, 1, reach)
+            row["low_seeds"], row["high_seeds"] = ends(pair.difference, 1, reach)
             row["p_seeds"] = pair.adjusted
         rows.append(row)
     return rows

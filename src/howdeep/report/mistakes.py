@@ -30,6 +30,7 @@ from howdeep.figures.figure import (  # fmt: skip
 )
 from howdeep.figures.pictures import Drawing, one
 from howdeep.results.answers import Answers, labels, predicted, right
+from howdeep.results.measures import within
 from howdeep.results.scores import CELL, SERIES, rows_of, select
 from howdeep.results.statistics import Interval, mean_interval
 from howdeep.results.tables import Table, Text
@@ -189,10 +190,10 @@ def _cell(
     counts, shares = np.sum(of_runs, axis=0), np.stack([recalls(counts) for counts in of_runs])
     rights, confidences = right(answers, entry, keys), [answers[f"{key}/confidence"] for key in keys]
     sure, correct = np.concatenate(confidences), rights.ravel()
-    errors = _within(mean_interval(list(map(calibration_error, confidences, rights))))
+    errors = within(mean_interval(list(map(calibration_error, confidences, rights))), 0, 1)
     means = shares.mean(0)
     worst, best = int(np.nanargmin(means)), int(np.nanargmax(means))
-    low = _within(mean_interval(shares[:, worst]))
+    low = within(mean_interval(shares[:, worst]), 0, 1)
     with np.errstate(invalid="ignore"):
         confused = counts / counts.sum(1, keepdims=True)
     np.fill_diagonal(confused, -1)
@@ -203,11 +204,6 @@ def _cell(
         *(*errors, sure.mean(dtype=np.float64) - correct.mean()),
     )
     return dict(zip(COLUMNS, values, strict=True)), Pooled(names, shares, counts, reliability(sure, correct))
-
-
-def _within(interval: Interval) -> Interval:
-    """Student's interval, which knows no bounds, cut to those of a share."""
-    return Interval(interval.mean, *(float(np.clip(end, 0, 1)) for end in interval[1:]))
 
 
 def table(cells: pd.DataFrame, names: Mapping[tuple[str, str], str]) -> Table:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from howdeep.figures import galleries
 from howdeep.figures.figure import PAPER, style_of
-from howdeep.report import explore, learning, mistakes, protocol, recipes, signals, tuning
+from howdeep.report import explore, learning, mistakes, protocol, recipes, signals, tuning, variables
 from howdeep.report.analysis import Analysis
 from howdeep.report.packing import Packing
 from howdeep.report.protocol import card_facts, settings
@@ -143,6 +143,7 @@ def _task(
         "galleries": {name: drawn[name] for name in (*galleries.IMAGES, "latent") if name in drawn},
         "texts": galleries.texts(analysis.shown(task)),
         "differences": sentences.differences(cells, told),
+        "variables": variables.table(runs, analysis.test, analysis.names),
         "against_baselines": tables.baselines_table(
             select(analysis.against_baselines, task=task), analysis.names
         ),

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
+from howdeep.results.measures import margin_of, measure
 from howdeep.results.sample_error import (
     NO_OVERLAP,
     added_by_splits,
@@ -106,9 +107,9 @@ def _line(
         if single is not None and known is not None and single.shape[1:] == known.shape:
             errors[place] = crossed(single - known, in_time=line["entry"] in in_time).added
     found = resampled(found, share) if share else with_sample_error(found, errors)
-    margin, rows = float(margins.get(score, 0)), []
+    margin, rows = margin_of(score, margins), []
     for depth, pair, error in zip(table.index, found, errors, strict=True):
-        low, high = ends(pair.difference, sign)
+        low, high = ends(pair.difference, sign, measure(score).reach)
         rows.append(
             {
                 **line,

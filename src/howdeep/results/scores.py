@@ -10,6 +10,7 @@ from howdeep.errors import UserError
 from howdeep.records.cell import cell_name
 from howdeep.results import gaps
 from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
+from howdeep.results.measures import possible
 from howdeep.results.sample_error import NO_OVERLAP, accuracy_error, added_by_splits, crossed
 from howdeep.results.skill import collapsed
 from howdeep.results.statistics import geometric_mean, mean_interval
@@ -195,10 +196,10 @@ def summary(
     """A row a cell: how many runs, how many diverged or collapsed, and the estimates from those that finished.
 
     `not_converged` counts the runs that ended before their patience was out, or without any in their best epoch. Scores
-    come as mean, `_low` and `_high` (95 %
-    interval over seeds), gaps as mean, the gradient ratio as geometric mean. `test_sample` is half a 95 % interval of
-    the test score through the choice of the test examples alone, known of scores that single examples have. `name` is
-    what to call the cell's line within its data set.
+    come as mean, `_low` and `_high` (95 % interval over seeds, cut to the values that the score can have), gaps as
+    mean, the gradient ratio as geometric mean. `test_sample` is half a 95 % interval of the test score through the
+    choice of the test examples alone, known of scores that single examples have. `name` is what to call the cell's
+    line within its data set.
 
     Args:
         scores: a row a run.
@@ -227,7 +228,7 @@ def _cell(
     row |= {"collapsed": np.count_nonzero(runs["collapsed"])}
     row |= {"not_converged": np.count_nonzero(~finished["converged"].astype(bool))}
     for name in ("val_score", "test_score"):
-        estimate = mean_interval(known(finished, name))
+        estimate = possible(mean_interval(known(finished, name)), row["score"])
         row |= {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
     share = overlap.get(row["entry"], 0.0)
     error = (

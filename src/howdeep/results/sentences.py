@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from howdeep.records.cell import MATCHINGS
+from howdeep.results.measures import measure
 from howdeep.results.scores import cells_of, held, rows_of
-from howdeep.results.wording import MISSING, SCORES, Cell, Row, change, listing, series, spoken
+from howdeep.results.wording import MISSING, Cell, Row, change, listing, series, spoken
 
 
 def finding(data: str, name: str, cells: pd.DataFrame, verdicts: pd.DataFrame) -> str:
@@ -204,9 +205,8 @@ def _failures(cells: Sequence[Cell]) -> str:
 def scored(cells: pd.DataFrame) -> list[str]:
     """What each score is and which direction is good: 'accuracy (share of right answers; higher is better)'."""
     kinds = cells[["score", "higher_is_better"]].drop_duplicates().itertuples(index=False, name=None)
-    meant = {score: f"{meaning}; " for score, meaning in SCORES.items()}
     return [
-        f"{spoken(score)} ({meant.get(score, '')}{'higher' if higher else 'lower'} is better)"
+        f"{spoken(score)} ({measure(score).meaning}; {'higher' if higher else 'lower'} is better)"
         for score, higher in sorted(kinds)
     ]
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from howdeep.results import wording
+from howdeep.results.measures import possible
 from howdeep.results.scores import CELL, GAPS, SERIES, held, rows_of
 from howdeep.results.statistics import Interval
 from howdeep.results.wording import MISSING, amount, brackets, change, estimate, number
@@ -71,7 +72,6 @@ def _cell(
         "low": cell["difference_low"],
         "high": cell["difference_high"],
     }
-    sample = "" if math.isnan(cell["test_sample"]) else f" \N{PLUS-MINUS SIGN} {number(cell['test_sample'])}"
     texts = [
         Text(cell["data"], cell["data"]),
         Text(cell["name"], cell["name"]),
@@ -79,7 +79,9 @@ def _cell(
         Text(verdict, verdict),
         Text(change(change_), cell["difference"]),
         *([Text(on_these, on_these)] if sampled else []),
-        Text(_scored(cell, "test_score") + sample, cell["test_score"]),
+        Text(
+            f"{_scored(cell, 'test_score')} {brackets(_on_other_examples(cell))}".rstrip(), cell["test_score"]
+        ),
         Text(_scored(cell, "val_score"), cell["val_score"]),
         *(Text(number(cell[name]), cell[name]) for name in ("gap_loss", *ratios)),
         Text(f"{cell['parameters']:,}", cell["parameters"]),
@@ -113,6 +115,12 @@ def told(verdict: Any) -> str:
 
 def _scored(cell: wording.Cell, name: str) -> str:
     return f"{number(cell[name])} {brackets(estimate(cell, name))}".rstrip()
+
+
+def _on_other_examples(cell: wording.Cell) -> Interval:
+    """The 95 % interval of the mean test score through the choice of the test examples alone."""
+    mean, half = cell["test_score"], cell["test_sample"]
+    return possible(Interval(mean, mean - half, mean + half), cell["score"])
 
 
 def verdicts_table(verdicts: pd.DataFrame, names: Mapping[tuple[str, str], str]) -> Table:

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
+from howdeep.results.measures import margin_of, measure
 from howdeep.results.sample_error import (
     NO_OVERLAP,
     accuracy_difference_error,
@@ -90,7 +91,7 @@ def verdicts(
 
     Args:
         scores: a row a run, see `scores.scores`.
-        margins: of each score; a score without one has the margin 0.
+        margins: of each score.
         examples: the number of test examples of each entry.
         answers: what `evaluate` kept of each test example.
         in_time: the entries whose test examples follow one another.
@@ -98,7 +99,7 @@ def verdicts(
         reference: by line (the columns SERIES), the depth that all others are compared with in place of the shallowest.
 
     Raises:
-        UserError: the answers lack a finished run.
+        UserError: a score has no margin, or the answers lack a finished run.
     """
     column = judged(scores)
     rows = [
@@ -171,14 +172,14 @@ def _family(
             alone, values, keys, line["entry"], known, answers, in_time=line["entry"] in in_time
         )
     found = resampled(alone, share) if share else with_sample_error(alone, errors)
-    margin = float(margins.get(score, 0))
+    margin, reach = margin_of(score, margins), measure(score).reach
     rows = []
     for depth, of_depth, seeds, pair, error in zip(
         depths[1:], collapsed[1:], alone, found, errors, strict=True
     ):
         verdict, verdict_seeds = (decide(of, margin, seeds=values.shape[1]) for of in (pair, seeds))
         known = is_known(pair, error)
-        (low, high), (low_seeds, high_seeds) = ends(pair.difference, sign), ends(seeds.difference, sign)
+        (low, high), (low_seeds, high_seeds) = (ends(of.difference, sign, reach) for of in (pair, seeds))
         rows.append(
             {
                 **line,
@@ -219,9 +220,10 @@ def _first(table: pd.DataFrame, depth: int | None) -> pd.DataFrame:
     return table if depth is None else table.loc[[depth, *(of for of in table.index if of != depth)]]
 
 
-def ends(interval: Interval, sign: int) -> tuple[float, float]:
+def ends(interval: Interval, sign: int, reach: float) -> tuple[float, float]:
+    """Both ends of a difference in the unit of its score, none farther from 0 than two scores can lie apart."""
     low, high = sorted([sign * interval.low, sign * interval.high])
-    return low + 0.0, high + 0.0  # no -0
+    return max(low, -reach) + 0.0, min(high, reach) + 0.0  # no -0
 
 
 def _needed(pair: Paired, margin: float, family: int, error: float, overlap: float) -> int | None:

@@ -6,32 +6,20 @@ from typing import Any
 
 import pandas as pd
 
+from howdeep.results.measures import measure
 from howdeep.results.scores import RATIO, SERIES, known, ratios
 from howdeep.results.statistics import Interval
 
 Cell = Mapping[str, Any]  # a row of `summary`
 Row = Mapping[str, Any]  # a row of `verdicts`
 MISSING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
-SCORES = {  # what a score is, with its unit
-    "accuracy": "share of right answers",
-    "mae": "mean absolute error in standard deviations of the training data",
-    "bits": "cross-entropy in bits a character",
-    "mse_ratio": "mean squared error as a share of the variance",
-    "kid": "kernel inception distance of generated to real images, on the features of a small classifier",
-}
-UNITS = {  # in which a difference is told, and by what it is multiplied
-    "accuracy": ("points", 100),
-    "mse_ratio": ("points", 100),
-    "mae": ("sd", 1),
-    "bits": ("bits", 1),
-}
 
 
 def in_words(score: str, difference: float) -> str:
     """The size of a difference with its unit: '2.8 points' (hundredths) of an accuracy, '0.071 bits'."""
-    unit, factor = UNITS.get(score, (spoken(score), 1))
-    size = abs(difference) * factor
-    return f"{size:.1f} {unit}" if factor == 100 else f"{number(size)} {unit}"
+    of = measure(score)
+    size = abs(difference) * of.factor
+    return f"{number(size) if of.factor == 1 else f'{size:.1f}'} {of.unit}"
 
 
 def number(value: float) -> str:

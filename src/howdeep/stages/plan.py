@@ -6,6 +6,7 @@ if its plan is another one, whatever was edited.
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from howdeep.files.project import Project
 from howdeep.processes.workers import cores, run_all
 from howdeep.records.cell import Cell
 from howdeep.records.fingerprint import checksum, code_checksum, settings
+from howdeep.results.measures import margin_of, measure
 from howdeep.runs.examples import recipe
 from howdeep.study import params, tuning
 from howdeep.study.composition import Compositions
@@ -80,7 +82,7 @@ def of_entry(plan: params.Study, entry: params.Entry, project: Project) -> dict[
     """How an entry is tuned, and its configs, each with a checksum of the sources that it uses."""
     cells: dict[str, list[dict]] = {}
     for (cell, _), cfg in configs(plan, entry, project).items():
-        _check(entry, cfg, build=cell.name not in cells)
+        _check(entry, cfg, plan.margins, build=cell.name not in cells)
         cells.setdefault(cell.name, []).append({"config": settings(cfg), "code": code_checksum(cfg)})
     tune = (
         asdict(entry.tuning)
@@ -91,11 +93,13 @@ def of_entry(plan: params.Study, entry: params.Entry, project: Project) -> dict[
     return {"tune": tune, "cells": cells}
 
 
-def _check(entry: params.Entry, cfg: DictConfig, *, build: bool) -> None:
-    """Refuses what the training would refuse hours later; a network is built without memory, and nothing is drawn.
+def _check(entry: params.Entry, cfg: DictConfig, margins: Mapping[str, float], *, build: bool) -> None:
+    """Refuses what the training or the comparison would refuse hours later.
+
+    A network is built without memory, and nothing is drawn.
 
     Raises:
-        UserError: a setting that cannot be trained, with the entry that has it.
+        UserError: a setting that cannot be trained or a score that cannot be judged, with the entry that has it.
     """
     import torch
 
@@ -105,7 +109,9 @@ def _check(entry: params.Entry, cfg: DictConfig, *, build: bool) -> None:
     try:
         if build:
             with torch.device("meta"):
-                prepare_task(cfg)
+                score = prepare_task(cfg).score_name
+            measure(score)
+            margin_of(score, margins)
         else:
             check_settings(cfg)
     except UserError as error:
