@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from howdeep.files.project import Project
 from howdeep.runs import examples
 from howdeep.study.composition import compose_train
+from tests.choices import EMBEDDED
 
 ROOT = Path(__file__).parents[1]
 pytest_plugins = ["tests.studies"]  # records that nobody trained, for results, figures and report
@@ -33,7 +34,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     shutil.copytree(ROOT / "conf", folder / "conf")
     shutil.copy(ROOT / "params.yaml", folder)
     here = Project(folder)
-    for data in ("digits", "digit_sequences", "breast_cancer", "sunspots", "elnino", "torch_docs"):
+    for data in EMBEDDED:
         examples.ensure_prepared(compose_train(here.conf, [f"data={data}"]).data, here)
     return here
 

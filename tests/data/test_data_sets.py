@@ -16,11 +16,10 @@ from howdeep.data import breast_cancer, digits, elnino, prepared, sunspots, torc
 from howdeep.data.examples import ALPHABET
 from howdeep.errors import UserError
 from howdeep.files.seals import checksum
+from tests.choices import EMBEDDED
 
 CONFIGS = sorted((Path(__file__).parents[2] / "conf" / "data").rglob("*.yaml"))
 NAMES = [path.stem for path in CONFIGS]
-EMBEDDED = ["digits", "digit_sequences", "breast_cancer", "sunspots", "elnino", "torch_docs"]
-TASKS = {"sunspots": "Forecasting", "elnino": "Forecasting", "torch_docs": "LanguageModelling"}
 
 
 def arrays(folder: Path, part: str) -> dict[str, np.ndarray]:
@@ -171,17 +170,20 @@ def test_preparing_again_gives_the_same_numbers(composed, raw, folder, name):
             np.testing.assert_array_equal(getattr(again, part)[key], array)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_series_and_texts_choose_their_task_and_the_rest_keeps_the_default(composed, name):
-    assert composed(f"data={name}").task._target_.endswith(f".{TASKS.get(name, 'Classification')}")
+TASKS = {"series": "Forecasting", "text": "LanguageModelling", "x": "Classification"}  # by what is prepared
 
 
-def test_a_text_alone_has_a_vocabulary_and_an_output_at_every_step(composed):
-    said = {name: composed(f"data={name}").data for name in NAMES}
-    texts = {
-        name: (of.vocabulary, of.every_step) for name, of in said.items() if of.vocabulary or of.every_step
-    }
-    assert texts == {"torch_docs": (96, True)}
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_series_and_texts_choose_their_task_and_the_rest_keeps_the_default(composed, folder, name):
+    (task,) = {TASKS[kind] for kind in arrays(folder(name), "train") if kind in TASKS}
+    assert composed(f"data={name}").task._target_.endswith(f".{task}")
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_a_text_alone_has_a_vocabulary_and_an_output_at_every_step(composed, folder, name):
+    data = composed(f"data={name}").data
+    is_text = "text" in arrays(folder(name), "train")
+    assert (data.vocabulary, data.every_step) == ((len(ALPHABET), True) if is_text else (None, False))
 
 
 def test_the_context_decides_the_shape_of_an_example(composed):

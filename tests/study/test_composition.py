@@ -14,9 +14,10 @@ from omegaconf import OmegaConf
 from howdeep.errors import UserError
 from howdeep.runs.examples import load_split
 from howdeep.study import composition
-from howdeep.study.complaints import explain, options
+from howdeep.study.complaints import explain
 from howdeep.study.composition import Compositions, compose_train
 from howdeep.training.run import train
+from tests.choices import EMBEDDED, MODELS, OPTIMIZERS
 
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
@@ -193,20 +194,16 @@ READS = {  # what an architecture is there to read; whatever else it is given it
     "autoencoder": {"digits", "digit_sequences", "breast_cancer"},
     "gan": {"digits"},
 }
-DATA = sorted(set(options(CONF, "data")) - {"mnist"})  # too large for a test of every combination
-
-
-MODELS, OPTIMIZERS = (sorted(options(CONF, group)) for group in ("model", "optimizer"))
 
 
 def pairwise(data: str, model: str, optimizer: str) -> bool:
     """Whether a combination is one of the few in which any two choices meet, whatever the third."""
-    return (DATA.index(data) + MODELS.index(model) - OPTIMIZERS.index(optimizer)) % len(OPTIMIZERS) == 0
+    return (EMBEDDED.index(data) + MODELS.index(model) - OPTIMIZERS.index(optimizer)) % len(OPTIMIZERS) == 0
 
 
 COMBINATIONS = [
     pytest.param(*choices, marks=() if pairwise(*choices) else pytest.mark.slow)
-    for choices in itertools.product(DATA, MODELS, OPTIMIZERS)
+    for choices in itertools.product(EMBEDDED, MODELS, OPTIMIZERS)
 ]
 
 

@@ -19,9 +19,8 @@ from howdeep.tracking import served
 from howdeep.tracking.store import Store
 from howdeep.tracking.words import KEY, PROCESS, TrialOf
 from howdeep.training.run import prepare_task
+from tests.choices import MODELS, suiting
 from tests.tracking.work import CARD, NET, net, record, work
-
-ROOT = Path(__file__).parents[2]
 
 
 def models(store: Store) -> list[str]:
@@ -113,12 +112,9 @@ def test_readme_says_how_the_place_of_replaced_runs_is_freed(store, root):
     assert models(store) == ["READY"]
 
 
-DATA = {"rnn": "sunspots", "lstm": "sunspots", "gru": "torch_docs", "transformer": "torch_docs"}
-
-
-@pytest.mark.parametrize("model", sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml")))
+@pytest.mark.parametrize("model", MODELS)
 def test_every_architecture_is_a_model_without_pickle(store, compose, project, monkeypatch, model):
-    cfg = compose(f"model={model}", f"data={DATA.get(model, 'digits')}", "model.depth=2")
+    cfg = compose(f"model={model}", f"data={suiting(model, project)}", "model.depth=2")
     trained = prepare_task(cfg).net.eval()
     example = load_split(cfg, project).validation[0][:4].numpy()
     run_id = store.open_parent("entry", {})
