@@ -133,7 +133,9 @@ def test_conf_model_gives_untrained_outputs_of_one_scale_at_every_depth(model, k
     x = KINDS[kind].batch(64)
     scales = {depth: build(model, KINDS[kind], depth)(x).std().item() for depth in (1, 2, 8, 32)}
     largest, smallest = max(scales.values()), min(scales.values())
-    assert largest < 2 * smallest, f"deviations of the outputs by depth, whose ratio must be below 2: {scales}"
+    assert largest < 2 * smallest, (
+        f"deviations of the outputs by depth, whose ratio must be below 2: {scales}"
+    )
 
 
 def test_conf_model_opens_with_the_command_that_runs_it(model):

@@ -88,6 +88,26 @@ def one_of(choices: Sequence[str]) -> st.SearchStrategy[str]:
     return draws.map(lambda draw: max(choices, key=lambda name: zlib.crc32(f"{draw} {name}".encode())))
 
 
+def drawn(choices: Sequence[str]) -> list[str]:
+    found: list[str] = []
+
+    @seed(0)
+    @settings(database=None, deadline=None, max_examples=100)
+    @given(name=one_of(choices))
+    def take(name: str) -> None:
+        found.append(name)
+
+    take()
+    return found
+
+
+def test_another_file_takes_some_draws_and_leaves_the_others_as_they_were():
+    before, after = drawn(OPTIMIZERS), drawn([*OPTIMIZERS, "another"])
+    assert set(before) == set(OPTIMIZERS)
+    assert 1 < after.count("another") < len(after) / 2
+    assert all(new in (old, "another") for old, new in zip(before, after, strict=True))
+
+
 @st.composite
 def valid_overrides(draw, model: str, data: str) -> list[str]:
     """Options that all mean something; together they may still be refused."""
