@@ -29,6 +29,7 @@ from howdeep import cli
 from howdeep.errors import UserError
 from howdeep.files import reading
 from howdeep.files.folders import file_aside
+from howdeep.files.writing import yaml_text
 from howdeep.results.replication import DIRECTION, OPPOSITE, SAME, TURNED, repeats, told
 from howdeep.results.scores import SERIES, rows_of
 from howdeep.stages.replicate import FOLDER, VERDICTS
@@ -127,7 +128,7 @@ def prepare(folder: Path, content: dict[str, Any]) -> None:
         )
     folder.mkdir(parents=True, exist_ok=True)
     with file_aside(params) as aside:
-        aside.write_text(MARK + yaml.safe_dump(content, sort_keys=False))
+        aside.write_text(MARK + yaml_text(content))
     shutil.rmtree(conf, ignore_errors=True)
     shutil.copytree(ROOT / "conf", conf)
     shutil.copy(OWN / "namesake.yaml", conf / "model")

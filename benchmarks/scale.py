@@ -21,14 +21,14 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import yaml
 from omegaconf import DictConfig
 from safetensors.numpy import save_file
 
 from benchmarks import measure
 from benchmarks.measure import ROOT, Row, in_turns, middle
 from howdeep.files.project import Project
-from howdeep.files.writing import write_json
+from howdeep.files.reading import yaml_of
+from howdeep.files.writing import write_json, yaml_text
 from howdeep.records import provenance
 from howdeep.records.fingerprint import settings
 from howdeep.records.record import describe, write_record
@@ -46,7 +46,7 @@ WINDOW = 200  # first and last runs whose writes are compared
 
 def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
     """Writes a study of about n runs: params.yaml, runs/, provenance/ and what tests it; how many there are."""
-    content = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"tune": None, "matching": ["width"]}
+    content = yaml_of(ROOT / "params.yaml") | {"tune": None, "matching": ["width"]}
     bases = list(content["entries"].items())
     entries = {}
     for rank in range(max(1, round(n / seeds / len(DEPTHS)))):
@@ -56,7 +56,7 @@ def generate(here: Project, n: int, seeds: int = SEEDS) -> int:
         entry = {key: value for key, value in entry.items() if key not in ("tune", "matching", "seeds")}
         entries[f"{name}-{rank}"] = {**entry, "overrides": {**overrides, "optimizer": optimizer}}
     content |= {"study": "scale", "depths": list(DEPTHS), "seeds": list(range(seeds)), "entries": entries}
-    here.params.write_text(yaml.safe_dump(content, sort_keys=False))
+    here.params.write_text(yaml_text(content))
     plan, tests, random = params.read(here.params), {}, np.random.default_rng(0)
     answers: dict[str, np.ndarray] = {}
     classes: dict[str, list[str]] = {}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.serialize import modify_yaml
 
 from howdeep import tasks
 from howdeep.errors import UserError
@@ -225,11 +226,11 @@ def test_a_mistake_is_named_in_one_line(tmp_path, changes, words):
 WRITTEN = {  # as YAML reads it -> what is said
     "study:": "study in params.yaml must be a name, found nothing",
     "study: ../../x": "study in params.yaml must be a name .*, got '../../x'",
-    "study: no": "study in params.yaml must be a name, got False, which YAML takes for yes or no: put the name into",
+    "study: false": "study in params.yaml must be a name, got False, which YAML takes for true or false: put",
     "study: 1.5": "got 1.5, which YAML takes for a number",
     "study: 2020-01-01": "which YAML takes for a date",
     "study: [a]": r"study in params.yaml must be a name, got \['a'\]",
-    "data: [digits, no]": "each name in the list `data` of params.yaml must be a name, got False, which YAML takes",
+    "data: [digits, false]": "each name in the list `data` of params.yaml must be a name, got False, which YAML takes",
     "data: [digits, ..]": "each name in the list `data` .* got '..'",
     "data: [digits, Digits]": "'digits' and 'Digits', which differ in upper and lower case alone",
     "data: [digits, digits]": "data in params.yaml must be a list of different names",
@@ -238,9 +239,9 @@ WRITTEN = {  # as YAML reads it -> what is said
     "schedule:": "schedule in params.yaml must be a name, found nothing",
     "trainer: {a: b}": "trainer in params.yaml must be a name, got",
     "margins: {acuracy: 0.01}": "unknown score 'acuracy', did you mean 'accuracy'?",
-    "margins: {no: 0.01}": "each score in `margins` of params.yaml must be a name, got False",
+    "margins: {false: 0.01}": "each score in `margins` of params.yaml must be a name, got False",
     "tune: {trials: 1, epochs: 1, optimizers: {'x;y': [0.1, 1]}}": "each key of tune.optimizers must be a",
-    "tune: {trials: 1, epochs: 1, optimizers: {no: [0.1, 1]}}": "each key of tune.optimizers must be a name",
+    "tune: {trials: 1, epochs: 1, optimizers: {false: [0.1, 1]}}": "each key of tune.optimizers must be a name",
 }
 
 
@@ -254,7 +255,7 @@ def test_what_is_no_name_is_refused_with_what_yaml_takes_it_for(tmp_path, line):
 
 
 @pytest.mark.parametrize(
-    "name", ["..", ".", "../../x", "/tmp/x", "x; touch pwned #", "-x", "no", "1.5", "2020-01-01"]
+    "name", ["..", ".", "../../x", "/tmp/x", "x; touch pwned #", "-x", "false", "1.5", "2020-01-01"]
 )
 def test_an_entry_has_a_name_that_leads_nowhere(tmp_path, name):
     content = {name: value for name, value in GOOD.items() if name != "entries"}
@@ -274,6 +275,28 @@ def test_an_override_whose_name_is_no_text_is_refused(tmp_path):
     entries = {"a": {**ENTRY, "overrides": {"model": {False: 1}}}}
     with pytest.raises(UserError, match=r"the key model.False, which YAML takes for no text"):
         params.read(write(tmp_path, entries=entries))
+
+
+def test_a_word_that_was_true_or_false_before_yaml_1_2_sets_nothing(tmp_path):
+    for word in ("yes", "No", "ON", "off"):
+        entries = {"a": {**ENTRY, "overrides": {"optimizer": {"fused": word}}}}
+        with pytest.raises(UserError, match=f"set optimizer.fused to {word}, .*: write true or false"):
+            params.read(write(tmp_path, entries=entries))
+
+
+def test_numbers_are_those_that_dvc_writes(tmp_path):
+    """As after `dvc exp run -S 'tune.optimizers.adam=[0.00001,0.01]'`."""
+    tune = {"trials": 2, "epochs": [0.5], "optimizers": {"adam": [0.001, 0.01]}}
+    path = write(tmp_path, tune=tune, entries={"a": {**ENTRY, "overrides": {}}})
+    with modify_yaml(path) as content:
+        content["tune"]["optimizers"]["adam"] = [1e-5, 1e-2]
+        content["margins"]["mae"] = 1e-6
+    assert "1e-05" in path.read_text()
+    found = params.read(path)
+    tuning = found.entry("a").tuning
+    assert tuning is not None
+    assert tuning.optimizers == {"adam": (1e-5, 1e-2)}
+    assert found.margins["mae"] == 1e-6
 
 
 def test_a_margin_is_a_number_or_carries_its_reason_in_one_line(tmp_path):
@@ -301,9 +324,9 @@ def test_the_scores_that_have_margins_are_those_of_the_tasks():
         ("study: [1\ndata: x\n", "params.yaml line 2, column 5 is no YAML: expected ',' or"),
         ("study: @x\n", "params.yaml line 1, column 8 is no YAML: found character '@'"),
         ("study: !!python/object/apply:os.system [ls]\n", "could not determine a constructor for the tag"),
-        ("? [a]\n: b\n", "found unhashable key"),
+        ("? [a]\n: b\n", r"params.yaml has the unknown key '\('a',\)'"),
         ("\tstudy: a\n", "line 1, column 1 is no YAML"),
-        ("[" * 5000, "nested too deep"),
+        ("[" * 2000, "nested too deep"),
         ("study: \x00\n", "is no YAML: special characters are not allowed"),
         ("study: 2020-13-45\n", "is no YAML: month must be in 1..12"),
     ],

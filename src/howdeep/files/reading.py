@@ -12,22 +12,21 @@ from howdeep.files import seals
 
 
 def yaml_of(path: Path) -> Any:
-    """The content of a YAML file that a person wrote; a key that stands there twice is refused.
+    """The content of a YAML file that a person or DVC wrote; a key that stands there twice is refused.
+
+    Numbers are those of YAML 1.2, which DVC reads and writes: 1e-05 is one, and not a text as in YAML 1.1.
 
     Raises:
         UserError: there is no such file, or it cannot be read: where, and what stands there.
     """
-    import yaml
+    from ruamel.yaml import YAML, YAMLError
 
+    reader = YAML(typ="safe", pure=True)  # the one in C crashes where a file is nested too deep
     try:
-        loader = yaml.SafeLoader(content_of(path, "write it, or take it from git").decode())
-        try:
-            node: Any = loader.get_single_node()
-            _check_keys(node, path)
-            return None if node is None else loader.construct_document(node)
-        finally:
-            loader.dispose()
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        node = reader.compose(content_of(path, "write it, or take it from git").decode())
+        _check_keys(node, path)
+        return None if node is None else reader.constructor.construct_document(node)
+    except (YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise error if isinstance(error, UserError) else no_yaml(error, path) from None
 
 
@@ -48,19 +47,19 @@ def no_yaml(error: Exception, path: Path) -> UserError:
 
 def _check_keys(node: Any, path: Path, above: tuple[int, ...] = (), done: set[int] | None = None) -> None:
     """Refuses a key that stands there twice, of which YAML would keep the last, and a part that holds itself."""
-    import yaml
+    from ruamel.yaml.nodes import CollectionNode, ScalarNode
 
     done = set() if done is None else done
     where = f"{os.path.relpath(path)} line {node.start_mark.line + 1}" if node else ""
     if id(node) in above:
         raise UserError(f"{where} holds itself: remove the reference to it")
-    if not isinstance(node, yaml.CollectionNode) or id(node) in done:
+    if not isinstance(node, CollectionNode) or id(node) in done:
         return
     done.add(id(node))
     seen: set[str] = set()
     for child in node.value:
         key, value = child if isinstance(child, tuple) else (None, child)
-        if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+        if isinstance(key, ScalarNode) and key.value != "<<":
             if key.value in seen:
                 line = key.start_mark.line + 1
                 raise UserError(

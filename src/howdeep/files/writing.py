@@ -1,5 +1,6 @@
-"""Writing JSON that others read: strict, whole or not at all, with a seal where a spoiled byte matters."""
+"""Writing what others read: strict JSON, with a seal where a spoiled byte matters, and YAML as DVC writes it."""
 
+import io
 import json
 import math
 from pathlib import Path
@@ -30,3 +31,13 @@ def write_sealed(path: Path, content: dict) -> None:
     """The same with a seal, see `seals`."""
     with file_aside(path) as aside:
         aside.write_bytes(sealed(finite(content)))
+
+
+def yaml_text(content: Any) -> str:
+    """A map as YAML 1.2, which `reading.yaml_of` and DVC read: the text '1e-05' is quoted, the number is not."""
+    from ruamel.yaml import YAML
+
+    writer, text = YAML(), io.StringIO()
+    writer.default_flow_style = False
+    writer.dump(content, text)
+    return text.getvalue()

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from howdeep.errors import UserError
 from howdeep.files import reading
 from howdeep.files.folders import file_aside
 from howdeep.files.project import Project
+from howdeep.files.writing import yaml_text
 from howdeep.names import LONGEST
 from howdeep.processes.locks import only_writer
 from howdeep.results.replication import repeats, told
@@ -63,7 +63,7 @@ def _prepare(project: Project, again: Project) -> None:
             "move it away, then try again"
         )
     again.root.mkdir(exist_ok=True)
-    text = MARK + yaml.safe_dump(with_new_seeds(reading.yaml_of(project.params)), sort_keys=False)
+    text = MARK + yaml_text(with_new_seeds(reading.yaml_of(project.params)))
     with file_aside(again.params) as aside:
         aside.write_text(text)
     for name in ("conf", "data"):

@@ -176,7 +176,7 @@ def _name(node: Any, what: str) -> str:
         return check_name(node, what)
     if node is None:
         raise UserError(f"{what} must be a name, found nothing: write one, such as 'digits-mlp'")
-    taken = {bool: "yes or no", int: "a number", float: "a number"}.get(type(node))
+    taken = {bool: "true or false", int: "a number", float: "a number"}.get(type(node))
     if isinstance(node, datetime.date):
         taken = "a date"
     hint = f", which YAML takes for {taken}: put the name into quotes" if taken else ""
@@ -376,6 +376,10 @@ def _flat(node: Any, prefix: str = "") -> Iterator[str]:
                 "quotes, or remove it"
             )
         path = f"{prefix}{key}"
+        if isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):  # of YAML 1.1
+            raise UserError(
+                f"overrides in params.yaml set {path} to {value}, which DVC takes for a text: write true or false"
+            )
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{path}.")
         else:
