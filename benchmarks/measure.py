@@ -18,13 +18,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from howdeep.files.project import Project
+from howdeep.files.project import Project, has_other_source
 from howdeep.processes.workers import cores
 from howdeep.runs.examples import ensure_prepared
 from howdeep.study.composition import compose_train
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
+if has_other_source(Project(ROOT)):
+    sys.exit(f"expected howdeep to be imported from {ROOT}/src, got another one: pip install -e {ROOT}")
 BUSY = 0.5  # load a core above which times are doubtful
 
 Row = dict[str, Any]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # as `howdeep.tracking.store` does, if it comes first
-
 import pytest
 from omegaconf import DictConfig
 
@@ -18,6 +17,8 @@ from howdeep.study.composition import compose_train
 from tests.choices import EMBEDDED
 
 ROOT = Path(__file__).parents[1]
+# The commands that tests start run this checkout's source, in folders of configs alone too.
+os.environ["PYTHONPATH"] = os.pathsep.join([f"{ROOT}/src", *filter(None, [os.environ.get("PYTHONPATH")])])
 pytest_plugins = ["tests.studies"]  # records that nobody trained, for results, figures and report
 
 

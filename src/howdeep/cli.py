@@ -26,6 +26,7 @@ examples:
   howdeep ui                                                    browse all runs in MLflow
   dvc repro                                                     the whole study of params.yaml, report included
 """
+RESTARTED = "HOWDEEP_RESTARTED"  # with the source of this folder
 
 
 def parser() -> argparse.ArgumentParser:
@@ -106,6 +107,12 @@ def script() -> int:
     gc.set_threshold(50_000, 20, 50)
     atexit.register(gc.freeze)
     _one_thread()
+    try:
+        _run_own_source()
+    except UserError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        return _stopped(signal.SIGINT)
     if "DVC_STAGE" in os.environ:  # one of many commands: see `warm`
         try:
             from howdeep import warm  # Ctrl-C may come while it is imported
@@ -116,6 +123,34 @@ def script() -> int:
         if code is not None:
             return code
     return main()
+
+
+def _run_own_source() -> None:
+    """Starts this command again with the source of the project in which it was typed, where another one is installed.
+
+    An install belongs to one folder. `dvc exp run --temp` and `--queue` run an experiment in another one, as are a
+    second clone and a worktree: its results are kept beside its source, which must be what ran.
+
+    Raises:
+        UserError: Python imports another one all the same.
+    """
+    from howdeep.files import project
+
+    try:
+        here = project.find()
+        if not project.has_other_source(here):
+            return
+    except (UserError, OSError):  # no project; the command says so, where it needs one
+        return
+    source = str(here.source)
+    if os.environ.get(RESTARTED) == source:
+        raise UserError(
+            f"expected Python to import this project's own {source}/howdeep, got {os.path.dirname(__file__)}: install "
+            f"this project, `pip install -e {here.root}`"
+        )
+    path = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
+    again = [sys.executable, "-m", "howdeep", *sys.argv[1:]]
+    os.execve(sys.executable, again, {**os.environ, "PYTHONPATH": path, RESTARTED: source})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -58,7 +58,7 @@ def start(clone: Clone) -> subprocess.Popen[str]:
 def stage_of(dvc: subprocess.Popen[str]) -> psutil.Process:
     """The stage that dvc runs: the topmost howdeep below it."""
     below = psutil.Process(dvc.pid).children(recursive=True)
-    return next(process for process in below if any("train-entry" in word for word in process.cmdline()[1:3]))
+    return next(process for process in below if "train-entry" in process.cmdline()[1:5])
 
 
 def family_of(stage: psutil.Process, clone: Clone) -> list[psutil.Process]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import howdeep
 from howdeep.errors import UserError
 from howdeep.names import check_name
 
@@ -12,6 +13,11 @@ class Project:
     """The folders of a project. Paths stay relative to where the command was typed, if they can."""
 
     root: Path
+
+    @property
+    def source(self) -> Path:
+        """Where a clone has its own source; a project of configs alone has none."""
+        return self.root / "src"
 
     @property
     def conf(self) -> Path:
@@ -66,6 +72,12 @@ class Project:
     @property
     def compositions(self) -> Path:
         return self.scratch / "compositions"
+
+
+def has_other_source(project: Project) -> bool:
+    """Whether a project has a source of its own, and what runs here is another one."""
+    own = project.source / "howdeep"
+    return (own / "__main__.py").is_file() and not own.samefile(Path(howdeep.__file__).parent)
 
 
 def find(start: Path | None = None) -> Project:
