@@ -80,8 +80,11 @@ def parser() -> argparse.ArgumentParser:
         help="run the whole study once more with new seeds, in replication/, and print which verdicts repeat",
     )
     add("report", "rebuild reports/index.html, with seconds where provenance has them")
-    add("sync", "rebuild in MLflow the runs that the records have and it lacks")
-    add("repair", "mend dvc.lock and the like, where a kill or a full disk has cut them short")
+    add("sync", "bring MLflow in line with the records: add the runs that it lacks, delete those that left")
+    add(
+        "repair",
+        "mend what keeps DVC from starting: a dvc.lock that a kill or a full disk has cut short, and the like",
+    )
     complete = add(
         "completion", 'print what lets a shell complete words with Tab: eval "$(howdeep completion bash)"'
     )

@@ -1,6 +1,8 @@
 """A dvc.lock that a kill has cut short is noticed wherever it was cut, and put back."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,22 @@ def test_a_list_of_locks_that_was_cut_short_is_removed(here, content):
     locks.write_bytes(b'{"read": {}}')
     dvc_state.mend(here)
     assert locks.exists()
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.slow
+def test_in_a_downloaded_zip_repair_says_how_dvc_starts(here):
+    (here.root / ".dvc").mkdir()
+    dvc = str(Path(sys.executable).with_name("dvc"))
+    (here.root / "dvc.yaml").write_text("stages: {a: {cmd: 'true'}}")
+    (here.root / "dvc.lock").unlink()
+    assert "is not a git repository" in run(here.root, dvc, "repro").stderr  # as README quotes it
+    assert "`... is not a git repository`, in a downloaded ZIP" in (ROOT / "README.md").read_text()
+    with pytest.raises(UserError, match=r"expected a git repository at .*: make one by `git init`$"):
+        dvc_state.repair(here)
+    assert run(here.root, "git", "init").returncode == 0
+    dvc_state.repair(here)
+    assert run(here.root, dvc, "repro").returncode == 0

@@ -59,7 +59,7 @@ def repair(project: Project) -> None:
     """What `howdeep repair` does, while no dvc runs.
 
     Raises:
-        UserError: dvc.lock was cut short, and there is no copy.
+        UserError: dvc.lock was cut short, and there is no copy; there is no git repository, so that DVC will not start.
     """
     mend(project)
     tell(project)
@@ -68,6 +68,24 @@ def repair(project: Project) -> None:
             "dvc.lock was cut short and there is no copy of it: `git checkout dvc.lock`, or delete it and `dvc repro`, "
             "which keeps what is finished"
         )
+    _check_git(project)
+
+
+def _check_git(project: Project) -> None:
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+    from dvc.scm import SCMError
+
+    try:
+        with Repo(str(project.root)) as repo:
+            repo.scm  # noqa: B018  what DVC asks for first
+    except NotDvcRepoError:  # a project of configs alone
+        return
+    except SCMError:
+        raise UserError(
+            f"expected a git repository at {project.root}, without which DVC does not start, found none, as in a "
+            "downloaded ZIP: make one by `git init`"
+        ) from None
 
 
 def is_whole(lock: Path) -> bool:

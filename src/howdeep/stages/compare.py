@@ -1,5 +1,6 @@
 """The `compare` stage: tables, figures and report, from what the other stages wrote; also `howdeep report`."""
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping
@@ -14,32 +15,44 @@ from safetensors.numpy import load_file
 from howdeep.errors import UserError
 from howdeep.files import reading
 from howdeep.files.project import Project
+from howdeep.files.writing import write_json
 from howdeep.processes.workers import cores
 from howdeep.records.artifacts import Folders
 from howdeep.records.cell import Cell
 from howdeep.records.record import read_record
 from howdeep.records.trials import trials_of
 from howdeep.report.analysis import Analysis, analyse
+from howdeep.report.page import page
 from howdeep.report.report import build_report, write_comparison
 from howdeep.results.answers import Answers, check
 from howdeep.results.inspection import NAMES, NOTHING, TABLES, Inspection
-from howdeep.stages.synchronise import log_comparison, study_store
+from howdeep.stages.synchronise import SHOWN, log_comparison, results_checksum, show_study, study_store
 from howdeep.study import params
 from howdeep.study.recipes import recipes
 
 
 def compare(project: Project) -> None:
-    """Writes results/, and the report beside it."""
+    """Writes results/, the report beside it, and what MLflow shows of the study.
+
+    At its end reports/shown.json says what these show. It is an output of the stage that neither git nor DVC restores,
+    so that the stage runs again wherever they have restored other results.
+    """
     analysis = _analysis(project)
     write_comparison(analysis, folder=project.results)
-    _report(project, analysis)
+    about = _about(project)
+    _report(project, analysis, about)
     if store := study_store(project):
+        store.close_abandoned()
+        show_study(project, store)
         log_comparison(project, store)
+    text = page(analysis, **about, provenance={})  # the same on every machine
+    shown = {"results": results_checksum(project), "page": hashlib.sha256(text.encode()).hexdigest()}
+    write_json(project.reports / SHOWN, shown)
 
 
 def report(project: Project) -> None:
     """Rebuilds reports/index.html, with what provenance has."""
-    _report(project, _analysis(project))
+    _report(project, _analysis(project), _about(project))
 
 
 def _analysis(project: Project) -> Analysis:
@@ -61,26 +74,30 @@ def _analysis(project: Project) -> Analysis:
     return analysis
 
 
-def _report(project: Project, analysis: Analysis) -> None:
+def _about(project: Project) -> dict[str, Any]:
+    """What the page says beside the results: the name of the study, data cards, the reasons of margins."""
     plan = params.read(project.params)
+    cards = {data: project.prepared(data) / "card.json" for data in plan.data}
+    return {
+        "study": plan.name,
+        "cards": {
+            data: reading.json_map(card, f"delete it, then `howdeep prepare data={data}`")
+            for data, card in cards.items()
+            if card.exists()
+        },
+        "reasons": plan.reasons,
+    }
+
+
+def _report(project: Project, analysis: Analysis, about: Mapping[str, Any]) -> None:
     traces = {record["key"]: project.provenance / f"{record['key']}.json" for record in analysis.records}
     path = project.reports / "index.html"
-    build_report(
-        analysis,
-        study=plan.name,
-        cards={
-            data: reading.json_map(card, f"delete it, then `howdeep prepare data={data}`")
-            for data in plan.data
-            if (card := project.prepared(data) / "card.json").exists()
-        },
-        provenance={
-            key: reading.json_map(trace, "delete it; the report does without")
-            for key, trace in traces.items()
-            if trace.exists()
-        },
-        reasons=plan.reasons,
-        path=path,
-    )
+    provenance = {
+        key: reading.json_map(trace, "delete it; the report does without")
+        for key, trace in traces.items()
+        if trace.exists()
+    }
+    build_report(analysis, **about, provenance=provenance, path=path)
     print(f"report: {os.path.relpath(path)}", file=sys.stderr)
 
 

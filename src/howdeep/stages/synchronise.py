@@ -1,8 +1,9 @@
-"""Bringing MLflow in line with the records: while an entry trains, and later by `howdeep sync`."""
+"""Bringing MLflow in line with the records: while an entry trains, by `compare`, and later by `howdeep sync`."""
 
+import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -12,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from howdeep.errors import UserError
-from howdeep.files import reading
+from howdeep.files import reading, seals
 from howdeep.files.project import Project
 from howdeep.processes.workers import cores, run_all
 from howdeep.records.provenance import commit
@@ -21,14 +22,15 @@ from howdeep.study import params
 from howdeep.study.composition import compose_train
 from howdeep.tracking.client import locate
 from howdeep.tracking.store import Store, tracked_parent
-from howdeep.tracking.words import ENTRY, MODEL, PARENT, STUDY, TrialOf, flat
+from howdeep.tracking.words import COMPARISON, ENTRY, KEY, KIND, MODEL, PARENT, RESULTS, STUDY, TrialOf, flat
 
 FIGURES_AND_TABLES = ("figures", "tables")
 SMALL = ("scores.csv", "summary.csv", "trials.csv", "best_so_far.csv", "metrics.json")
+SHOWN = "shown.json"  # in reports/: what the report and MLflow's comparison show
 
 
 def sync(project: Project) -> None:
-    """Rebuilds in MLflow what the records have and it lacks."""
+    """Brings MLflow in line with the records: rebuilds what it lacks, deletes what left."""
     if not (store := study_store(project)):
         raise UserError("expected an MLflow store to bring in line, got tracking.uri=null in conf/train.yaml")
     store.strict = True
@@ -52,13 +54,16 @@ def _tracking(project: Project) -> DictConfig:
 
 
 def log_comparison(project: Project, store: Store) -> None:
-    """Puts what `compare` wrote into one MLflow run: metrics and verdicts, tables and figures, the report."""
+    """Puts what `compare` wrote into one MLflow run, in the place of an older one: metrics and verdicts, tables and
+    figures, the report.
+    """
     found = {
         name.replace(".", "/").replace("=", " "): value  # of signs MLflow allows few
         for name, value in flat(json.loads((project.results / "metrics.json").read_text()))
     }
     words = {name: value for name, value in found.items() if isinstance(value, str)}
-    with tracked_parent(store, "comparison", commit(project.root), kind="comparison") as run:
+    about = {**commit(project.root), RESULTS: results_checksum(project)}
+    with tracked_parent(store, COMPARISON, about, kind=COMPARISON) as run:
         if run is None:
             return
         store.log(run, [(name, value, 0) for name, value in found.items() if name not in words])
@@ -67,13 +72,31 @@ def log_comparison(project: Project, store: Store) -> None:
             place = project.results / path
             store.log_path(run, place, f"results/{path}" if place.is_dir() else "results")
         store.log_path(run, project.reports / "index.html")
+    store.delete([old for old in store.find(howdeep__kind=COMPARISON) if old.info.run_id != run])
 
 
-def best_of_cells(folders: Iterable[Path]) -> list[tuple[Path, dict]]:
-    """For each cell the finished run with the lowest validation loss: (folder, record)."""
+def results_checksum(project: Project) -> str:
+    """Of all results that a comparison holds."""
+    digest = hashlib.sha256()
+    for name in (*FIGURES_AND_TABLES, *SMALL):
+        place = project.results / name
+        for path in sorted(place.iterdir()) if place.is_dir() else [place] if place.exists() else []:
+            digest.update(f"{path.relative_to(project.results)} {seals.checksum(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _report_shows_results(project: Project) -> bool:
+    """Whether `compare` came to its end, and nothing, such as `dvc checkout`, has changed the results since."""
+    if not all((project.reports / name).exists() for name in (SHOWN, "index.html")):
+        return False
+    shown = reading.json_map(project.reports / SHOWN, "run `dvc repro`")
+    return shown.get("results") == results_checksum(project)
+
+
+def best_of_cells(runs: Iterable[tuple[Path, dict]]) -> list[tuple[Path, dict]]:
+    """For each cell the finished run with the lowest validation loss, of (folder, record) pairs."""
     best: dict[tuple, tuple[float, Path, dict]] = {}
-    for folder in folders:
-        record = read_record(folder)
+    for folder, record in runs:
         if record["state"] != "finished":
             continue
         cell = (record["entry"], record["data"], record["model"], record["matching"], record["depth"])
@@ -83,15 +106,15 @@ def best_of_cells(folders: Iterable[Path]) -> list[tuple[Path, dict]]:
     return [(folder, record) for _, folder, record in best.values()]
 
 
-def log_best_models(folders: Iterable[Path], project: Project, store: Store) -> int:
+def log_best_models(runs: Iterable[tuple[Path, dict]], project: Project, store: Store) -> int:
     """Logs the best model of each cell that has none in MLflow, side by side; how many."""
-    best = [folder for folder, _ in best_of_cells(folders)]
+    best = [folder for folder, _ in best_of_cells(runs)]
     return sum(n for _, n in run_all(lambda folder: log_best_model([folder], project, store), best, cores()))
 
 
 def log_best_model(folders: Iterable[Path], project: Project, store: Store) -> int:
     """Logs the best of the runs of a cell as a model, unless it is one in MLflow already; how many, 1 or 0."""
-    for folder, record in best_of_cells(folders):
+    for folder, record in best_of_cells((folder, read_record(folder)) for folder in folders):
         found = store.find(howdeep__kind="run", howdeep__key=record["key"])
         if found and MODEL not in found[0].data.tags:
             net, example = load_model(folder, record, project)
@@ -112,7 +135,7 @@ def load_model(folder: Path, record: dict, project: Project) -> tuple[Any, Any]:
 
 
 def bring_in_line(project: Project, store: Store, elsewhere: Store) -> tuple[int, int, int]:
-    """Rebuilds in MLflow what the records have and it lacks.
+    """Rebuilds in MLflow what the records have and it lacks, and deletes of the study what left it.
 
     Args:
         store: of the study.
@@ -126,28 +149,80 @@ def bring_in_line(project: Project, store: Store, elsewhere: Store) -> tuple[int
         UserError: MLflow cannot be used, where the stores are strict; a record cannot be read.
     """
     store.close_abandoned()
-    runs, models = _sync_study(project, store)
+    runs, models = show_study(project, store)
+    compared = [(run.info.status, run.data.tags.get(RESULTS)) for run in store.find(howdeep__kind=COMPARISON)]
+    if _report_shows_results(project) and compared != [("FINISHED", results_checksum(project))]:
+        log_comparison(project, store)
     typed = [*run_folders(project.root / "outputs"), *run_folders(project.root / "multirun")]
     others = _sync_typed(typed, project, elsewhere) if typed else 0
     return runs, models, others
 
 
-def _sync_study(project: Project, store: Store) -> tuple[int, int]:
-    folders = list(run_folders(project.runs))
-    lacking = lacking_in_mlflow(folders, store)
+def show_study(project: Project, store: Store) -> tuple[int, int]:
+    """Makes MLflow show the runs that the study of params.yaml has: adds those that it lacks, deletes those that left.
+
+    Returns:
+        How many runs and how many models were added.
+    """
+    plan, there = params.read(project.params), store.find()  # before the records: a run may end meanwhile
+    places = [
+        project.runs / entry.name / cell.run_name(seed)
+        for entry in plan.entries.values()
+        for cell, seed in plan.runs(entry)
+    ]
+    records = {place: read_record(place) if (place / "record.json").exists() else None for place in places}
+    found = [(place, record) for place, record in records.items() if record]
+    if store.lost:
+        return 0, 0
+    gone = left(there, records, project)
+    gone += [run for run in there if _is(run, "entry") and run.data.tags[ENTRY] not in plan.entries]
+    store.delete(gone)
+    deleted = {run.info.run_id for run in gone}
+    there = [run for run in there if run.info.run_id not in deleted]
+    ended = [run for run in there if _is(run, "run") and run.info.status not in ("RUNNING", "KILLED")]
+    known = {run.data.tags[KEY] for run in ended}
+    lacking = [record for _, record in found if record["key"] not in known]
     with _parents(store) as parent_of:
         for record in lacking:
             rebuild(record, project, store, parent_of(record["entry"], "entry"))
-        _nest_orphans(store, parent_of)
-        for tuned in sorted(project.tuned.glob("*/trials.csv")):
-            parent = parent_of(tuned.parent.name, "entry")
-            if not store.client.list_artifacts(parent, "tuning"):
-                store.log_path(parent, tuned.parent, "tuning")
-    models = log_best_models(folders, project, store)
-    compared = [run.info.status for run in store.find(howdeep__kind="comparison")]
-    if "FINISHED" not in compared and (project.results / "metrics.json").exists():
-        log_comparison(project, store)
-    return len(lacking), models
+        _nest_orphans(there, store, parent_of)
+        for name, entry in plan.entries.items():
+            if entry.tuning and (project.tuned / name / "trials.csv").exists():
+                _log_tuning(project.tuned / name, there, store, parent_of)
+    with_model = {run.data.tags[KEY] for run in ended if MODEL in run.data.tags}
+    models = [(place, record) for place, record in best_of_cells(found) if record["key"] not in with_model]
+    return len(lacking), log_best_models(models, project, store)
+
+
+def left(there: Iterable[Any], records: Mapping[Path, dict | None], project: Project) -> list[Any]:
+    """The runs in MLflow of entries, depths or seeds that have left the study, or whose place another run has taken.
+
+    Args:
+        there: runs in MLflow, found before the records were read.
+        records: by the folder of each run that the study has; None where it is not trained, or was stopped.
+    """
+    keys = {record["key"] for record in records.values() if record}
+
+    def has_left(run: Any) -> bool:
+        if not _is(run, "run") or ENTRY not in run.data.tags or run.info.status == "RUNNING":
+            return False
+        place = project.runs / run.data.tags[ENTRY] / run.info.run_name
+        return run.data.tags[KEY] not in keys and (place not in records or records[place] is not None)
+
+    return list(filter(has_left, there))
+
+
+def _is(run: Any, kind: str) -> bool:
+    return run.data.tags.get(KIND) == kind
+
+
+def _log_tuning(
+    folder: Path, there: Iterable[Any], store: Store, parent_of: Callable[[str, str], str]
+) -> None:
+    """Puts the tuning of an entry beside its runs, in the place of what another study may have left there."""
+    name = folder.name
+    parents = [run.info.run_id for run in there if _is(run, "entry") and run.data.tags[ENTRY] == name]
+    store.log_path(parents[0] if parents else parent_of(name, "entry"), folder, "tuning")
 
 
 def _sync_typed(folders: Iterable[Path], project: Project, store: Store) -> int:
@@ -169,7 +244,7 @@ def _sync_typed(folders: Iterable[Path], project: Project, store: Store) -> int:
                     continue
                 rebuild(read_record(folder), project, store, parent_of(trial.study, "sweep"), trial)
             added += 1
-        _nest_orphans(store, parent_of)
+        _nest_orphans(store.find(), store, parent_of)
     return added
 
 
@@ -232,10 +307,10 @@ def _parents(store: Store) -> Iterator[Callable[[str, str], str]]:
 
     @cache
     def parent_of(name: str, kind: str) -> str:
-        parent = store.open_parent(name, {}, kind)
-        assert parent is not None  # the store is strict
-        opened.append(parent)
-        return parent
+        opened.append(
+            store.open_parent(name, {}, kind) or ""
+        )  # of a store that was lost, where nothing is written
+        return opened[-1]
 
     opened: list[str] = []
     yield parent_of
@@ -243,9 +318,12 @@ def _parents(store: Store) -> Iterator[Callable[[str, str], str]]:
         store.close(parent, "FINISHED")
 
 
-def _nest_orphans(store: Store, parent_of: Callable[[str, str], str]) -> None:
-    """Gives a parent to runs whose parent was deleted."""
-    found = store.find()
+def _nest_orphans(found: list[Any], store: Store, parent_of: Callable[[str, str], str]) -> None:
+    """Gives a parent to runs whose parent was deleted.
+
+    Args:
+        found: all runs of the experiment.
+    """
     there = {run.info.run_id for run in found}
     for run in found:
         tags = run.data.tags

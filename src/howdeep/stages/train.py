@@ -18,7 +18,13 @@ from howdeep.records.provenance import commit
 from howdeep.records.record import read_record, whole_record
 from howdeep.runs.examples import ensure_prepared, load_split, train_checksum
 from howdeep.runs.run import Job, execute, in_turn, job_of, repeat
-from howdeep.stages.synchronise import lacking_in_mlflow, log_best_model, log_best_models, rebuild
+from howdeep.stages.synchronise import (
+    lacking_in_mlflow,
+    left,
+    log_best_model,
+    log_best_models,
+    rebuild,
+)
 from howdeep.stages.tune import Tuned, check_current
 from howdeep.study import params
 from howdeep.study.composition import Compositions
@@ -70,13 +76,16 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
                     [replace(job, parent=parent) for job in missing], jobs, name, project, store, n_workers
                 )
     if store and not missing:  # a kill may have come before the models
-        log_best_models(sorted(kept), project, store)
+        log_best_models([(folder, read_record(folder)) for folder in sorted(kept)], project, store)
     for path in (path for path in stale if path not in wanted):
         if RUN_NAME.fullmatch(path.name) and is_ours(path, RUN):
             remove(path, RUN, folder)
         else:
             progress.say(f"{name}: {path} is left alone, since howdeep did not make it")
-    return [read_record(job.folder) for job in jobs]
+    records = {job.folder: read_record(job.folder) for job in jobs}
+    if store and (missing or stale):
+        store.delete(left(store.find(howdeep__kind="run", howdeep__entry=name), records, project))
+    return list(records.values())
 
 
 def _is_done(job: Job | None) -> bool:

@@ -28,6 +28,7 @@ from howdeep.tracking.client import locate, open_client
 from howdeep.tracking.failures import clouds_are_mlflows
 from howdeep.tracking.view import View, ends_no_work
 from howdeep.tracking.words import (
+    COMPARISON,
     ENTRY,
     KEY,
     KIND,
@@ -142,11 +143,13 @@ class Store(View):
     def open_parent(self, name: str, about: dict[str, str], kind: str = "entry") -> str | None:
         """The run under which the runs of an entry, or the trials of a sweep, are nested: found again, or made.
 
+        That of a comparison is always made: MLflow keeps the metrics that a run once had.
+
         Returns:
             Its id, None where the store is lost.
         """
         tag = STUDY if kind == "sweep" else ENTRY
-        found = self.find(**{KIND: kind, tag: name})
+        found = [] if kind == COMPARISON else self.find(**{KIND: kind, tag: name})
         if found:
             run_id = found[0].info.run_id
             self.client.update_run(run_id, status="RUNNING")
@@ -211,10 +214,16 @@ class Store(View):
             replaced = [{KEY: key, KIND: "run"}]
         else:
             replaced = [{KIND: "trial", STUDY: trial.study, TRIAL: str(number)} for number in trial.replaces]
-        for old in [run for tags in replaced for run in self._search(**tags)]:
-            for model in old.outputs.model_outputs if old.outputs else ():
+        self.delete([run for tags in replaced for run in self._search(**tags)])
+
+    @ends_no_work(lambda _: None)
+    @hold_stop()
+    def delete(self, runs: Iterable[Any]) -> None:
+        """Deletes runs and their models, as MLflow does it: until `mlflow gc` it can restore them."""
+        for run in runs:
+            for model in run.outputs.model_outputs if run.outputs else ():
                 self.client.delete_logged_model(model.model_id)
-            self.client.delete_run(old.info.run_id)
+            self.client.delete_run(run.info.run_id)
 
     def _dataset_input(self, card: dict[str, Any]) -> Any:
         from mlflow.data.http_dataset_source import HTTPDatasetSource

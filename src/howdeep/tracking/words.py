@@ -8,6 +8,7 @@ from howdeep.records.cell import Cell
 KEY, ENTRY, PROCESS, KIND = "howdeep.key", "howdeep.entry", "howdeep.process", "howdeep.kind"
 MODEL, STUDY, TRIAL = "howdeep.model", "howdeep.study", "howdeep.trial"
 PARENT = "mlflow.parentRunId"
+COMPARISON, RESULTS = "comparison", "howdeep.results"  # the kind of its run, and of which results it is
 Value = tuple[str, float | None, int]  # a metric's name, its value, its epoch
 LONGEST = 6000  # characters of a parameter that MLflow takes
 
