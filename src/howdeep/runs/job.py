@@ -16,7 +16,7 @@ from howdeep.errors import UserError, line, of_place
 from howdeep.files import project
 from howdeep.files.project import Project
 from howdeep.processes.signals import stop_if_asked, stop_on_signals
-from howdeep.runs import place
+from howdeep.runs import options, place
 from howdeep.runs.run import execute, job_of
 from howdeep.study import passwords
 from howdeep.study.complaints import COMPLAINTS, OF_PLUGINS, explain
@@ -102,7 +102,7 @@ def main(overrides: list[str]) -> int:
     here = project.find()
     stop_on_signals()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself and exits
-    sys.argv = ["howdeep train", *passwords.hidden(overrides)]
+    sys.argv = ["howdeep train", *passwords.hidden(options.settled(overrides))]
     failed: list[UserError] = []
     app = hydra.main(version_base="1.3", config_path=str(here.conf), config_name="train")(
         lambda cfg: job(cfg, here, failed)
