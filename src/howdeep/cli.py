@@ -80,7 +80,12 @@ def parser() -> argparse.ArgumentParser:
         help="run the whole study once more with new seeds, in replication/, and print which verdicts repeat",
     )
     add("report", "rebuild reports/index.html, with seconds where provenance has them")
-    add("sync", "bring MLflow in line with the records: add the runs that it lacks, delete those that left")
+    sync = add(
+        "sync", "bring MLflow in line with the records: add the runs that it lacks, delete those that left"
+    )
+    sync.add_argument(
+        "--take-over", metavar="HOST", help="end the runs that a host which is gone has left RUNNING"
+    )
     add(
         "repair",
         "mend what keeps DVC from starting: a dvc.lock that a kill or a full disk has cut short, and the like",
@@ -310,6 +315,15 @@ def _compare(args: argparse.Namespace) -> None:
         print(replicate(here), end="")
 
 
+def _sync(args: argparse.Namespace) -> None:
+    from howdeep.files import project
+    from howdeep.processes import dvc, signals
+
+    signals.stop_on_signals()
+    with dvc.stop_with_dvc():
+        _late("synchronise:sync")(project.find(), args.take_over)
+
+
 def _repair(args: argparse.Namespace) -> None:
     from howdeep.files import dvc_state, project
 
@@ -348,7 +362,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "inspect": _stage("inspect:inspect"),
     "compare": _compare,
     "report": _stage("compare:report"),
-    "sync": _stage("synchronise:sync"),
+    "sync": _sync,
     "repair": _repair,
     "completion": _completion,
     "ui": _ui,

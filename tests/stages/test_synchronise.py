@@ -91,6 +91,20 @@ def test_a_parent_that_was_deleted_is_made_again_around_its_runs(home, command):
     }
 
 
+@pytest.mark.slow
+def test_sync_says_which_host_has_left_runs_open_and_ends_them_when_that_host_is_named(home, command):
+    store = Store(f"sqlite:///{home.root / 'mlflow.db'}", "howdeep", home.root)
+    its = store.start(record("its"), parent=None, about={}, dataset=CARD)
+    store.set_tags(its.run_id, {PROCESS: "old-box:1:2.00"})
+    said = command("sync")
+    assert "sync: 1 runs in MLflow's experiment 'howdeep' (" in said
+    assert "end them with `howdeep sync --take-over old-box`" in said
+    said = command("sync", "--take-over", "old-box")
+    assert "sync: 1 runs of old-box in 'howdeep' ended as KILLED" in said
+    assert "old-box" not in command("sync")
+    assert store.client.get_run(its.run_id).info.status == "KILLED"
+
+
 def test_a_store_that_cannot_be_used_is_no_success_of_sync(home, command, capfd):
     (home.root / "mlflow.db").write_text("no database" * 100)
     assert cli.main(["sync"]) == 1

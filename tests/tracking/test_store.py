@@ -23,8 +23,8 @@ from howdeep.nets.mlp import MLP
 from howdeep.processes.locks import is_gone, this_process
 from howdeep.tracking import database, served
 from howdeep.tracking.client import locate
-from howdeep.tracking.store import Store
-from howdeep.tracking.words import KEY, KIND, MODEL, PROCESS, flat
+from howdeep.tracking.store import Store, tracked_parent
+from howdeep.tracking.words import ENTRY, KEY, KIND, MODEL, PROCESS, flat
 
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
 NET = {
@@ -173,6 +173,40 @@ def test_runs_of_a_dead_process_are_closed_and_those_of_a_living_one_are_not(sto
     assert store.close_abandoned() == 1
     assert store.client.get_run(dead.run_id).info.status == "KILLED"
     assert store.client.get_run(live.run_id).info.status == "RUNNING"
+
+
+def test_what_another_host_has_left_running_is_told_and_ended_by_its_name(store):
+    with tracked_parent(store, "an-entry", {}) as parent:
+        mine, its = (
+            store.start(record(key), parent=parent, about={}, dataset=CARD) for key in ("mine", "its")
+        )
+        store.set_tags(its.run_id, {PROCESS: "old-box:1:2.00"})
+    store.set_tags(parent, {PROCESS: "old-box:1:2.00"})
+    store.client.update_run(parent, status="RUNNING")
+    (line,) = store.open_elsewhere()
+    assert re.fullmatch(
+        r"2 runs in MLflow's experiment 'study' \(.*an-entry.*\) are RUNNING on the host old-box since 20[-\d: ]+: if "
+        r"that host is gone, end them with `howdeep sync --take-over old-box`",
+        line,
+    )
+    assert store.open_elsewhere(**{ENTRY: "another"}) == []
+    assert (store.close_abandoned(), store.close_abandoned("another")) == (0, 0)
+    assert store.close_abandoned("old-box") == 2
+    assert store.open_elsewhere() == []
+    assert store.client.get_run(its.run_id).info.status == "KILLED"
+    assert store.client.get_run(mine.run_id).info.status == "RUNNING"
+
+
+def test_who_goes_on_with_an_entry_is_told_of_its_runs_on_another_host(store, capfd):
+    with tracked_parent(store, "an-entry", {}) as parent:
+        tags = record("its") | {"entry": "an-entry"}
+        its = store.start(tags, parent=parent, about={}, dataset=CARD)
+        store.set_tags(its.run_id, {PROCESS: "old-box:1:2.00"})
+    assert "old-box" not in capfd.readouterr().err
+    with tracked_parent(store, "another", {}):
+        assert "old-box" not in capfd.readouterr().err
+    with tracked_parent(store, "an-entry", {}):
+        assert "howdeep: 1 runs in MLflow's experiment 'study'" in capfd.readouterr().err
 
 
 def test_a_process_is_known_by_host_id_and_start():

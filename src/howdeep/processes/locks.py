@@ -47,6 +47,11 @@ def this_process() -> str:
     return f"{platform.node()}:{process.pid}:{process.create_time():.2f}"
 
 
+def host_of(process: str) -> str:
+    """The host of a process, as `this_process` wrote it."""
+    return process.rsplit(":", 2)[0]
+
+
 def is_gone(process: str) -> bool:
     """Whether a process of this host, as `this_process` wrote it, has ended; of other hosts nothing is known."""
     host, pid, started = process.rsplit(":", 2)

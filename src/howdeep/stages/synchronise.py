@@ -29,12 +29,21 @@ SMALL = ("scores.csv", "summary.csv", "trials.csv", "best_so_far.csv", "metrics.
 SHOWN = "shown.json"  # in reports/: what the report and MLflow's comparison show
 
 
-def sync(project: Project) -> None:
-    """Brings MLflow in line with the records: rebuilds what it lacks, deletes what left."""
+def sync(project: Project, gone: str | None = None) -> None:
+    """Brings MLflow in line with the records: rebuilds what it lacks, deletes what left.
+
+    Args:
+        gone: a host that is gone, whose runs are still RUNNING.
+    """
     if not (store := study_store(project)):
         raise UserError("expected an MLflow store to bring in line, got tracking.uri=null in conf/train.yaml")
     store.strict = True
     elsewhere = replace(store, experiment=_tracking(project).experiment)
+    for each in (store, elsewhere):
+        if gone and (closed := each.close_abandoned(gone)):
+            print(f"sync: {closed} runs of {gone} in '{each.experiment}' ended as KILLED", file=sys.stderr)
+        for line in each.open_elsewhere():
+            print(f"sync: {line}", file=sys.stderr)
     runs, models, others = bring_in_line(project, store, elsewhere)
     also = f", {others} single runs and trials to '{elsewhere.experiment}'" if others else ""
     print(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from omegaconf import DictConfig
 
 from howdeep.errors import Stopped
 from howdeep.files.project import Project
-from howdeep.processes.locks import is_gone, this_process
+from howdeep.processes import progress
+from howdeep.processes.locks import host_of, is_gone, this_process
 from howdeep.processes.signals import hold_stop, stopping
 from howdeep.sweeping.outcomes import Pruned
 from howdeep.tracking import database, models
@@ -127,16 +129,43 @@ class Store(View):
 
     @ends_no_work(lambda _: 0)
     @hold_stop()
-    def close_abandoned(self) -> int:
-        """Ends the runs that a killed process left RUNNING, and deletes its half-written models; how many runs."""
+    def close_abandoned(self, host: str | None = None) -> int:
+        """Ends the runs that a killed process left RUNNING, and deletes its half-written models; how many runs.
+
+        Args:
+            host: another one, which is gone: what its processes have left is ended too.
+        """
+
+        def left(process: str | None) -> bool:
+            """What belongs to no process was left."""
+            return is_gone(process or f"{platform.node()}:0:0") or (process and host_of(process)) == host
+
         running = self._search("attributes.status = 'RUNNING'")
-        gone = [run.info.run_id for run in running if _left(run.data.tags.get(PROCESS))]
+        gone = [run.info.run_id for run in running if left(run.data.tags.get(PROCESS))]
         for run_id in gone:
             self.client.set_terminated(run_id, "KILLED")
         for model_id, process in models.pending(self.client, self.experiment_id):
-            if _left(process):
+            if left(process):
                 models.drop(self.client, model_id)
         return len(gone)
+
+    @ends_no_work(lambda _: [])
+    def open_elsewhere(self, **tags: str) -> list[str]:
+        """A line for each other host to which runs with these tags belong that are RUNNING: they may, or may not."""
+        found: dict[str, list[Any]] = {}
+        for run in self._search("attributes.status = 'RUNNING'", **tags):
+            host = host_of(run.data.tags.get(PROCESS) or this_process())
+            if host != platform.node():
+                found.setdefault(host, []).append(run.info)
+        lines = []
+        for host, runs in found.items():
+            names = ", ".join([*(run.run_name for run in runs[:3]), *(["..."] if len(runs) > 3 else [])])
+            since = datetime.fromtimestamp(min(run.start_time for run in runs) / 1000)
+            lines.append(
+                f"{len(runs)} runs in MLflow's experiment '{self.experiment}' ({names}) are RUNNING on the host {host} "
+                f"since {since:%Y-%m-%d %H:%M}: if that host is gone, end them with `howdeep sync --take-over {host}`"
+            )
+        return lines
 
     @ends_no_work(lambda _: None)
     @hold_stop()
@@ -288,11 +317,6 @@ class Store(View):
         models.log(self.client, self.uri, run_id, net, config, example)
 
 
-def _left(process: str | None) -> bool:
-    """Whether what belongs to a process was left by it; what belongs to none was."""
-    return is_gone(process or f"{platform.node()}:0:0")
-
-
 @dataclass
 class TrackedRun:
     """An open run. Rows of epochs are buffered and flushed every few seconds and at the end."""
@@ -353,6 +377,8 @@ def tracked_parent(
     if parent is None:
         yield None
         return
+    for line in store.open_elsewhere(**{STUDY if kind == "sweep" else ENTRY: name}):
+        progress.say(f"howdeep: {line}")
     try:
         yield parent
     except BaseException as error:
