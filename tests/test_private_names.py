@@ -46,7 +46,7 @@ KNOWN = {  # name -> why there is no public way, and the test that fails where i
     ),
     "_return_value": (
         "the public property of a failed Hydra job raises, but prints as well",
-        "test_sweeper.py::test_pruned_and_diverged_trials_are_told_apart_everywhere",
+        "sweeper/test_command.py::test_pruned_and_diverged_trials_are_told_apart_everywhere",
     ),
     "_get_stale_trial_ids": (
         "Optuna's public way fails the stale trials; a sweep gives them to another worker",

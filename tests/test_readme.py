@@ -48,8 +48,8 @@ SOLVED = "reference.width"  # finding the widths takes seconds
 )
 def test_what_readme_trains_composes(command):
     typed = shlex.split(command)[2:]
-    options = {"-m", "--cfg", "job"}
-    overrides = [first(word) for word in typed if word not in options and not word.startswith("hydra")]
+    options = {"-m", "--cfg", "job", "--config-path", "--config-name", "config"}
+    overrides = [first(w) for w in typed if w not in options and not w.startswith(("hydra", "multirun/"))]
     compose_train(ROOT / "conf", overrides)
 
 

@@ -7,12 +7,13 @@ network. Hydra imports this module whenever it starts.
 import math
 import os
 from collections.abc import Sequence
+from decimal import Decimal
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
@@ -87,12 +88,39 @@ def sharing(context: HydraContext) -> HydraContext:
     return HydraContext(config_loader=SharingLoader(context.config_loader), callbacks=context.callbacks)
 
 
+def exact_range(override: Override) -> RangeSweep | None:
+    """The range that an override sweeps, in decimals as it was typed; Hydra adds their binary neighbours.
+
+    So range(0.7,1,0.1) ends before 1.
+
+    Raises:
+        UserError: it has no end, or no step.
+    """
+    sweep = override.value()
+    if not isinstance(sweep, RangeSweep):
+        return None
+    numbers = (sweep.start, sweep.stop, sweep.step)
+    if not all(number is not None and math.isfinite(number) for number in numbers) or sweep.step == 0:
+        raise UserError(
+            f"{override.input_line}: a range needs finite ends and a step other than 0, as in range(1,9)"
+        )
+    if not all(isinstance(number, int) for number in numbers):
+        sweep.start, sweep.stop, sweep.step = (Decimal(str(number)) for number in numbers)  # type: ignore[assignment]
+    return sweep
+
+
 class GridSweeper(BasicSweeper):
     """Hydra's own sweeper, every value with every other one; all jobs are checked before anything is written."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         check_mode(config.hydra)
         super().setup(hydra_context=sharing(hydra_context), task_function=task_function, config=config)
+
+    @staticmethod
+    def split_arguments(overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
+        for override in overrides:
+            exact_range(override)
+        return BasicSweeper.split_arguments(overrides, max_batch_size)
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         assert self.config is not None

@@ -4,30 +4,31 @@ Hydra imports this module whenever it starts, so that everything else is importe
 """
 
 import hashlib
+import math
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Transformer
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, Transformer
 from hydra.core.utils import JobStatus, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from howdeep.study.unused import check_mode, typed
-from hydra_plugins.howdeep_jobs import LOCAL, sharing
+from hydra_plugins.howdeep_jobs import LOCAL, exact_range, sharing
 
 if TYPE_CHECKING:
     from howdeep.sweeping.outcomes import Result
     from howdeep.sweeping.plan import Plan
-    from howdeep.sweeping.space import Dimension, Space
+    from howdeep.sweeping.space import Dimension, Point, Space
     from howdeep.sweeping.study import Trial
 
-PLACES = ("tracking.", "resume", "checkpoint_seconds", "data.mirror")  # not what is computed, only where
 
 
 class OptunaSweeper(Sweeper):
@@ -51,10 +52,11 @@ class OptunaSweeper(Sweeper):
         pruner: str,
         pruner_options: dict[str, Any] | None,
         max_failure_rate: float | None,
+        take_over: str | None,
         conditions: dict[str, dict[str, list[Any]]],
         params: dict[str, Any] | None,
     ) -> None:
-        self.name, self.storage, self.n_jobs = study, storage, n_jobs
+        self.name, self.storage, self.n_jobs, self.gone = study, storage, n_jobs, take_over
         self.conditions, self.params = conditions, params or {}
         self.settings: dict[str, Any] = {
             "total": n_trials,
@@ -74,9 +76,10 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Fills the study; a person is told of its progress, and of its best trial at the end."""
-        from howdeep.errors import masked
+        from howdeep.errors import UserError, masked
         from howdeep.files.project import find
         from howdeep.records.provenance import commit
+        from howdeep.runs.common import common_settings, other_than_last_time
         from howdeep.stages import synchronise
         from howdeep.sweeping.pool import told_in_one_line
         from howdeep.sweeping.storage import Storage
@@ -86,22 +89,39 @@ class OptunaSweeper(Sweeper):
 
         plan = self._plan(arguments)
         here = self.project = find()
+        settings, cfg = common_settings(plan.space, self._compose, here)
+        plan = replace(plan, study=self.name or _name(settings, plan), setting=settings)
         self.folder = self._folder(here.root, plan.study)
         self.where = self.storage or str(self.folder / "study.journal")
         if "://" not in self.where:
             self.where = str(Path(self.where).absolute())
         with open_dict(self.job_config):
             self.job_config.hydra.sweep.dir = str(self.folder)
-        cfg = self._check(plan)
         if self.n_jobs is None and cfg.trainer.accelerator != "cpu":
             self.n_jobs = 1
         setup_globals()
         with told_in_one_line(self.where):
             storage = Storage(self.where)
-            done = Study(plan, storage).open().counts().done
+            there = {int(of.parent.name) for of in self.folder.glob("*/run") if of.parent.name.isdigit()}
+            study = Study(plan, storage).open()
+            if max(there, default=-1) >= study.started():
+                raise UserError(
+                    f"{os.path.relpath(self.folder)} holds trials that {masked(_short(self.where))} does not know: "
+                    "move it away, or name another study"
+                )
+            done, freed = study.counts().done, study.take_over(self.gone) if self.gone else 0
             storage.close()
         self.store = store_of(cfg, here)
         with Progress([plan], done, plan.study) as progress:
+            if self.name is None and (
+                line := other_than_last_time(self._typed(plan), plan.study, settings, here)
+            ):
+                progress.say(line)
+            if self.gone:
+                closed = self.store.close_abandoned(self.gone) if self.store else 0
+                progress.say(
+                    f"{freed} trials and {closed} runs in MLflow taken over from the host {self.gone}"
+                )
             progress.say(f"{plan.wanted} trials, {done} done; the same command goes on where it was stopped")
             progress.say(f"to look at it: optuna-dashboard {masked(_short(self.where))}")
             with synchronise.tracked_parent(
@@ -115,6 +135,7 @@ class OptunaSweeper(Sweeper):
     # What the user wants
 
     def _plan(self, arguments: list[str]) -> "Plan":
+        from howdeep.errors import UserError
         from howdeep.names import check_name
         from howdeep.sweeping.plan import Plan
         from howdeep.sweeping.pool import check_jobs
@@ -122,6 +143,11 @@ class OptunaSweeper(Sweeper):
         check_jobs(self.n_jobs)
         if self.name is not None:
             check_name(self.name, "hydra.sweeper.study")
+        if self.gone is not None and (isinstance(self.gone, bool) or not str(self.gone)):
+            raise UserError(
+                f"hydra.sweeper.take_over must be the name of a host that is gone, or null, got {self.gone!r}"
+            )
+        self.gone = None if self.gone is None else str(self.gone)
         lines = [f"{key}={value}" for key, value in self.params.items()]
         parser = OverridesParser.create(config_loader=self.context.config_loader)
         # What is typed comes last and wins.
@@ -131,14 +157,7 @@ class OptunaSweeper(Sweeper):
         fixed = [override for override in named.values() if not override.is_sweep_override()]
         swept = [override for override in named.values() if override.is_sweep_override()]
         self.fixed = [str(override.input_line) for override in fixed]
-        space = space_of(swept, fixed, self.conditions)
-        setting = {
-            override.get_key_element(): override.get_value_element_as_str()
-            for override in fixed
-            if not override.key_or_group.startswith(PLACES)
-        }
-        name = self.name or _name(setting, space, self.settings["objectives"])
-        return Plan(name, space, setting=setting, **self.settings)
+        return Plan(self.name or "", space_of(swept, fixed, self.conditions), **self.settings)
 
     def _folder(self, root: Path, study: str) -> Path:
         """Of the sweep: one that stays the same, or the one that was asked for."""
@@ -150,24 +169,20 @@ class OptunaSweeper(Sweeper):
                 f"the folder of a trial is its number: leave {named[0]} out, or set hydra.sweep.dir"
             )
         asked = [line for line in lines if line.startswith("hydra.sweep.dir=")]
-        return Path(self.job_config.hydra.sweep.dir).absolute() if asked else root / "multirun" / study
+        return (Path(self.job_config.hydra.sweep.dir).absolute() if asked else root / "multirun") / study
 
-    def _check(self, plan: "Plan") -> DictConfig:
-        """Composes each value of each choice and prepares its data, before anything is run; returns one config."""
-        from howdeep.runs.examples import ensure_prepared
+    def _typed(self, plan: "Plan") -> list[str]:
+        """What a command says is to be computed; not in which ranges, nor how often."""
+        return [*self.fixed, *plan.space.dimensions, *plan.objectives]
+
+    def _compose(self, point: "Point") -> DictConfig:
+        """The config of a point; interpolations are not resolved."""
         from howdeep.sweeping.space import overrides
 
-        configs = [self._compose([*self.fixed, *overrides(point)]) for point in plan.space.examples()]
-        for cfg in configs:
-            ensure_prepared(cfg.data, self.project)
-        return configs[-1]
-
-    def _compose(self, overrides: list[str]) -> DictConfig:
-        cfg = self.context.config_loader.load_sweep_config(self.job_config, overrides)
+        typed = [*self.fixed, *overrides(point)]
+        cfg = self.context.config_loader.load_sweep_config(self.job_config, typed)
         with open_dict(cfg):
-            hydra = cfg.pop("hydra")
-            OmegaConf.resolve(cfg)
-            cfg.hydra = hydra
+            cfg.pop("hydra")
         return cfg
 
     # Running it
@@ -221,6 +236,7 @@ class OptunaSweeper(Sweeper):
     def _launch_batches(self, plan: "Plan", progress: Any) -> "list[Result]":
         from hydra.core.plugins import Plugins
 
+        from howdeep.sweeping.pool import waits_for
         from howdeep.sweeping.storage import Storage
         from howdeep.sweeping.study import Study
 
@@ -228,13 +244,15 @@ class OptunaSweeper(Sweeper):
             hydra_context=self.context, task_function=self.task_function, config=self.job_config
         )
         storage = Storage(self.where)
-        study = Study(plan, storage).open()
+        study, said = Study(plan, storage).open(), None
         try:
             while not study.is_complete():
                 batch = [trial for _ in range(self._batch_size()) if (trial := study.take())]
                 if batch:
                     self._launch(launcher, study, batch, progress)
                 else:
+                    if (line := waits_for([study])) and line != said:
+                        progress.say(said := line)
                     time.sleep(1)  # what is left runs elsewhere
             return study.results()
         finally:
@@ -290,7 +308,9 @@ class OptunaSweeper(Sweeper):
             state: sum(result.state == state for result in results)
             for state in ("complete", "pruned", "failed")
         }
-        print(f"{plan.study}: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+        again = sum(result.repeats is not None for result in results)
+        more = f"; {again} tried what another had tried, and were given its run" if again else ""
+        print(f"{plan.study}: " + ", ".join(f"{n} {state}" for state, n in counts.items()) + more)
         front = pareto_front(results, plan.objectives)
         for result in front if len(plan.objectives) > 1 else [best(results, plan.objectives)]:
             where = f" -> {os.path.relpath(self.folder / str(result.number))}" if result else ""
@@ -325,31 +345,40 @@ def _dimension(override: Override) -> "Dimension":
             low, high = sweep.start, sweep.end
             kind = IntRange if isinstance(low, int) and isinstance(high, int) else FloatRange
             return kind(low, high, log=log)  # type: ignore[arg-type]
-        if isinstance(sweep, RangeSweep):
-            return _range(list(sweep.range()), log)
+        if (numbers := exact_range(override)) is not None:
+            return _range(numbers, log)
         assert isinstance(sweep, ChoiceSweep) or override.is_choice_sweep()
         return Choice(tuple(override.sweep_iterator(transformer=Transformer.encode)))  # type: ignore[arg-type]
     except UserError as error:
         raise UserError(f"{override.input_line}: {error}") from None
 
 
-def _range(numbers: list[Any], log: bool) -> "Dimension":
-    from howdeep.sweeping.space import Choice, FloatRange, IntRange
+def _range(sweep: Any, log: bool) -> "Dimension":
+    """The numbers of a range; its end is not one of them."""
+    from howdeep.errors import UserError
+    from howdeep.sweeping.space import FloatRange, IntRange
 
-    if len(numbers) < 2:
-        return Choice(tuple(numbers))
-    low, high, step = min(numbers), max(numbers), abs(numbers[1] - numbers[0])
-    if all(isinstance(number, int) for number in numbers):
-        return IntRange(low, high, step, log)
-    return FloatRange(low, high, log=log, step=None if log else step)
+    start, step = sweep.start, sweep.step  # whole numbers, or decimals
+    steps = math.ceil((sweep.stop - start) / step) - 1
+    if steps < 0:
+        raise UserError("a range needs at least one number, got none")
+    low, high = sorted((start, start + steps * step))
+    if isinstance(start, int):
+        return IntRange(low, high, abs(step), log)
+    return FloatRange(float(low), float(high), log=log, step=float(abs(step)))
 
 
-def _name(setting: dict[str, str], space: "Space", objectives: dict[str, str]) -> str:
-    """The same for the same command: what is fixed, what for, and what is tried, but not in which range."""
+def _name(settings: dict[str, str], plan: "Plan") -> str:
+    """The same for the same computation: what is fixed, what for, and what is tried, but not in which range."""
     from howdeep.names import LONGEST
 
-    words = [setting[key] for key in ("experiment", "model", "data") if key in setting]
-    fingerprint = repr((sorted(setting.items()), sorted(space.dimensions), list(objectives.items())))
+    tried = plan.space.dimensions
+    model = settings.get("model._target_", "").split(".")[-2:-1]
+    words = [
+        *([] if "model" in tried else model),
+        *([] if "data" in tried else [settings.get("data.name", "")]),
+    ]
+    fingerprint = repr((sorted(settings.items()), sorted(tried), list(plan.objectives.items())))
     end = f"sweep-{hashlib.sha256(fingerprint.encode()).hexdigest()[:8]}"
     begin = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(words)).lstrip(".-")[: LONGEST - len(end) - 1]
     return f"{begin}-{end}" if begin else end

@@ -77,7 +77,7 @@ def test_a_person_is_told_how_far_it_is_what_is_best_and_what_failed(capsys, mon
     assert first.startswith(
         "s: 4 of 10 trials, best val/loss 0.125 (trial 3: model.depth=3), 1 pruned, 1 failed, about "
     )
-    assert failure == "s: trial 4 failed: train/loss became nan"
+    assert failure == "s: trial 4 (model.depth=2) failed: train/loss became nan"
     assert second.startswith(
         "s: 5 of 10 trials, best val/loss 0.125 (trial 3: model.depth=3), 1 pruned, 2 failed"
     )
@@ -105,11 +105,9 @@ def test_a_study_whose_name_leads_elsewhere_is_refused(project, monkeypatch, cap
 
 def test_a_study_that_is_named_by_itself_has_a_name():
     space = Space({"model.depth": IntRange(1, 2)}, {})
-    for setting in (
-        {"model": "[a/../b;c]"},
-        {"experiment": "x" * 300, "data": "digits"},
-        {"data": "../.."},
-        {},
-    ):
-        assert is_name(_name(setting, space, {"val/loss": "minimize"}))
-    assert _name({"model": "mlp", "data": "digits"}, space, {}).startswith("mlp-digits-sweep-")
+    plan = Plan("", space, 1)
+    for name in ("[a/../b;c]", "x" * 300, "../..", ""):
+        assert is_name(_name({"data.name": name, "model._target_": f"howdeep.nets.{name}.Net"}, plan))
+    assert is_name(_name({}, plan))
+    known = {"model._target_": "howdeep.nets.mlp.MLP", "data.name": "digits"}
+    assert _name(known, plan).startswith("mlp-digits-sweep-")

@@ -1,11 +1,15 @@
 """Studies that are filled by real processes, some of them killed: the total is exact, and nothing finished is lost."""
 
+import os
+import signal
+import time
 from collections import Counter
 
 import psutil
 import pytest
 
 from howdeep.errors import UserError
+from howdeep.sweeping import pool
 from howdeep.sweeping.outcomes import Hopeless, Pruned
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.pool import run
@@ -38,6 +42,53 @@ def test_a_study_ends_with_exactly_its_total_and_a_second_start_runs_nothing(pla
     assert len(ended) == 6
     assert run([plan()], journal, lambda trial: 1 / 0, 2, told=ended.append) == [results]
     assert len(ended) == 6
+
+
+def test_a_trial_whose_worker_is_slow_to_answer_is_told_though_the_study_is_complete(
+    plan, journal, tmp_path, monkeypatch
+):
+    """One trial ends with the counts of both: the study is complete while the answer of the other is on its way."""
+    real, both = pool.outcome_of, tmp_path / "both"
+
+    def slow(study, trial):
+        if trial.number == 0:
+            while not study.is_complete():
+                time.sleep(0.01)
+            both.touch()
+            time.sleep(0.3)  # the outcome of the other one overtakes this one
+        else:
+            while not both.exists():
+                time.sleep(0.01)
+        return real(study, trial)
+
+    monkeypatch.setattr(pool, "outcome_of", slow)
+    ended = []
+    run([plan(total=2)], journal, bowl, 2, told=ended.append)
+    assert sorted(outcome.result.number for outcome in ended) == [0, 1]
+
+
+def test_a_trial_whose_worker_is_killed_before_it_answers_is_told(plan, journal, monkeypatch):
+    real = pool.outcome_of
+
+    def die(study, trial):
+        if trial.number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(study, trial)
+
+    monkeypatch.setattr(pool, "outcome_of", die)
+    ended = []
+    (results,) = run([plan(total=3)], journal, bowl, 1, told=ended.append)
+    assert [outcome.result for outcome in ended] == [results[0], results[2], results[1]]
+
+
+def test_the_failure_of_a_trial_whose_worker_is_killed_before_it_answers_counts(plan, journal, monkeypatch):
+    monkeypatch.setattr(pool, "outcome_of", lambda study, trial: os.kill(os.getpid(), signal.SIGKILL))
+
+    def objective(trial):
+        raise UserError("too deep")
+
+    with pytest.raises(UserError, match=r"more than max_failure_rate=0.5 of 3 .*: too deep$"):
+        run([plan(total=3, max_failure_rate=0.5)], journal, objective, 1)
 
 
 def test_a_higher_total_goes_on_and_draws_nothing_twice(plan, journal):
@@ -97,7 +148,8 @@ def test_too_many_failures_end_the_sweep_with_the_last_reason(plan, journal):
         raise UserError("too deep")
 
     with pytest.raises(
-        UserError, match=r"^3 of 3 trials failed, more than max_failure_rate=0.2 of 10 .*: too deep$"
+        UserError,
+        match=r"^3 of 3 trials failed, more than max_failure_rate=0.2 of 10 .*\(.*model.depth=.*\): too deep$",
     ):
         run([plan(total=10, max_failure_rate=0.2)], journal, objective, 1)
     assert psutil.Process().children() == []

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,13 +14,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from howdeep.errors import UserError
 from howdeep.processes.locks import this_process
 from howdeep.processes.workers import WorkerDied
+from howdeep.sweeping import pool
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.pool import run, run_trial
-from howdeep.sweeping.space import FloatRange, IntRange, Space
+from howdeep.sweeping.space import FloatRange, IntRange, Space, word
 from howdeep.sweeping.storage import Storage
 from howdeep.sweeping.study import Study
 
@@ -286,6 +289,56 @@ def test_the_trial_of_a_dead_host_is_taken_over_on_postgresql_and_that_of_a_livi
     assert again.retry_of == 0
     assert study.take() is None
     study.storage.close()
+
+
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+def test_a_sweep_that_waits_for_a_host_that_is_gone_says_so_and_takes_its_trials_over(
+    plan, tmp_path, monkeypatch, kind
+):
+    where = f"sqlite:///{tmp_path}/sweep.db" if kind == "sqlite" else str(tmp_path / "sweep.journal")
+    monkeypatch.setattr(pool, "SECONDS_UNTOLD", 0.2)
+    study, points = Study(plan(total=3), Storage(where)), []
+    for _ in range(2):
+        trial = study.take()
+        assert trial is not None
+        points.append(trial.point)
+        study.storage.optuna.set_trial_user_attr(trial.id, "owner", "old-box:1:2.00")
+    study.storage.close()
+    lines = []
+
+    def take_over(line: str) -> None:
+        lines.append(line)
+        with closing(Storage(where)) as storage:
+            assert Study(plan(total=3), storage).take_over("another") == 0
+            assert Study(plan(total=3), storage).take_over("old-box") == 2
+
+    (results,) = run([plan(total=3)], where, bowl, 1, say=take_over)
+    (line,) = lines
+    assert line.startswith("waiting for trials 0, 1 of test, which the host old-box has run since 20")
+    assert line.endswith(
+        ": if that host is gone, stop this and free them by the same command with hydra.sweeper.take_over=old-box"
+    )
+    assert [result.number for result in results] == [2, 3, 4]
+    assert [result.point for result in results[1:]] == points
+
+
+def test_what_a_host_that_is_not_gone_after_all_does_with_its_trial_does_not_count(plan, journal):
+    study = Study(plan(total=1), Storage(journal))
+    trial = study.take()
+    assert trial is not None
+    study.storage.optuna.set_trial_user_attr(trial.id, "owner", "old-box:1:2.00")
+    assert study.take_over("old-box") == 1
+    study.tell(trial, [0.5])
+    assert study.results() == []
+
+
+@pytest.mark.parametrize(
+    ("host", "typed"), [("box", "box"), ("12e45", "\"'12e45'\""), ("true", "\"'true'\"")]
+)
+def test_a_host_is_named_as_a_shell_and_hydra_read_it_back(host, typed):
+    assert word(host) == typed
+    (line,) = shlex.split(f"take_over={typed}")
+    assert OverridesParser.create().parse_override(line).value() == host
 
 
 def test_a_chain_of_retries_is_known_to_its_last(tmp_path):

@@ -4,6 +4,8 @@ import optuna
 import pytest
 
 from howdeep.errors import UserError
+from howdeep.sweeping.plan import Plan
+from howdeep.sweeping.pool import run
 from howdeep.sweeping.space import Choice, FloatRange, IntRange, Space, difference, overrides
 
 
@@ -71,6 +73,7 @@ def test_examples_hold_every_value_of_every_choice(space):
         (lambda: FloatRange(0, float("inf")), "finite ends"),
         (lambda: IntRange(1, 8, step=0), "step of a range must be above 0"),
         (lambda: IntRange(1, 8, step=2, log=True), "has the step 1, got 2"),
+        (lambda: FloatRange(0.1, 0.5, log=True, step=0.1), "has no step, got 0.1 to 0.5, step 0.1"),
         (
             lambda: Space({"a": Choice((1, 2)), "b": Choice((1, 2))}, {"a": {"b": (1,)}, "b": {"a": (1,)}}),
             "look at each other",
@@ -116,6 +119,39 @@ def test_an_integer_range_may_widen_by_whole_steps_only():
     old = Space({"d": IntRange(3, 7, step=2)}).to_json()
     assert difference(old, Space({"d": IntRange(1, 9, step=2)}).to_json()) is None
     assert difference(old, Space({"d": IntRange(2, 8, step=2)}).to_json()) is not None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step", "points"),
+    [
+        (0.3, 0.6, 0.1, [0.3, 0.4, 0.5, 0.6]),
+        (0.7, 0.9, 0.1, [0.7, 0.8, 0.9]),
+        (0, 0.35, 0.05, [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35]),
+        (1e-5, 4e-5, 1e-5, [1e-5, 2e-5, 3e-5, 4e-5]),
+        (0.1, 1.0, 0.4, [0.1, 0.5, 0.9]),
+    ],
+)
+def test_a_range_with_a_step_holds_the_decimals_that_a_person_counts(low, high, step, points):
+    of = FloatRange(low, high, step=step)
+    assert of.points() == points
+    assert of.high == points[-1]
+    assert {point["x"] for point in drawn(Space({"x": of}), 120)} == set(points)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("sampler", ["random", "tpe", "qmc", "grid"])
+def test_each_sampler_tries_and_keeps_those_decimals_without_a_warning(tmp_path, sampler):
+    plan = Plan("s", Space({"x": FloatRange(0.3, 0.6, step=0.1)}), 24, sampler=sampler)
+    (results,) = run([plan], str(tmp_path / "journal"), lambda trial: trial.point["x"], 1)
+    assert {result.point["x"] for result in results} == {0.3, 0.4, 0.5, 0.6}
+    assert all(result.values == (result.point["x"],) for result in results)
+
+
+def test_a_range_of_decimals_widens_by_whole_steps():
+    old = Space({"x": FloatRange(0.3, 0.6, step=0.1)}).to_json()
+    for low, high, wider in ((0.1, 0.9, True), (0.3, 0.7, True), (0.25, 0.65, False), (0.3, 0.5, False)):
+        new = Space({"x": FloatRange(low, high, step=0.1)}).to_json()
+        assert (difference(old, new) is None) == wider
 
 
 def test_values_become_overrides_that_hydra_reads_back():

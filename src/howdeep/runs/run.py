@@ -1,7 +1,7 @@
 """One run from config to record: data, key, training, tracking, provenance, folder."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -164,12 +164,21 @@ def _where_to_go_on(job: Job, resume_point: Path, identity: dict) -> Path | None
     return resume_point
 
 
-def execute(job: Job, project: Project, store: Store | None, callbacks: Sequence[Callback] = ()) -> dict:
+def execute(
+    job: Job,
+    project: Project,
+    store: Store | None,
+    callbacks: Sequence[Callback] = (),
+    done: Callable[[], Path | None] = lambda: None,
+) -> dict:
     """Trains a run and writes its record, its provenance and its MLflow run; goes on where a killed one stopped.
 
     Where it diverges and has another job to fall back upon, that one is done: its record takes the place of this one.
 
     A second process that trains the same run waits until the first has ended: both have one checkpoint.
+
+    Args:
+        done: called before training, gives the folder of a whole record with the same key; then nothing is trained.
 
     Returns:
         The record, as written.
@@ -180,10 +189,21 @@ def execute(job: Job, project: Project, store: Store | None, callbacks: Sequence
     """
     what = f"the run {job.key} ({job})"
     with only_writer(project.lock("run", job.key), what, seconds=None):
-        record = _execute(job, project, store, callbacks)
+        found = done()
+        record = _again(job, found, project, store) if found else _execute(job, project, store, callbacks)
     if record["state"] == "finished" or job.otherwise is None:
         return record
     return execute(replace(job.otherwise, parent=job.parent, trial=job.trial), project, store, callbacks)
+
+
+def _again(job: Job, found: Path, project: Project, store: Store | None) -> dict:
+    """Gives a run the record of another with the same key, and MLflow a run of its own."""
+    record = repeat(job, replace(job, folder=found), project)
+    with tracked(store, job, record, project) as live:
+        if live:
+            live.run.end(record, None)  # it took no time
+    job.resume_point(project).unlink(missing_ok=True)  # of a run that was killed once its record was written
+    return record
 
 
 def _execute(job: Job, project: Project, store: Store | None, callbacks: Sequence[Callback]) -> dict:

@@ -17,9 +17,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from howdeep.diagnostics.history import History
 from howdeep.errors import UserError, near
 from howdeep.files.project import Project
+from howdeep.records.record import whole_record
 from howdeep.runs import place
+from howdeep.runs.common import check_fits
 from howdeep.runs.examples import ensure_prepared
-from howdeep.runs.run import execute, job_of
+from howdeep.runs.run import Job, execute, job_of
 from howdeep.sweeping.outcomes import Hopeless
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.pool import run_trial, told_in_one_line
@@ -80,7 +82,12 @@ def train_trial(cfg: DictConfig, composed: DictConfig, here: Project) -> list[fl
         running = Running(trial, store := store_of(cfg, here), None)
         if store is not None and (found := store.find(howdeep__kind="sweep", **{STUDY: name})):
             running.parent = found[0].info.run_id
-        run_trial(trial, lambda _: train_in(here, cfg, composed, running))
+
+        def objective(trial: Trial) -> list[float]:
+            check_fits(cfg, trial.study.plan, here)
+            return train_in(here, cfg, composed, running)
+
+        run_trial(trial, objective)
     return None
 
 
@@ -118,10 +125,22 @@ def train_in(here: Project, cfg: DictConfig, composed: DictConfig, running: Runn
     of = TrialOf(trial.study.plan.study, trial.number, trial.replaces)
     job = job_of(cfg, place.folder(), here, parent=running.parent, trial=of)
     with place.of_its_own(job, composed, here):
-        record = execute(job, here, running.store, [Watch(trial, list(objectives))])
+        record = execute(
+            job, here, running.store, [Watch(trial, list(objectives))], lambda: _done(trial, job)
+        )
     if record["state"] != "finished":
         raise UserError(record["reason"])
     return objective_values(record, objectives)
+
+
+def _done(trial: Trial, job: Job) -> Path | None:
+    """The run of an earlier trial that has tried the same, if its record lies here: equal keys give equal bits."""
+    for other in trial.equals():
+        folder = job.folder.parents[1] / str(other.number) / job.folder.name
+        if (record := whole_record(folder)) and record["key"] == job.key:
+            trial.repeat(other)
+            return folder
+    return None
 
 
 class Watch(Callback):

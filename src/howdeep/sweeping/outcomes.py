@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from howdeep.errors import UserError
-from howdeep.sweeping.space import Point
+from howdeep.sweeping.space import Point, overrides
 
 
 class Pruned(Exception):
@@ -26,6 +26,13 @@ class Result:
     reason: str | None  # of a failed one
     reports: dict[int, float]  # what it reported, by step
     seconds: float
+    repeats: int | None = None  # the number of the trial with the same point, whose outcome it was given
+
+    @property
+    def tried(self) -> str:
+        """Its point for a person, numbers to three digits: `model.depth=2 optimizer=adam`."""
+        point = {name: float(f"{v:.3g}") if isinstance(v, float) else v for name, v in self.point.items()}
+        return " ".join(overrides(point))
 
 
 def best(results: Sequence[Result], objectives: Mapping[str, str]) -> Result | None:

@@ -18,6 +18,7 @@ from howdeep.sweeping.study import Counts, Study, Trial
 
 Objective = Callable[[Trial], float | Sequence[float]]
 POLL_SECONDS = 0.05, 0.5  # between two looks whether others left a trial, at first and at most
+SECONDS_UNTOLD = 5.0  # of waiting for trials of other hosts
 DEATHS_IN_A_ROW = 5  # of workers, without a trial that ended
 
 
@@ -49,7 +50,7 @@ def run(
             other exception makes the trial a failed one.
         n_jobs: workers; None: one for each core.
         told: called in this process with each trial that ended here.
-        say: takes a line for a person, such as that a worker died.
+        say: takes a line for a person, such as that a worker died, or for whose trials this process waits.
 
     Returns:
         For each study its trials that count, by number.
@@ -61,24 +62,33 @@ def run(
     check_jobs(n_jobs)
     if len({plan.study for plan in plans}) < len(plans):
         raise ValueError("every plan needs a study of its own")
+    crew = _Crew(plans, storage, objective, this_process())
+    heard = set[tuple[str, int]]()
     with told_in_one_line(storage), closing(Storage(storage)) as store:  # a fork must not inherit connections
-        counts = [Study(plan, store).open().counts() for plan in plans]
+        studies = [Study(plan, store).open() for plan in plans]
+        counts = [study.counts() for study in studies]
+        heard |= {(s.plan.study, result.number) for s in studies for result in s.results(crew.sweep)}
     by_name = {plan.study: plan for plan in plans}
-    left = {plan.study for plan, count in zip(plans, counts, strict=True) if count.done < count.total}
-    if left:
-        crew = _Crew(plans, storage, objective, this_process())
+
+    def hear(outcome: Outcome) -> None:
+        heard.add((outcome.study, outcome.result.number))
+        told(outcome)
+        check_failures(by_name[outcome.study], outcome)
+
+    if any(count.done < count.total for count in counts):
         deaths = _Deaths(say)
-        with closing(_outcomes(crew, n_jobs or cores(), deaths)) as outcomes:
+        # To its end, though all studies may be complete before: the last workers have something to tell.
+        with closing(_outcomes(crew, n_jobs or cores(), deaths, say)) as outcomes:
             for outcome in outcomes:
                 deaths.in_a_row = 0
-                told(outcome)
-                check_failures(by_name[outcome.study], outcome)
-                if outcome.counts.done >= outcome.counts.total:
-                    left.discard(outcome.study)
-                if not left:
-                    break  # a worker without a trial would look for one once more before it ends
+                hear(outcome)
     with told_in_one_line(storage), closing(Storage(storage)) as store:
-        return [Study(plan, store).results() for plan in plans]
+        studies = [Study(plan, store) for plan in plans]
+        for study in studies:
+            for result in study.results(crew.sweep):  # a worker may have told the storage, and died
+                if (study.plan.study, result.number) not in heard:
+                    hear(_outcome(study, result))
+        return [study.results() for study in studies]
 
 
 def check_jobs(n_jobs: int | None) -> None:
@@ -93,9 +103,9 @@ def check_jobs(n_jobs: int | None) -> None:
 
 
 def _outcomes(
-    crew: "_Crew", n_jobs: int, died: Callable[[WorkerDied], None]
+    crew: "_Crew", n_jobs: int, died: Callable[[WorkerDied], None], say: Callable[[str], None]
 ) -> Generator[Outcome, None, None]:
-    complete = False
+    complete, said = False, set[str]()
 
     def turns() -> Iterator[int]:
         for turn in itertools.count():
@@ -106,8 +116,11 @@ def _outcomes(
     for _, outcome in run_all(crew, turns(), n_jobs, died):
         if outcome is None:
             complete = True
-        else:
+        elif isinstance(outcome, Outcome):
             yield outcome
+        elif outcome not in said:
+            said.add(outcome)
+            say(outcome)
 
 
 class _Deaths:
@@ -135,33 +148,43 @@ def check_failures(plan: Plan, outcome: Outcome) -> None:
     if rate is not None and outcome.result.state == "failed" and counts.failed > rate * counts.total:
         raise UserError(
             f"{counts.failed} of {counts.done} trials failed, more than max_failure_rate={rate:g} of {counts.total} "
-            f"allows; the last: {outcome.result.reason}"
+            f"allows; the last ({outcome.result.tried}): {outcome.result.reason}"
         )
 
 
 class _Crew:
-    """What a worker does at each turn: waits for a trial that may be run, and runs it; None when all is complete."""
+    """What a worker does at each turn: waits for a trial that may be run, and runs it.
+
+    None when all is complete; a line for a person where it has waited for a while for trials of other hosts.
+    """
 
     def __init__(self, plans: Sequence[Plan], storage: str, objective: Objective, sweep: str) -> None:
         self.plans, self.storage, self.objective, self.sweep = list(plans), storage, objective, sweep
         self._studies: list[Study] = []
         self._pid: int | None = None
 
-    def __call__(self, _turn: int) -> Outcome | None:
+    def __call__(self, _turn: int) -> Outcome | str | None:
         with told_in_one_line(self.storage):
             if self._pid != os.getpid():
                 store = Storage(self.storage)
                 self._pid, self._studies = os.getpid(), [Study(plan, store) for plan in self.plans]
-            pause, longest = POLL_SECONDS
+            (pause, longest), since = POLL_SECONDS, time.monotonic()
             while self._studies:
                 for study in self._studies:
                     if (trial := study.take(self.sweep)) and (outcome := run_trial(trial, self.objective)):
                         return outcome
                 self._studies = [study for study in self._studies if not study.is_complete()]
                 if self._studies:
+                    if time.monotonic() - since > SECONDS_UNTOLD and (line := waits_for(self._studies)):
+                        return line
                     time.sleep(pause)
                     pause = min(2 * pause, longest)
         return None
+
+
+def waits_for(studies: Sequence[Study]) -> str | None:
+    """Which other hosts run the trials that these studies wait for, and what to do if they are gone."""
+    return "; ".join(str(held) for study in studies for held in study.held_elsewhere()) or None
 
 
 def run_trial(trial: Trial, objective: Objective) -> Outcome | None:
@@ -188,8 +211,11 @@ def run_trial(trial: Trial, objective: Objective) -> Outcome | None:
 
 def outcome_of(study: Study, trial: Trial) -> Outcome | None:
     """How a trial ended and how far its study is; None if it was interrupted."""
-    if (result := study.result(trial)) is None:
-        return None
+    result = study.result(trial)
+    return _outcome(study, result) if result else None
+
+
+def _outcome(study: Study, result: Result) -> Outcome:
     return Outcome(study.plan.study, result, study.counts(), best(study.results(), study.plan.objectives))
 
 

@@ -3,8 +3,10 @@
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,9 @@ class Choice:
     def suggest(self, trial: "Trial", name: str) -> Value:
         return trial.suggest_categorical(name, self.values)
 
+    def exact(self, drawn: Value) -> Value:
+        return drawn
+
     def points(self) -> list[Value] | None:
         return list(self.values)
 
@@ -48,7 +53,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class IntRange:
-    """The whole numbers low, low + step, ..., high."""
+    """The whole numbers low, low + step, ..., up to high at most."""
 
     low: int
     high: int
@@ -59,6 +64,7 @@ class IntRange:
         _check_range(self)
         if self.log and self.step != 1:
             raise UserError(f"a logarithmic range of whole numbers has the step 1, got {self.step}")
+        _end_on_a_step(self)
 
     def __str__(self) -> str:
         step = f", step {self.step}" if self.step != 1 else ""
@@ -71,6 +77,9 @@ class IntRange:
 
     def suggest(self, trial: "Trial", name: str) -> Value:
         return trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
+
+    def exact(self, drawn: Value) -> Value:
+        return drawn
 
     def points(self) -> list[Value] | None:
         return list(range(self.low, self.high + 1, self.step))
@@ -86,7 +95,7 @@ class IntRange:
 
 @dataclass(frozen=True)
 class FloatRange:
-    """The numbers from low to high, both included; with a step only low, low + step, ..."""
+    """The numbers from low to high, both included; with a step only low, low + step, ..., as decimals are added."""
 
     low: float
     high: float
@@ -94,13 +103,16 @@ class FloatRange:
     step: float | None = None
 
     def __post_init__(self) -> None:
-        _check_range(self)
         if not all(map(math.isfinite, (self.low, self.high))):
             raise UserError(f"a range needs finite ends, got {self}")
+        _check_range(self)
+        if self.log and self.step is not None:
+            raise UserError(f"a logarithmic range of real numbers has no step, got {self}: write interval")
+        _end_on_a_step(self)
 
     def __str__(self) -> str:
-        step = f", step {self.step:g}" if self.step else ""
-        return f"{self.low:g} to {self.high:g}{step}{' (log)' if self.log else ''}"
+        step = f", step {self.step:.15g}" if self.step else ""
+        return f"{self.low:.15g} to {self.high:.15g}{step}{' (log)' if self.log else ''}"
 
     def distribution(self) -> "BaseDistribution":
         from optuna.distributions import FloatDistribution
@@ -108,20 +120,49 @@ class FloatRange:
         return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
 
     def suggest(self, trial: "Trial", name: str) -> Value:
-        return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+        return self.exact(trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log))
+
+    def exact(self, drawn: Value) -> Value:
+        """The value that is meant by one that Optuna has added up in binary, such as 0.6000000000000001."""
+        if self.step is None:
+            return drawn
+        assert isinstance(drawn, float)
+        return self._at(round((decimal(drawn) - decimal(self.low)) / decimal(self.step)))
+
+    def _at(self, steps: int) -> float:
+        assert self.step is not None
+        return float(decimal(self.low) + steps * decimal(self.step))
 
     def points(self) -> list[Value] | None:
         if self.step is None:
             return [self.low] if self.low == self.high else None
-        return [self.low + k * self.step for k in range(int((self.high - self.low) / self.step + 1e-9) + 1)]
+        return [self._at(k) for k in range(_steps(self) + 1)]
 
     def contains(self, other: "Dimension") -> bool:
         return (
             isinstance(other, FloatRange)
             and (other.step, other.log) == (self.step, self.log)
             and self.low <= other.low <= other.high <= self.high
-            and (self.step is None or (other.low - self.low) / self.step % 1 in (0.0, 1.0))
+            and (self.step is None or (decimal(other.low) - decimal(self.low)) % decimal(self.step) == 0)
         )
+
+
+def decimal(number: float) -> Decimal:
+    """The number that was typed: 0.1 is a tenth, not the double next to it."""
+    return Decimal(str(number))
+
+
+def _steps(of: IntRange | FloatRange) -> int:
+    """How many steps lead from the start of a range to its end."""
+    assert of.step is not None
+    return int((decimal(of.high) - decimal(of.low)) // decimal(of.step))
+
+
+def _end_on_a_step(of: IntRange | FloatRange) -> None:
+    """Optuna warns of a range whose end no step meets, and moves it there as well."""
+    if of.step is not None:
+        end = decimal(of.low) + _steps(of) * decimal(of.step)
+        object.__setattr__(of, "high", type(of.high)(end))
 
 
 def _check_range(of: IntRange | FloatRange) -> None:
@@ -205,6 +246,10 @@ class Space:
             if self.is_active(name, point):
                 point[name] = self.dimensions[name].suggest(trial, name)
         return point
+
+    def exact(self, params: Mapping[str, Any]) -> Point:
+        """The point that Optuna keeps as these parameters."""
+        return {name: self.dimensions[name].exact(drawn) for name, drawn in params.items()}
 
     def grid(self) -> Iterator[Point]:
         """Every point of the space, each once.
@@ -293,6 +338,15 @@ def difference(old: str, new: str) -> str | None:
     return None
 
 
+def changed(was: Mapping[str, str], now: Mapping[str, str], what: str) -> str | None:
+    """The first difference in a few words, None where there is none."""
+    for name in {**was, **now}:
+        if was.get(name) != now.get(name):
+            before, after = (of.get(name, "absent") for of in (was, now))
+            return f"the {what} {name} was {before} and is now {after}"
+    return None
+
+
 def text(value: Value) -> str:
     """A value as it stands in a Hydra override."""
     if value is None:
@@ -300,6 +354,18 @@ def text(value: Value) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return repr(value) if isinstance(value, float) else str(value)
+
+
+def word(name: str) -> str:
+    """A name as a value that is typed into a shell, in Hydra's grammar: one that looks like a number is quoted."""
+    plain = re.fullmatch(r"[A-Za-z_][\w.-]*", name) and name.lower() not in (
+        "true",
+        "false",
+        "null",
+        "nan",
+        "inf",
+    )
+    return name if plain else f"\"'{name}'\""
 
 
 def overrides(point: Mapping[str, Value]) -> list[str]:

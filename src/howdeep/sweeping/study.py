@@ -14,13 +14,28 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from howdeep.errors import UserError
-from howdeep.processes.locks import is_gone, this_process
+from howdeep.processes.locks import host_of, is_gone, this_process
 from howdeep.processes.signals import hold_stop
 from howdeep.sweeping import samplers
 from howdeep.sweeping.outcomes import Pruned, Result, one_line
 from howdeep.sweeping.plan import Plan
-from howdeep.sweeping.space import Point, difference, overrides
+from howdeep.sweeping.space import Point, changed, difference, overrides
 from howdeep.sweeping.storage import Storage
+from howdeep.sweeping.trials import (
+    INTERRUPTED,
+    KILLED,
+    OWNER,
+    REASON,
+    REPEATS,
+    RETRY_OF,
+    SWEEP,
+    TRACEBACK,
+    Held,
+    is_counted,
+    result_of,
+    running_elsewhere,
+    with_its_tries,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     import optuna
@@ -28,8 +43,6 @@ if TYPE_CHECKING:
 
 DEATHS = 2  # of its worker, with the sweep alive, that make a trial a failed one
 SPACE, SETTING, OBJECTIVES = "space", "setting", "objectives"
-OWNER, SWEEP, INTERRUPTED, RETRY_OF, KILLED = "owner", "sweep", "interrupted", "retry_of", "deaths"
-REASON, TRACEBACK = "reason", "traceback"
 
 
 @dataclass(frozen=True)
@@ -86,7 +99,7 @@ class Study:
         known, plan = study.user_attrs, self.plan
         trials = study.get_trials(deepcopy=False)
         same_ways = [way.name.lower() for way in study.directions] == list(plan.objectives.values())
-        if SPACE not in known or (same_ways and not any(map(_counts, trials))):
+        if SPACE not in known or (same_ways and not any(map(is_counted, trials))):
             if trials and SPACE not in known:
                 raise UserError(f"the study {plan.study} was not made by howdeep: name another study")
             study.set_metric_names(list(plan.objectives))
@@ -94,12 +107,13 @@ class Study:
             study.set_user_attr(SETTING, dict(plan.setting))
             study.set_user_attr(SPACE, plan.space.to_json())
             return
-        changed = _changed(known[OBJECTIVES], plan.objectives, "objective") or _changed(
-            known[SETTING], plan.setting, "setting"
-        )
-        if changed := changed or difference(known[SPACE], plan.space.to_json()):
+        if what := (
+            changed(known[OBJECTIVES], plan.objectives, "objective")
+            or changed(known[SETTING], plan.setting, "setting")
+            or difference(known[SPACE], plan.space.to_json())
+        ):
             raise UserError(
-                f"the study {plan.study} cannot go on: {changed}; only a wider range may change: name another study"
+                f"the study {plan.study} cannot go on: {what}; only a wider range may change: name another study"
             )
         if known[SPACE] != plan.space.to_json():
             study.set_user_attr(SPACE, plan.space.to_json())
@@ -121,7 +135,7 @@ class Study:
         from optuna.trial import TrialState
 
         def n(state: TrialState) -> int:
-            return sum(trial.state == state and _counts(trial) for trial in trials)
+            return sum(trial.state == state and is_counted(trial) for trial in trials)
 
         states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
         return Counts(self.plan.wanted, *map(n, states))
@@ -150,9 +164,12 @@ class Study:
                 _ = trial.point
         return trial
 
+    def started(self) -> int:
+        """The trials that there are: the interrupted, and those that run, too. Their numbers are the ones below."""
+        return len(self._trials())
+
     def is_complete(self) -> bool:
-        counts = self.counts()
-        return counts.done >= counts.total
+        return self.counts().done >= self.plan.wanted
 
     def _claim(self, trials: Sequence["FrozenTrial"], attrs: dict[str, str]) -> int:
         """The id of a waiting trial, or of a new one, that is running from now on."""
@@ -177,8 +194,11 @@ class Study:
         def key(point: Mapping[str, Any]) -> tuple:
             return tuple(sorted(point.items()))
 
+        exact = self.plan.space.exact
         taken = {
-            key(trial.system_attrs.get("fixed_params", trial.params)) for trial in trials if _counts(trial)
+            key(exact(trial.system_attrs.get("fixed_params", trial.params)))
+            for trial in trials
+            if is_counted(trial)
         }
         points = list(self.plan.space.grid())
         random.Random(self.plan.seed).shuffle(points)
@@ -188,14 +208,34 @@ class Study:
         """Gives back the trials whose process has died."""
         from optuna.trial import TrialState
 
-        running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING and _counts(trial)]
-        owners = {trial.user_attrs[OWNER].split(":")[0] for trial in running}
-        stale = self.storage.stale(self._study_id) if owners - {self.owner.split(":")[0]} else set()
+        running = [
+            trial for trial in self._trials() if trial.state == TrialState.RUNNING and is_counted(trial)
+        ]
+        hosts = {host_of(trial.user_attrs[OWNER]) for trial in running}
+        stale = self.storage.stale(self._study_id) if hosts - {host_of(self.owner)} else set()
         for trial in running:
             is_stale = self._id(trial) in stale
             if is_gone(trial.user_attrs[OWNER]) or is_stale:
                 died_alone = not is_stale and not is_gone(trial.user_attrs[SWEEP])
                 self._interrupt(trial, "killed", deaths=int(died_alone))
+
+    def held_elsewhere(self) -> list[Held]:
+        """What other hosts run, for each of them."""
+        found = running_elsewhere(self._trials(), self.owner)
+        return [Held.of(self.plan.study, host, trials) for host, trials in found.items()]
+
+    @hold_stop()
+    def take_over(self, host: str) -> int:
+        """Gives back what another host runs, which is said to be gone; how many trials.
+
+        If it runs them after all, what becomes of them there does not count.
+        """
+        _ = self._study
+        with self.storage.lock():
+            its = running_elsewhere(self._trials(), self.owner).get(host, [])
+            for trial in its:
+                self._interrupt(trial, f"its host {host} was said to be gone")
+        return len(its)
 
     def adopt(self, number: int) -> "Trial":
         """A running trial that another process has taken, as this process's own.
@@ -221,7 +261,7 @@ class Study:
 
         Args:
             retry: whether one does.
-            died: whether its process was killed, the second time of which makes it a failed one.
+            died: whether its process was killed, which makes it a failed one at the second time.
         """
         from optuna.trial import TrialState
 
@@ -277,11 +317,19 @@ class Study:
     def result(self, trial: "Trial") -> Result | None:
         """How a trial ended; None if it was interrupted, or still runs."""
         frozen = self.storage.optuna.get_trial(trial.id)
-        return _result(frozen) if frozen.state.is_finished() and _counts(frozen) else None
+        return (
+            result_of(frozen, self.plan.space) if frozen.state.is_finished() and is_counted(frozen) else None
+        )
 
-    def results(self) -> list[Result]:
-        """The trials that count, by number."""
-        return [_result(trial) for trial in self._trials() if trial.state.is_finished() and _counts(trial)]
+    def results(self, sweep: str | None = None) -> list[Result]:
+        """The trials that count, by number; with `sweep` those that this process, or a worker of it, has run."""
+        return [
+            result_of(trial, self.plan.space)
+            for trial in self._trials()
+            if trial.state.is_finished()
+            and is_counted(trial)
+            and sweep in (None, trial.user_attrs.get(SWEEP))
+        ]
 
 
 class Trial:
@@ -322,12 +370,21 @@ class Trial:
     @property
     def replaces(self) -> tuple[int, ...]:
         """The numbers of the interrupted trials whose point this one has: that which it retries, and so on back."""
-        found, number = [], self.retry_of
-        by_number = {trial.number: trial for trial in self.study._trials()} if number is not None else {}
-        while number is not None:
-            found.append(number)
-            number = by_number[number].user_attrs.get(RETRY_OF)
-        return tuple(found)
+        number = self.retry_of
+        return () if number is None else with_its_tries(number, self.study._trials())
+
+    def equals(self) -> "list[FrozenTrial]":
+        """The other trials with the same point, however they ended, and those that still run."""
+        point, exact = self.point, self.study.plan.space.exact
+        others = [trial for trial in self.study._trials() if trial.number != self.number]
+        return [trial for trial in others if exact(trial.params) == point]
+
+    @hold_stop()
+    def repeat(self, other: "FrozenTrial") -> None:
+        """Notes that this trial has the outcome of another one, with what that one reported."""
+        self._trial.set_user_attr(REPEATS, other.number)
+        for step, value in other.intermediate_values.items():
+            self._trial.report(value, step)
 
     @hold_stop()
     def report(self, step: int, value: float) -> None:
@@ -341,33 +398,3 @@ class Trial:
         self._trial.report(value, step)
         if self._trial.should_prune():
             raise Pruned(f"pruned in step {step}")
-
-
-def _counts(trial: "FrozenTrial") -> bool:
-    """Whether a trial is the study's: it was not interrupted, and if it runs, howdeep runs it."""
-    from optuna.trial import TrialState
-
-    if trial.state == TrialState.RUNNING:
-        return OWNER in trial.user_attrs
-    return INTERRUPTED not in trial.user_attrs
-
-
-def _result(trial: "FrozenTrial") -> Result:
-    state = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}[trial.state.name]
-    return Result(
-        trial.number,
-        dict(trial.params),
-        state,
-        tuple(trial.values) if state == "complete" else None,
-        trial.user_attrs.get(REASON, "unknown") if state == "failed" else None,
-        dict(trial.intermediate_values),
-        trial.duration.total_seconds() if trial.duration else 0.0,
-    )
-
-
-def _changed(was: Mapping[str, str], now: Mapping[str, str], what: str) -> str | None:
-    for name in {**was, **now}:
-        if was.get(name) != now.get(name):
-            before, after = (of.get(name, "absent") for of in (was, now))
-            return f"the {what} {name} was {before} and is now {after}"
-    return None

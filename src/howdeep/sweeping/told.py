@@ -9,7 +9,6 @@ from tqdm import tqdm
 from howdeep.sweeping.outcomes import Result
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.pool import Outcome
-from howdeep.sweeping.space import overrides
 
 tqdm.monitor_interval = 0  # its thread would make the process unsafe to fork
 SECONDS_BETWEEN_LINES = 15.0
@@ -55,7 +54,8 @@ class Progress:
         """Takes a trial that ended."""
         self._newest[outcome.study] = outcome
         if outcome.result.state == "failed":
-            self.say(f"trial {outcome.result.number} failed: {outcome.result.reason}")
+            result = outcome.result
+            self.say(f"trial {result.number} ({result.tried}) failed: {result.reason}")
         if not self._bar.disable:
             self._bar.set_postfix_str(self._state(outcome), refresh=False)
             self._bar.update(self._done() - self._bar.n)
@@ -89,5 +89,4 @@ def best_so_far(plan: Plan, best: Result | None) -> str:
     values = ", ".join(
         f"{name} {value:.4g}" for name, value in zip(plan.objectives, best.values, strict=True)
     )
-    point = {name: float(f"{v:.3g}") if isinstance(v, float) else v for name, v in best.point.items()}
-    return f"best {values} (trial {best.number}: {' '.join(overrides(point))})"
+    return f"best {values} (trial {best.number}: {best.tried})"

@@ -3,70 +3,22 @@
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from howdeep.errors import UserError
-from howdeep.files.project import Project
 from howdeep.runs import job
 from howdeep.runs.run import job_of
 from howdeep.study.composition import compose_train
 from howdeep.sweeping.space import Choice, FloatRange, IntRange
-from howdeep.sweeping.storage import Storage
-from howdeep.tracking.store import Store
+from hydra_plugins.howdeep_jobs import GridSweeper
 from hydra_plugins.howdeep_optuna import space_of
-
-ROOT = Path(__file__).parents[1]
-SMALL = ("model=mlp", "data=digits", "model.width=8", "trainer.max_epochs=3", "train_examples=64")
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory, project) -> Project:
-    """A project of its own, with the prepared data of the others."""
-    folder = tmp_path_factory.mktemp("sweeps")
-    shutil.copytree(ROOT / "conf", folder / "conf")
-    (folder / "data").symlink_to(project.root / "data")
-    return Project(folder)
-
-
-@pytest.fixture
-def sweep(home, monkeypatch) -> Iterator:
-    """Runs the command in this process, which has paid the imports."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.chdir(home.root)
-    monkeypatch.setattr(sys, "argv", sys.argv)
-
-    def run(*overrides: str, tracked: bool = False, n_jobs: int = 2) -> int:
-        track = () if tracked else ("tracking.uri=null",)
-        sweeper = ("hydra/sweeper=optuna", f"hydra.sweeper.n_jobs={n_jobs}")
-        return job.main(["-m", *sweeper, *SMALL, *track, *overrides])
-
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-
-
-def trials_of(home: Project, study: str) -> list:
-    """Optuna's trials, as anybody who opens the journal sees them."""
-    import optuna
-
-    journal = home.root / "multirun" / study / "study.journal"
-    with closing(Storage(str(journal))) as storage:
-        return optuna.load_study(study_name=study, storage=storage.optuna).trials
-
-
-def named(study: str, n: int) -> tuple[str, str]:
-    return f"hydra.sweeper.study={study}", f"hydra.sweeper.n_trials={n}"
-
+from tests.sweeper.sweeps import ROOT, SMALL, named, trials_of
 
 # What the user types
 
@@ -80,7 +32,12 @@ def named(study: str, n: int) -> tuple[str, str]:
         ("a=range(1,9)", IntRange(1, 8)),
         ("a=range(1,10,3)", IntRange(1, 7, 3)),
         ("a=range(9,0,-4)", IntRange(1, 9, 4)),
+        ("a=range(1,2)", IntRange(1, 1)),
         ("a=range(0,1,0.25)", FloatRange(0, 0.75, step=0.25)),
+        ("a=range(0.3,0.7,0.1)", FloatRange(0.3, 0.6, step=0.1)),
+        ("a=range(0.7,1,0.1)", FloatRange(0.7, 0.9, step=0.1)),
+        ("a=range(1,0.7,-0.1)", FloatRange(0.8, 1, step=0.1)),
+        ("a=range(1,1000000000000)", IntRange(1, 999_999_999_999)),
         ("a=tag(log, range(1,65))", IntRange(1, 64, log=True)),
         ("a=interval(0,1)", FloatRange(0, 1)),
         ("a=tag(log, interval(1e-4, 1))", FloatRange(1e-4, 1, log=True)),
@@ -92,7 +49,19 @@ def test_hydras_grammar_is_read_as_it_is_meant(typed, dimension):
     assert space_of(OverridesParser.create().parse_overrides([typed]), [], {}).dimensions == {"a": dimension}
 
 
+def test_a_grid_has_the_decimals_that_were_typed():
+    """Hydra would add 1, the end, to the first range: it sums the binary neighbours of .7 and .1."""
+    typed = OverridesParser.create().parse_overrides(["a=range(0.7,1,0.1)", "b=range(1,3)"])
+    (jobs,) = GridSweeper.split_arguments(typed, None)
+    assert jobs == [[f"a={a}", f"b={b}"] for a in (0.7, 0.8, 0.9) for b in (1, 2)]
+
+
 BAD = [
+    (["model.depth=range(1,9,0)"], "model.depth=range(1,9,0): a range needs finite ends and a step other than 0"),
+    (["model.dropout=range(0,inf,0.1)"], "a range needs finite ends and a step other than 0"),
+    (["model.depth=range(9,1)"], "model.depth=range(9,1): a range needs at least one number, got none"),
+    (["optimizer.lr=tag(log, range(0.1,1,0.1))"], "a logarithmic range of real numbers has no step, got 0.1 to 0.9"),
+    (["model.depth=1,2", "hydra.sweeper.take_over=true"], "take_over must be the name of a host that is gone, or null"),
     (["model=mlp"], "the search space is empty: expected something to try, such as model.depth=1,2,4"),
     (["model.depth=1,2", "hydra.sweeper.n_trials=0"], "n_trials must be a whole number of at least 1, got 0"),
     (["model.depth=1,2", "hydra.sweeper.n_jobs=0"], "n_jobs must be a whole number of at least 1, or null"),
@@ -159,11 +128,6 @@ def test_a_mistake_is_one_line_and_trains_nothing(sweep, home, typed, line):
 
 
 # What it does
-
-
-@pytest.fixture(scope="module")
-def tracked(home) -> Store:
-    return Store(f"sqlite:///{home.root / 'mlflow.db'}", "howdeep", home.root)
 
 
 @pytest.mark.slow
@@ -254,21 +218,6 @@ def test_momentum_is_tried_beside_sgd_only(sweep, home):
     assert sweep(*typed, *named("conditional", 9), "debug=smoke") == 0
     points = [trial.params for trial in trials_of(home, "conditional")]
     assert sorted(tuple(point.values()) for point in points) == [("adam",), ("sgd", 0.0), ("sgd", 0.9)]
-
-
-@pytest.mark.slow
-def test_a_changed_space_is_refused_and_a_wider_one_goes_on(sweep):
-    def run(depths: str) -> int:
-        return sweep(f"model.depth={depths}", *named("space", 2), "debug=smoke")
-
-    assert run("range(1,4)") == 0
-    with pytest.raises(
-        UserError, match=r"the study space cannot go on: model.depth was 1 to 3 and is now 1,2;"
-    ):
-        run("1,2")
-    with pytest.raises(UserError, match="the setting seed was absent and is now 7"):
-        sweep("model.depth=range(1,4)", "seed=7", *named("space", 2), "debug=smoke")
-    assert run("range(1,9)") == 0
 
 
 @pytest.mark.slow

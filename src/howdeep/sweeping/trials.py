@@ -1,0 +1,85 @@
+"""What howdeep notes of each trial in Optuna's storage: whose it is, and whether it counts."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from howdeep.processes.locks import host_of
+from howdeep.sweeping.outcomes import Result
+from howdeep.sweeping.space import Space, word
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+OWNER, SWEEP, INTERRUPTED, RETRY_OF, KILLED = "owner", "sweep", "interrupted", "retry_of", "deaths"
+REPEATS, REASON, TRACEBACK = "repeats", "reason", "traceback"
+
+
+def is_counted(trial: "FrozenTrial") -> bool:
+    """Whether a trial is the study's: it was not interrupted, and if it runs, howdeep runs it."""
+    from optuna.trial import TrialState
+
+    if trial.state == TrialState.RUNNING:
+        return OWNER in trial.user_attrs
+    return INTERRUPTED not in trial.user_attrs
+
+
+def result_of(trial: "FrozenTrial", space: Space) -> Result:
+    """How a trial that counts has ended."""
+    state = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}[trial.state.name]
+    return Result(
+        trial.number,
+        space.exact(trial.params),
+        state,
+        tuple(trial.values) if state == "complete" else None,
+        trial.user_attrs.get(REASON, "unknown") if state == "failed" else None,
+        dict(trial.intermediate_values),
+        trial.duration.total_seconds() if trial.duration else 0.0,
+        trial.user_attrs.get(REPEATS),
+    )
+
+
+def with_its_tries(number: int | None, trials: Iterable["FrozenTrial"]) -> tuple[int, ...]:
+    """A trial, that which it retries, and so on back."""
+    by_number, found = {trial.number: trial for trial in trials}, []
+    while number is not None:
+        found.append(number)
+        number = by_number[number].user_attrs.get(RETRY_OF)
+    return tuple(found)
+
+
+def running_elsewhere(trials: Iterable["FrozenTrial"], owner: str) -> "dict[str, list[FrozenTrial]]":
+    """The trials that other hosts than that of `owner` run, by their host."""
+    from optuna.trial import TrialState
+
+    found: dict[str, list[FrozenTrial]] = {}
+    for trial in trials:
+        if trial.state == TrialState.RUNNING and is_counted(trial):
+            host = host_of(trial.user_attrs[OWNER])
+            if host != host_of(owner):
+                found.setdefault(host, []).append(trial)
+    return found
+
+
+@dataclass(frozen=True)
+class Held:
+    """Trials that run on another host; whether they still do, this one cannot see."""
+
+    study: str
+    host: str
+    numbers: tuple[int, ...]
+    since: datetime  # by the clock of that host, when the first of them was taken
+
+    @classmethod
+    def of(cls, study: str, host: str, trials: "list[FrozenTrial]") -> "Held":
+        since = min(trial.datetime_start for trial in trials if trial.datetime_start)
+        return cls(study, host, tuple(trial.number for trial in trials), since)
+
+    def __str__(self) -> str:
+        trials = f"trial{'s' if len(self.numbers) > 1 else ''} {', '.join(map(str, self.numbers))}"
+        return (
+            f"waiting for {trials} of {self.study}, which the host {self.host} has run since "
+            f"{self.since:%Y-%m-%d %H:%M}: if that host is gone, stop this and free them by the same command with "
+            f"hydra.sweeper.take_over={word(self.host)}"
+        )
