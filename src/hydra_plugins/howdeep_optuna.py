@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from howdeep.sweeping.study import Trial
 
 
-
 class OptunaSweeper(Sweeper):
     """Fills a study with trials of the task function; see conf/hydra/sweeper/optuna.yaml for the arguments.
 

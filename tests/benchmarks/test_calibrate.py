@@ -106,6 +106,7 @@ def study(*rows: tuple) -> pd.DataFrame:
         {
             **{**line, "entry": entry, "depth": depth, "verdict": verdict},
             **{"score": "accuracy", "higher_is_better": True, "difference": mean},
+            **{"chance_to_repeat": 0.6},
             **{"low": mean - half, "high": mean + half},
             **{"verdict_seeds": "inconclusive", "low_seeds": -1.0, "high_seeds": 1.0},
         }

@@ -9,7 +9,8 @@ NOTHING = pd.DataFrame(columns=["entry", "verdict"])
 
 
 def said(*studies, baselines=NOTHING) -> str:
-    return " ".join(headline(*together(*studies), baselines))
+    cells, verdicts = together(*studies)
+    return " ".join(headline(cells, verdicts, baselines))
 
 
 def test_networks_are_named_by_what_depth_did_to_them():

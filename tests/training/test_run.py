@@ -329,7 +329,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(fit, tmp_path, content):
         ("matching=parameter", "unknown matching 'parameter', did you mean 'parameters'?"),
         ("data.in_shape=[1,8,9]", "holds 72 numbers, an example of digits 64"),
         ("model=lstm", "lstm reads sequences of shape"),
-        ("task=forecasting", "forecasting expects outputs of the targets' shape"),
+        ("task=forecasting", "forecasting expects windows (batch, time, variables)"),
         ("task=language_modelling", "language modelling expects outputs (batch, time, vocabulary)"),
         ("data.vocabulary=65", "data.vocabulary must be null, since digits holds numbers, got 65"),
         ("data=torch_docs", "mlp reads numbers, but torch_docs holds characters"),

@@ -45,6 +45,7 @@ def choices(
     lines: dict[tuple, pd.DataFrame] = {}
     for matching in MATCHINGS:
         for key, line in select(cells, matching=matching).groupby(SERIES):
+            assert isinstance(key, tuple)
             if len(line) > 1 and not any(key[:-1] == known[:-1] for known in lines):
                 lines[key] = line
     lines = dict(sorted(lines.items()))
@@ -77,5 +78,10 @@ def choices(
 
 def _best(line: pd.DataFrame) -> int | None:
     """The depth with the best mean validation score; None where no run finished."""
-    values = line["val_score"] if line["higher_is_better"].iloc[0] else -line["val_score"]
-    return None if values.isna().all() else int(line["depth"].loc[values.idxmax()])
+    sign = 1 if line["higher_is_better"].iloc[0] else -1
+    scored = [
+        (sign * cell["val_score"], -cell["depth"])
+        for cell in rows_of(line)
+        if cell["val_score"] == cell["val_score"]
+    ]
+    return -max(scored)[1] if scored else None

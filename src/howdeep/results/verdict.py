@@ -106,7 +106,14 @@ def verdicts(
         row
         for line, runs in scores.groupby(SERIES)
         for row in _family(
-            runs, column, margins, examples or {}, answers, in_time, overlap, (reference or {}).get(line)
+            runs,
+            column,
+            margins,
+            examples or {},
+            answers,
+            in_time,
+            overlap,
+            (reference or {}).get(line),  # type: ignore[arg-type]
         )
     ]
     for row, p in zip(rows, benjamini_hochberg([row["p"] for row in rows]), strict=True):
