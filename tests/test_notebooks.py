@@ -17,7 +17,7 @@ DEPTHS, SEEDS, EPOCHS = (1, 2), (0, 1), 3
 TEST = {"runs": {}, "baselines": {}}
 
 
-def record(entry: str, task: str, score: str, depth: int, seed: int) -> dict:
+def record(entry: str, task: str, score: str, depth: int, seed: int, matching: str = "width") -> dict:
     """A small record whose scores are 0.9 at depth 1 and 0.8 at depth 2."""
     level = 1 - 0.1 * depth
     epochs = [
@@ -26,10 +26,16 @@ def record(entry: str, task: str, score: str, depth: int, seed: int) -> dict:
     ]
     gap = {"loss": 0.1, score: 0.0, "train_loss": 0.5}
     return {
-        **{"key": f"{entry}{depth}{seed}", "entry": entry, "data": "digits", "model": entry, "task": task},
+        **{
+            "key": f"{entry}{depth}{seed}{matching}",
+            "entry": entry,
+            "data": "digits",
+            "model": entry,
+            "task": task,
+        },
         **{
             "depth": depth,
-            "matching": "width",
+            "matching": matching,
             "seed": seed,
             "config": {},
             "state": "finished",
@@ -72,6 +78,7 @@ def test_the_notebook_shows_scores_curves_and_a_gallery(study, tmp_path, monkeyp
     assert "inconclusive" in said
     assert "gap_loss_normalised" in said
     assert said.count("'image/png'") == 3  # the scores of two tasks, the curves
+    assert "bokeh" in said.lower()
     assert "Samples, a row of images for each depth" in said
 
 
@@ -79,6 +86,18 @@ def test_the_notebook_shows_scores_curves_and_a_gallery(study, tmp_path, monkeyp
 def test_a_study_that_makes_nothing_to_look_at_can_be_read_as_well(study, tmp_path, monkeypatch):
     write_comparison(analyse(study[:4], TEST), folder=tmp_path / "results")
     assert "this study has no generation" in executed(tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+def test_networks_of_two_matchings_are_two_lines_in_two_pictures(study, tmp_path, monkeypatch):
+    both = [
+        *study[:4],
+        *(record("mlp", "classification", "accuracy", d, s, "parameters") for d in DEPTHS for s in SEEDS),
+    ]
+    write_comparison(analyse(both, TEST), folder=tmp_path / "results")
+    said = executed(tmp_path, monkeypatch)
+    assert said.count("'image/png'") == 3  # the scores at equal width and at equal parameters, the curves
+    assert "parameters" in said
 
 
 def test_the_notebook_is_committed_without_outputs():

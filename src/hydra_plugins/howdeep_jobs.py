@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from howdeep.errors import UserError
+from howdeep.runs.multirun import table
 from howdeep.study.sharing import Shared, parse
 from howdeep.study.unused import check_job, check_mode
 
@@ -136,6 +137,8 @@ class GridSweeper(BasicSweeper):
         check_folders(loader, self.config, jobs)
         returned = super().sweep(arguments)
         values = [job.return_value for batch in returned for job in batch]
+        if told := table([(overrides, float(value)) for overrides, value in zip(jobs, values, strict=True)]):
+            print(told)
         # In this process each failed run has been counted.
         if self.config.hydra.launcher._target_ != LOCAL and (failed := sum(map(math.isnan, values))):
             raise UserError(f"{failed} of {len(values)} runs failed: each has said why")

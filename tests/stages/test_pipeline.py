@@ -31,6 +31,13 @@ def test_repro_leaves_a_record_a_run_and_all_declared_outputs(reproduced):
     assert "dvc.lock" in tracked
 
 
+def test_a_comparison_ends_with_the_answer_and_its_places(reproduced):
+    said = reproduced.run("howdeep", "compare").stderr
+    assert "report: reports/index.html" in said
+    assert re.search("More layers helped|This study has one depth", said)
+    assert said.splitlines()[-1] == "runs: `howdeep ui` (MLflow), tables: results/tables"
+
+
 def test_declared_outputs_hold_no_host_path_or_commit(reproduced):
     commit = reproduced.run("git", "rev-parse", "HEAD").stdout.strip()
     (run,) = reproduced.store().find(howdeep__kind="entry", howdeep__entry="digits-mlp")

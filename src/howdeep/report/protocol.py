@@ -1,5 +1,6 @@
 """What was done, told from the data cards and the composed configs."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -143,7 +144,7 @@ def limits(analysis: Analysis) -> list[str]:
         said.append(
             "The error rate of 5 % holds for one family: the depths of one entry (an architecture with its settings on "
             f"one data set) under one matching. There are {families} families: if depth made no difference anywhere, "
-            f"up to {0.05 * families:.1f} of them on average would show one by chance."
+            f"up to {math.ceil(0.5 * families) / 10:g} of them on average would show one by chance."
         )
     if said_of_repeats := _repeats(verdicts):
         said.append(said_of_repeats)

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,13 @@ from howdeep.report.analysis import Analysis, analyse
 from howdeep.report.page import page
 from howdeep.report.report import build_report, write_comparison
 from howdeep.results.answers import Answers, check
+from howdeep.results.headline import headline
 from howdeep.results.inspection import NAMES, NOTHING, TABLES, Inspection
 from howdeep.stages.synchronise import SHOWN, log_comparison, results_checksum, show_study, study_store
 from howdeep.study import params
 from howdeep.study.recipes import recipes
+
+WIDTH = 100  # characters of a line in a terminal
 
 
 def compare(project: Project) -> None:
@@ -48,6 +52,8 @@ def compare(project: Project) -> None:
     text = page(analysis, **about, provenance={})  # the same on every machine
     shown = {"results": results_checksum(project), "page": hashlib.sha256(text.encode()).hexdigest()}
     write_json(project.reports / SHOWN, shown)
+    answer = " ".join(headline(analysis.cells, analysis.verdicts, analysis.against_baselines))
+    print(f"\n{fill(answer, WIDTH)}\nruns: `howdeep ui` (MLflow), tables: results/tables", file=sys.stderr)
 
 
 def report(project: Project) -> None:
