@@ -377,9 +377,7 @@ def _flat(node: Any, prefix: str = "") -> Iterator[str]:
             )
         path = f"{prefix}{key}"
         if isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):  # of YAML 1.1
-            raise UserError(
-                f"overrides in params.yaml set {path} to {value}, which DVC takes for a text: write true or false"
-            )
+            raise UserError(f"overrides in params.yaml set {path} to {value}, a text: write true or false")
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{path}.")
         else:
