@@ -86,6 +86,11 @@ class OptunaSweeper(Sweeper):
         from howdeep.sweeping.told import Progress, best_so_far
         from howdeep.tracking.store import store_of
 
+        lines = typed(self.job_config.hydra)
+        if named := [line for line in lines if line.startswith("hydra.sweep.subdir=")]:
+            raise UserError(
+                f"the folder of a trial is its number: leave {named[0]} out, or set hydra.sweep.dir"
+            )
         plan = self._plan(arguments)
         here = self.project = find()
         settings, cfg = common_settings(plan.space, self._compose, here)
@@ -160,13 +165,7 @@ class OptunaSweeper(Sweeper):
 
     def _folder(self, root: Path, study: str) -> Path:
         """Of the sweep: one that stays the same, or the one that was asked for."""
-        from howdeep.errors import UserError
-
         lines = typed(self.job_config.hydra)
-        if named := [line for line in lines if line.startswith("hydra.sweep.subdir=")]:
-            raise UserError(
-                f"the folder of a trial is its number: leave {named[0]} out, or set hydra.sweep.dir"
-            )
         asked = [line for line in lines if line.startswith("hydra.sweep.dir=")]
         return (Path(self.job_config.hydra.sweep.dir).absolute() if asked else root / "multirun") / study
 

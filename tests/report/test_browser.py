@@ -14,6 +14,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from howdeep.report.analysis import analyse
 from howdeep.report.report import build_report
+from howdeep.results.measures import NO_MARGINS
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
 DRIVER = shutil.which("chromedriver")
@@ -39,7 +40,7 @@ def study(records, test_scores, gallery, artifacts):
         record["key"]: {"loss": 0.1, record["score"]["name"]: 0.2 + 0.01 * record["seed"]} for record in shown
     }
     test = test_scores | {"runs": test_scores["runs"] | tested, "examples": {"digits-mlp": 359}}
-    return analyse([*records, *shown], test, margins={"accuracy": 0.005}, artifacts=artifacts)
+    return analyse([*records, *shown], test, margins=NO_MARGINS | {"accuracy": 0.005}, artifacts=artifacts)
 
 
 @pytest.fixture(scope="module")
