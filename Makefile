@@ -13,11 +13,12 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 repro: install ## run the whole study of params.yaml and build the report
-	howdeep repair
-	dvc repro
+	@howdeep repair
+	@mkdir -p scratch && touch scratch/started
+	@dvc repro --quiet
 	@[ -f reports/index.html ] || howdeep report
-	@echo "report:    $(CURDIR)/reports/index.html"
-	@echo "MLflow UI: make ui"
+	@[ reports/shown.json -nt scratch/started ] || echo "nothing has changed since the last time"
+	@echo "report: $(CURDIR)/reports/index.html; runs: make ui"
 
 test: test-unit ## all tests, in two processes; each file in one of them
 	python -m pytest -m slow -n 2 --dist loadfile

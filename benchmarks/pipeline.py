@@ -39,7 +39,8 @@ from howdeep.runs import run as runs
 from howdeep.runs.run import Job, execute, job_of
 from howdeep.study import params
 from howdeep.study.composition import Compositions
-from howdeep.tracking.store import Store, TrackedRun
+from howdeep.tracking.open_runs import TrackedRun
+from howdeep.tracking.store import Store
 
 ENTRY = "digits-mlp"
 WITHIN_A_RUN = {  # where a run's time goes that is no training; nothing here calls another

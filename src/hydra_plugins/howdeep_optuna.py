@@ -79,11 +79,11 @@ class OptunaSweeper(Sweeper):
         from howdeep.files.project import find
         from howdeep.records.provenance import commit
         from howdeep.runs.common import common_settings, other_than_last_time
-        from howdeep.stages import synchronise
         from howdeep.sweeping.pool import told_in_one_line
         from howdeep.sweeping.storage import Storage
         from howdeep.sweeping.study import Study
         from howdeep.sweeping.told import Progress, best_so_far
+        from howdeep.tracking.parents import tracked_parent
         from howdeep.tracking.store import store_of
 
         lines = typed(self.job_config.hydra)
@@ -128,9 +128,7 @@ class OptunaSweeper(Sweeper):
                 )
             progress.say(f"{plan.wanted} trials, {done} done; the same command goes on where it was stopped")
             progress.say(f"to look at it: optuna-dashboard {masked(_short(self.where))}")
-            with synchronise.tracked_parent(
-                self.store, plan.study, commit(here.root), "sweep"
-            ) as self.parent:
+            with tracked_parent(self.store, plan.study, commit(here.root), "sweep") as self.parent:
                 results = self._fill(plan, progress)
                 if self.store is not None:
                     self.store.close_abandoned()  # of workers that were killed

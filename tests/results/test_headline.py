@@ -1,8 +1,10 @@
 """The answer of a study: what it says of verdicts that are known."""
 
+import math
+
 import pandas as pd
 
-from howdeep.results.headline import headline
+from howdeep.results.headline import headline, metrics
 from tests.results.test_wording import BETTER, OPEN, SAME, WORSE, judged, together, under_both
 
 NOTHING = pd.DataFrame(columns=["entry", "verdict"])
@@ -56,3 +58,15 @@ def test_the_best_simple_method_is_a_part_of_the_answer():
 def test_one_depth_compares_nothing():
     cells, verdicts = judged()
     assert headline(cells, verdicts, NOTHING) == ["This study has one depth only: it compares nothing."]
+
+
+def test_the_study_in_a_few_numbers():
+    words = ["", "better", "worse", "failed", "no difference", "inconclusive", "inconclusive"]
+    cells = pd.DataFrame({"verdict": words, "runs": 10, "diverged": 0, "collapsed": 0})
+    cells.loc[3, "diverged"], cells.loc[2, "collapsed"] = 10, 4
+    cells["gap_loss_normalised"] = [0.1, 0.2, 0.4, math.nan, 0.3, 0.0, -0.1]
+    baselines = pd.DataFrame({"entry": "digits-mlp", "verdict": ["better", "worse", "better"]})
+    counted = {"runs": 70, "untrained": 14, "better": 1, "worse": 2, "no_difference": 1, "undecided": 2}
+    assert metrics(cells, baselines) == {**counted, "beat_simple": 2, "gap": 0.15}
+    cells["gap_loss_normalised"] = math.nan  # JSON knows none
+    assert metrics(cells, NOTHING) == {**counted, "beat_simple": 0}

@@ -9,11 +9,9 @@ import pytest
 
 from howdeep.errors import UserError
 from howdeep.results.histories import curves
-from howdeep.results.measures import NO_MARGINS
 from howdeep.results.scores import csv as to_csv
-from howdeep.results.scores import judge, known, metrics, scores, select, summary
+from howdeep.results.scores import known, scores, select, summary
 from howdeep.results.statistics import mean_interval
-from howdeep.results.verdict import verdicts
 from howdeep.results.wording import parts
 
 
@@ -157,26 +155,6 @@ def test_csv_has_six_significant_digits_whole_numbers_whole_and_gaps_for_missing
     assert max(digits) == 6
     diverged = next(line for line in text.splitlines() if ",diverged," in line)
     assert ",diverged,3,,False,,,mae,False,,,,,,,," in diverged
-
-
-def test_metrics_hold_the_means_by_entry_and_depth_and_leave_out_what_is_missing(runs, make_record):
-    judgement = verdicts(runs, NO_MARGINS | {"accuracy": 0.5})
-    cells = judge(summary(runs), judgement)
-    content = metrics(cells)
-    assert list(content) == ["breast_cancer-mlp", "digits-mlp", "sunspots-lstm"]
-    cell = select(cells, entry="digits-mlp", depth=4).iloc[0]
-    assert content["digits-mlp"]["depth=4"]["test_score"] == float(f"{cell['test_score']:.6g}")
-    assert content["digits-mlp"]["depth=4"]["verdict"] == "no difference"
-    assert content["digits-mlp"]["depth=4"]["difference"] == pytest.approx(
-        select(judgement, entry="digits-mlp", depth=4)["difference"].iloc[0], rel=1e-5
-    )
-    assert content["sunspots-lstm"]["depth=8"]["diverged"] == 1
-    assert "verdict" not in content["digits-mlp"]["depth=1"]
-    failed = [make_record("digits", "mlp", 1, 0, diverged=True, matching="flops")]
-    table = scores(failed, {"runs": {}})
-    assert metrics(judge(summary(table), verdicts(table, NO_MARGINS))) == {
-        "digits-mlp": {"matching=flops-depth=1": {"diverged": 1}}
-    }
 
 
 def test_with_answers_the_test_samples_own_error_is_that_of_the_mean_over_the_runs(make_record):

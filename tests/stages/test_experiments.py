@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from howdeep.report.packing import unpacked
@@ -17,14 +18,14 @@ def page(clone: Clone) -> str:
 
 
 def shown_runs(clone: Clone) -> list[tuple[str, str]]:
-    """Entry and name of each active run in MLflow, each below the one parent of its entry."""
+    """Entry and folder of each active run in MLflow, each below the one parent of its entry."""
     store = clone.store()
     parents = {run.info.run_id: run.data.tags["howdeep.entry"] for run in store.find(howdeep__kind="entry")}
     assert len(set(parents.values())) == len(parents)
     runs = store.find(howdeep__kind="run")
     assert all(parents[run.data.tags["mlflow.parentRunId"]] == run.data.tags["howdeep.entry"] for run in runs)
     assert {run.info.status for run in runs} == {"FINISHED"}
-    return sorted((run.data.tags["howdeep.entry"], run.info.run_name) for run in runs)
+    return sorted((run.data.tags["howdeep.entry"], run.data.tags["howdeep.folder"]) for run in runs)
 
 
 def trained(clone: Clone) -> list[tuple[str, str]]:
@@ -33,16 +34,15 @@ def trained(clone: Clone) -> list[tuple[str, str]]:
 
 def check_views(clone: Clone, *depths: int) -> None:
     """Report and MLflow show what results/ and runs/ hold, and nothing else."""
-    metrics = json.loads((clone.folder / "results/metrics.json").read_text())
-    assert {of for entry in metrics.values() for of in entry} == {f"depth={depth}" for depth in depths}
+    cells = pd.read_csv(clone.folder / "results/summary.csv")
+    assert set(cells["depth"]) == set(depths)
     (run,) = clone.store().find(howdeep__kind="comparison")
     assert run.info.status == "FINISHED"
-    for names in (run.data.metrics, run.data.tags):
-        found = {int(depth) for name in names for depth in re.findall(r"/depth (\d+)/", name)}
-        assert found <= set(depths)
-    assert {int(depth) for name in run.data.metrics for depth in re.findall(r"/depth (\d+)/", name)} == set(
-        depths
-    )
+    metrics = json.loads((clone.folder / "results/metrics.json").read_text())
+    assert run.data.metrics == metrics
+    for parent in clone.store().find(howdeep__kind="entry"):
+        rows = re.findall(r"^\| [\w-]+ \| (\d+) \|", parent.data.tags["mlflow.note.content"], re.MULTILINE)
+        assert [int(depth) for depth in rows] == list(depths)
     artifact = clone.store().client.download_artifacts(run.info.run_id, "index.html")
     assert Path(artifact).read_text() == page(clone)
     keys = {json.loads((clone.folder / path).read_text())["key"] for path in clone.stamps()}
@@ -101,7 +101,9 @@ def test_an_entry_that_left_leaves_report_and_mlflow_and_sync_does_not_bring_it_
     assert "0 runs and 0 models added" in clone.run("howdeep", "sync").stderr
     assert {entry for entry, _ in shown_runs(clone)} == {"digits-mlp"}
     (comparison,) = store.find(howdeep__kind="comparison")
-    assert not [name for name in comparison.data.metrics if name.startswith("sunspots")]
+    assert "sunspots" not in comparison.data.tags["mlflow.note.content"]
+    views = store.client.get_experiment(store.experiment_id).tags
+    assert not [name for name in views if "sunspots" in name or "forecasting" in name]
 
 
 def test_a_stage_deletes_in_mlflow_the_runs_that_it_removes(clone):
@@ -126,7 +128,7 @@ def test_runs_whose_parent_was_deleted_are_nested_again_by_sync_and_by_the_next_
 
 def test_sync_leaves_a_comparison_of_other_results_to_dvc(clone):
     metrics = clone.folder / "results/metrics.json"
-    metrics.write_text(metrics.read_text().replace("depth=2", "depth=7"))
+    metrics.write_text(metrics.read_text().replace('"runs": 8', '"runs": 9'))
     for run in (store := clone.store()).find(howdeep__kind="comparison"):
         store.client.delete_run(run.info.run_id)
     clone.run("howdeep", "sync")

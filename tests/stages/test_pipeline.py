@@ -67,14 +67,46 @@ def test_mlflow_has_a_parent_an_entry_nested_runs_and_the_best_model_of_each_cel
         assert len(models) == 2
 
 
+def test_mlflow_has_the_test_score_of_every_run_and_of_its_model_under_one_name(reproduced):
+    store, test = (
+        reproduced.store(),
+        json.loads((reproduced.folder / "results/test.json").read_text())["runs"],
+    )
+    models = {
+        model.source_run_id: model for model in store.client.search_logged_models([store.experiment_id])
+    }
+    runs = store.find(howdeep__kind="run")
+    assert len(runs) == len(test)
+    for run in runs:
+        expected = test[run.data.tags["howdeep.key"]][run.data.tags["score"]]
+        assert run.data.metrics["test/score"] == expected
+        if model := models.get(run.info.run_id):
+            assert {metric.value for metric in model.metrics if metric.key == "test/score"} == {expected}
+            assert model.name == run.data.tags["howdeep.cell"]
+
+
+def test_mlflow_says_what_the_study_and_each_of_its_entries_are(reproduced):
+    store = reproduced.store()
+    tags = store.client.get_experiment(store.experiment_id).tags
+    assert {name for name in tags if name.startswith("mlflow.sharedViewState.howdeep-task-")} == {
+        f"mlflow.sharedViewState.howdeep-task-{task}" for task in ("classification", "forecasting")
+    }
+    assert "2 entries on 2 data sets, depths 1, 2" in tags["mlflow.note.content"]
+    for entry in store.find(howdeep__kind="entry"):
+        note = entry.data.tags["mlflow.note.content"]
+        assert f"{STUDY['entries'][entry.info.run_name]['model']} on " in note
+        assert note.count("\n|") == 4  # a heading, a rule and two depths
+
+
 def test_mlflow_has_one_run_that_holds_the_comparison(reproduced):
     store = reproduced.store()
     (run,) = store.find(howdeep__kind="comparison")
     assert run.info.status == "FINISHED"
     metrics = json.loads((reproduced.folder / "results/metrics.json").read_text())
-    expected = metrics["digits-mlp"]["depth=2"]["test_score"]
-    assert run.data.metrics["digits-mlp/depth 2/test_score"] == expected
-    assert run.data.tags["digits-mlp/depth 2/verdict"] == metrics["digits-mlp"]["depth=2"]["verdict"]
+    assert run.data.metrics == metrics
+    assert len(metrics) < 10  # each of them is a chart
+    note = run.data.tags["mlflow.note.content"]
+    assert (reproduced.folder / "results/tables/choices.md").read_text() in note
     paths = {info.path for info in store.client.list_artifacts(run.info.run_id)}
     assert paths == {"index.html", "results"}
     inside = {info.path for info in store.client.list_artifacts(run.info.run_id, "results")}
@@ -158,7 +190,7 @@ def test_ten_trials_tune_a_momentum_too_which_runs_take_and_dvc_and_the_report_s
         assert record["config"]["optimizer"]["lr"] == float(best["lr"])
         assert record["config"]["optimizer"]["momentum"] == float(best["momentum"])
     clone.run("dvc", "plots", "show")
-    assert "digits-mlp" in (clone.folder / "dvc_plots/index.html").read_text()
+    assert "best_so_far.svg" in (clone.folder / "dvc_plots/index.html").read_text()
     assert '<button type="button">momentum</button>' in unpacked(
         (clone.folder / "reports/index.html").read_text()
     )
@@ -256,11 +288,13 @@ def test_a_new_depth_trains_that_depth_only_and_a_dropped_one_is_removed(clone):
 
 
 def test_dvc_shows_metrics_and_plots_and_runs_experiments(clone):
-    assert "val_score" in clone.run("dvc", "metrics", "show", "--md").stdout
+    heading, numbers = clone.run("dvc", "metrics", "show").stdout.splitlines()
+    assert max(len(heading), len(numbers)) <= 120
+    metrics = json.loads((clone.folder / "results/metrics.json").read_text())
+    assert sorted(heading.split()[1:]) == sorted(metrics)
     clone.run("dvc", "plots", "show")
     page = (clone.folder / "dvc_plots/index.html").read_text()
-    assert "curves.csv" in page
-    assert "summary.csv" in page
+    assert all(f"classification-{name}.svg" in page for name in ("score", "gap"))
     clone.run("dvc", "exp", "run", "-S", "seeds=[0]", "-S", "entries.digits-mlp.overrides.train_examples=200")
     shown = json.loads(clone.run("dvc", "exp", "show", "--json").stdout)
     assert "200" in json.dumps(shown)

@@ -76,6 +76,12 @@ def test_what_mlflow_lacks_of_single_runs_and_sweeps_is_rebuilt_once(home, comma
     for run in trials:
         assert (run.info.status, run.data.tags["mlflow.parentRunId"]) == ("FINISHED", parent.info.run_id)
         assert run.data.metrics["best/loss"] > 0
+    named = {run.info.run_id: run.info.run_name for run in store.find()}
+    assert named[single.info.run_id] == "digits-mlp depth 1 seed 0"
+    for run in (single, trials[3]):  # as an older howdeep named them
+        store.client.update_run(run.info.run_id, name="depth=2-seed=0")
+    command("sync")
+    assert {run.info.run_id: run.info.run_name for run in store.find()} == named
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ def test_a_model_has_the_summary_of_its_run_and_no_score_of_its_first_epoch(stor
     store.log_model(run.run_id, *net())
     [model] = store.client.search_logged_models([store.experiment_id])
     found = {metric.key: metric.value for metric in model.metrics}
-    assert found["best/accuracy"] == 0.161
+    assert found["best/score"] == 0.161
     assert not [name for name in found if name.startswith(("val/", "train/", "gap/"))]
 
 

@@ -21,9 +21,10 @@ from sqlalchemy.event import listen
 from howdeep.errors import Stopped, UserError
 from howdeep.nets.mlp import MLP
 from howdeep.processes.locks import is_gone, this_process
-from howdeep.tracking import database, served
+from howdeep.tracking import database, models, served
 from howdeep.tracking.client import locate
-from howdeep.tracking.store import Store, tracked_parent
+from howdeep.tracking.parents import tracked_parent
+from howdeep.tracking.store import Store
 from howdeep.tracking.words import ENTRY, KEY, KIND, MODEL, PROCESS, flat
 
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
@@ -44,7 +45,7 @@ def record(key="k1", state="finished", entry="digits-mlp"):
             {"epoch": 0, "train/loss": 1.0, "val/loss": 0.9, "val/accuracy": 0.5, "gap/loss": 0.1},
             {"epoch": 1, "train/loss": 0.5, "val/loss": 0.6, "val/accuracy": 0.75},
         ],
-        "gap": {"best": {"loss": 0.1}, "last": {"loss": 0.2}}, "gradient_flow": [],
+        "gap": {"best": {"loss": 0.1, "accuracy": -0.05}, "last": {"loss": 0.2}}, "gradient_flow": [],
         "cost": {"parameters": 10, "training_flops": 60},
     }  # fmt: skip
 
@@ -69,15 +70,15 @@ def test_a_run_has_parameters_curves_summary_data_set_and_config(store):
     run.end(record(), {"seconds": 1.5, "memory_mb": 100.0})
     seen = MlflowClient(store.uri).get_run(run.run_id)
     assert seen.info.status == "FINISHED"
-    assert seen.info.run_name == "depth=2-seed=0"
+    assert seen.info.run_name == "digits-mlp depth 2 seed 0"
     assert seen.data.params == {"model.depth": "2", "seed": "0"}
     assert seen.data.tags[KEY] == "k1"
     assert seen.data.tags["mlflow.parentRunId"] == parent
     assert (seen.data.tags["commit"], seen.data.tags["dirty"]) == ("c0", "false")
     curve = MlflowClient(store.uri).get_metric_history(run.run_id, "val/accuracy")
     assert [(m.step, m.value) for m in curve] == [(0, 0.5), (1, 0.75)]
-    assert seen.data.metrics["gap_last/loss"] == 0.2
-    assert seen.data.metrics["best/accuracy"] == 0.75
+    assert seen.data.metrics["best/score"] == 0.75
+    assert seen.data.metrics["best/gap"] == 0.05
     assert seen.data.metrics["parameters"] == 10
     assert seen.inputs is not None
     assert seen.inputs.dataset_inputs[0].dataset.name == "digits"
@@ -325,7 +326,8 @@ def test_a_logged_model_has_the_rows_and_files_that_mlflow_gives_it(store, tmp_p
                 f"safetensors=={safetensors.__version__}",
             ]
             log_model(
-                name="model", loader_module="howdeep.tracking.served", data_path=str(tmp_path / "net"),
+                name="digits-mlp depth 2", loader_module="howdeep.tracking.served", data_path=str(tmp_path / "net"),
+                tags=models.tags_of(other.client.get_run(run_id).data.tags),
                 signature=infer_signature(example, np.zeros((4, 2), "float32")), input_example=example,
                 pip_requirements=pins, code_paths=[str(tmp_path / "howdeep")],
             )  # fmt: skip
@@ -339,7 +341,7 @@ def test_a_logged_model_has_the_rows_and_files_that_mlflow_gives_it(store, tmp_p
     measured, all_of_step_0 = (set(rows.pop("logged_model_metrics")) for rows in (ours[0], theirs[0]))
     assert ours == theirs
     assert measured < all_of_step_0  # not what the first epoch measured, before there was a model
-    assert any("best/accuracy" in row for row in measured)
+    assert any("best/score" in row for row in measured)
     assert not any("val/" in row for row in measured)
 
 

@@ -32,7 +32,8 @@ NET = {
 }  # fmt: skip
 RECORD = {
     "key": "k1", "entry": "digits-mlp", "data": "digits", "model": "mlp", "task": "classification", "depth": 2,
-    "matching": "width", "seed": 0, "data_checksum": "abc", "config": {"model": NET}, "state": "finished",
+    "matching": "width", "seed": 0, "score": {"name": "accuracy", "higher_is_better": True},
+    "data_checksum": "abc", "config": {"model": NET}, "state": "finished",
     "reason": None, "best_epoch": 0, "epochs": [{"epoch": 0, "val/loss": 0.9}],
     "gap": {"best": {"loss": 0.1}}, "gradient_flow": [], "cost": {"parameters": 10},
 }  # fmt: skip
@@ -123,7 +124,7 @@ def test_a_training_that_logs_to_a_server_leaves_one_run_and_one_model(served, t
     store.client.create_logged_model(store.experiment_id, "half written", run.run_id, tags=dead)
     store.close_abandoned()
     models = store.client.search_logged_models([store.experiment_id])
-    assert [(model.name, str(model.status)) for model in models] == [("model", "READY")]
+    assert [(model.name, str(model.status)) for model in models] == [("digits-mlp depth 2", "READY")]
     assert [found.info.run_id for found in store.find()] == [run.run_id]
     assert [file.path for file in store.client.list_artifacts(run.run_id)] == ["record.json"]
     assert "PW" not in "".join(capfd.readouterr())

@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 
 from howdeep.errors import Stopped, UserError
 from howdeep.processes.workers import run_all
-from howdeep.tracking.store import Store, tracked_parent
+from howdeep.tracking.parents import tracked_parent
+from howdeep.tracking.store import Store
 from tests.tracking.work import CARD, record, said, strict, whole, work
 
 

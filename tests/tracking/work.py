@@ -3,7 +3,8 @@
 import numpy as np
 
 from howdeep.nets.mlp import MLP
-from howdeep.tracking.store import Store, tracked_parent
+from howdeep.tracking.parents import tracked_parent
+from howdeep.tracking.store import Store
 
 WENT_ON = "the work goes on without it"
 CARD = {"name": "digits", "homepage": "https://example.org/digits", "digest": "0123456789abcdef0123"}
@@ -16,7 +17,8 @@ NET = {
 def record(key="k1", **others):
     return {
         "key": key, "entry": "digits-mlp", "data": "digits", "model": "mlp", "task": "classification", "depth": 2,
-        "matching": "width", "seed": 0, "data_checksum": "abc", "config": {"model": NET, "data": {}},
+        "matching": "width", "seed": 0, "score": {"name": "accuracy", "higher_is_better": True},
+        "data_checksum": "abc", "config": {"model": NET, "data": {}},
         "state": "finished", "reason": None, "best_epoch": 0,
         "epochs": [{"epoch": 0, "val/loss": 0.9}, {"epoch": 1, "val/loss": 1.0}],
         "gap": {"best": {"loss": 0.1}, "last": {"loss": 0.2}}, "gradient_flow": [], "cost": {"parameters": 10},

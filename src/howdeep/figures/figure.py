@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
+from textwrap import fill
 from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
@@ -58,7 +59,7 @@ COLOURED = re.compile("(stroke|fill): (#[0-9a-f]{6})")
 PAPER = {"light": "#ffffff", "dark": "#0d1117"}
 PANEL = (3.9, 3.0)  # inches; one of them fills a phone
 LEGEND_ROW = 0.17
-LONG = 32  # characters of a title that would be wider than its panel
+LONG = 32  # characters of a line of a title: as many as a panel is wide
 NOTE = 0.25
 AROUND = 0.75, 0.5, 0.1, 0.35  # inches left of, below, right of and above a panel, for its labels, about
 PAD = 0.08
@@ -207,7 +208,8 @@ def boards(titles: Sequence[str], note: str, height: float, columns: int = 3) ->
     for rank, title in enumerate(titles):
         board = Board(figure, PANEL[0] * (rank % columns), up - height * (rank // columns + 1))
         place = (board.left + 0.06) / across, (board.bottom + height - 0.08) / up
-        figure.text(*place, title, va="top", fontsize=10.5, fontweight="bold")
+        size = 10.5 if len(title) <= LONG else 8.5
+        figure.text(*place, title, va="top", fontsize=size, fontweight="bold")
         found.append(board)
     if note:
         figure.text(0.5, 0.08 / up, note, ha="center", fontsize=8.5)
@@ -224,8 +226,8 @@ def spread(values: Sequence[T], most: int) -> list[T]:
 def head(axis: Axes, title: str, below: Sequence[str] = ()) -> None:
     """A bold title over a panel, and small lines between the two."""
     # With y given, matplotlib need not look at each draw whether ticks are in the way: none are above a panel.
-    size = 10.5 if len(title) < LONG else 9
-    axis.set_title(title, loc="left", y=1, fontsize=size, fontweight="bold", pad=6 + 10.5 * len(below))
+    lines = fill(title, LONG)
+    axis.set_title(lines, loc="left", y=1, fontsize=10.5, fontweight="bold", pad=6 + 10.5 * len(below))
     axis.annotate(
         "\n".join(below), (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", fontsize=8.5,
         color=INK,

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import psutil
@@ -40,19 +40,29 @@ def dvc() -> psutil.Process | None:
     return None
 
 
+def of_whole_study() -> list[float] | None:
+    """The id and the starting time of the `dvc repro`, without targets, or `dvc exp run` that started this process.
+
+    None if none did.
+    """
+    if (owner := _owner()) is None:
+        return None
+    with suppress(psutil.Error):
+        command, *others = _options(owner) or [""]
+        targets = [word for word in others if word[:1] != "-"]
+        if (command == "repro" and not targets) or (command == "exp" and targets[:1] == ["run"]):
+            return [owner.pid, owner.create_time()]
+    return None
+
+
 def forced() -> bool:
     """Whether this process is a stage that `dvc repro --force`, or `dvc exp run --force`, started."""
     try:
-        # The fork of a warm process has other ancestors: it is told of its dvc.
-        owner = psutil.Process(int(os.environ[DVC])) if DVC in os.environ else dvc()
-        if owner is None:
+        if (owner := _owner()) is None:
             return False
-        words = owner.cmdline()
+        options = _options(owner)
     except psutil.Error:
         return False
-    # As `python -m dvc` or as the script of that name: what follows is DVC's own.
-    first = next((n for n, word in enumerate(words) if Path(word).name in ("dvc", "__main__.py")), 0)
-    options = words[first + 1 :]
     if not any(
         word == "--force" or (word[:1] == "-" and word[:2] != "--" and "f" in word) for word in options
     ):
@@ -63,3 +73,17 @@ def forced() -> bool:
         return bool(getattr(parse_args(options), "force", False))
     except DvcParserError:
         return False
+
+
+def _owner() -> psutil.Process | None:
+    """The `dvc` of this stage. The fork of a warm process has other ancestors: it is told of its dvc."""
+    with suppress(psutil.Error, ValueError):
+        return psutil.Process(int(os.environ[DVC])) if DVC in os.environ else dvc()
+    return None
+
+
+def _options(owner: psutil.Process) -> list[str]:
+    """What follows `dvc` on its command line, run as `python -m dvc` or as the script of that name."""
+    words = owner.cmdline()
+    first = next((n for n, word in enumerate(words) if Path(word).name in ("dvc", "__main__.py")), 0)
+    return words[first + 1 :]

@@ -1,7 +1,7 @@
 """The last step of a study: `compare` writes results/, `build_report` writes the page that people read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from howdeep.report import best_so_far, learning, mistakes, recipes, tuning
 from howdeep.report.analysis import Analysis
 from howdeep.report.page import NO_REASONS, page
 from howdeep.results import tables
-from howdeep.results.scores import csv, judge, metrics, select
+from howdeep.results.headline import metrics
+from howdeep.results.scores import csv, judge, select
 
-FOLDERS = ("tables", "figures")
+FOLDERS = ("tables", "figures", "plots")
 
 
 def write_comparison(analysis: Analysis, *, folder: Path) -> None:
@@ -29,8 +30,9 @@ def write_comparison(analysis: Analysis, *, folder: Path) -> None:
     in figures/ map.svg, tuning.svg, best_so_far.svg and <task>-*.svg of score, forest, pareto, curves, gap, gradient
     and layers; of tasks that leave something to show also samples, reconstructions and latent, and
     tables/<task>-texts.md. Of classifiers also tables/mistakes.csv and .md and figures/mistakes-*.svg; of networks that
-    were looked into tables/representations.md, looks.md and figures/inside-*.svg. Everything is made before the first
-    file is written; files are written aside and renamed; files of tasks that left the study are removed.
+    were looked into tables/representations.md, looks.md and figures/inside-*.svg. In plots/ are those of the figures
+    that `dvc plots show` draws. Everything is made before the first file is written; files are written aside and
+    renamed; files of tasks that left the study are removed.
     """
     files = comparison(analysis)
     for name in FOLDERS:
@@ -50,7 +52,8 @@ def comparison(analysis: Analysis) -> dict[str, str]:
         "curves.csv": csv(analysis.epochs),
         "trials.csv": csv(tuning.frame(analysis.trials)),
         "best_so_far.csv": csv(best_so_far.frame(analysis.trials)),
-        "metrics.json": json.dumps(metrics(cells), indent=1, allow_nan=False) + "\n",
+        "metrics.json": json.dumps(metrics(cells, analysis.against_baselines), indent=1, allow_nan=False)
+        + "\n",
         "tables/verdicts.csv": csv(analysis.verdicts),
         "tables/across.csv": csv(analysis.across),
         "tables/baselines.csv": csv(analysis.against_baselines),
@@ -96,7 +99,23 @@ def comparison(analysis: Analysis) -> dict[str, str]:
         files |= {
             f"figures/{task}-{name}.svg": grid(drawn) for name, drawn in analysis.pictures[task].items()
         }
-    return {path: text for path, text in files.items() if text}
+    return {path: text for path, text in {**files, **_plots(files, analysis.tasks)}.items() if text}
+
+
+def _plots(files: Mapping[str, str], tasks: Sequence[str]) -> dict[str, str]:
+    """The figures for `dvc plots show`, numbered, since DVC sorts by name: the answer first, then scores, gaps, tuning.
+
+    As pictures, which need no network: DVC's own plots of a table load a library from the internet.
+    """
+    names = [
+        "map",
+        *(f"{task}-{of}" for of in ("score", "gap") for task in tasks),
+        *("tuning", "best_so_far"),
+    ]
+    there = [name for name in names if files.get(f"figures/{name}.svg")]
+    return {
+        f"plots/{place:02}-{name}.svg": files[f"figures/{name}.svg"] for place, name in enumerate(there, 1)
+    }
 
 
 def build_report(

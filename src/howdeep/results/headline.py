@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from howdeep.records.cell import MATCHINGS
-from howdeep.results.scores import held, rows_of
+from howdeep.results.scores import held, known, rows_of
+from howdeep.results.verdict import BETTER, FAILED, SAME, WORSE
+from howdeep.results.verdict import OPEN as UNDECIDED
 from howdeep.results.wording import listing
 
 MOST_NAMES = 6  # entries of a kind; more of them are counted
@@ -112,3 +115,30 @@ def _against_simple(baselines: pd.DataFrame, names: Mapping[str, tuple[str, str]
     which = f": {_named(beat, names)}" if len(beat) < len(judged) else ""
     whose = "its" if len(beat) == 1 else "their"
     return [f"{len(beat)} of {len(judged)} networks {verb} the best simple method for {whose} data{which}."]
+
+
+def metrics(cells: pd.DataFrame, baselines: pd.DataFrame) -> dict[str, float]:
+    """The study in a few numbers, which `dvc metrics show` sets in one line and `dvc exp show` beside each other.
+
+    `runs`, and how many of them are `untrained`: diverged, or ended near chance. How many depths are `better` and
+    `worse` than the shallowest, or failed; for how many it makes `no_difference` that matters, and how many are
+    `undecided`. How many cells are better than the best simple method (`beat_simple`). `gap`: the median over cells of
+    the normalised overfitting gap, the share of what was learned that holds for the training examples alone.
+
+    Args:
+        cells: the rows of `judge`.
+        baselines: those of `against_baselines`.
+    """
+    verdicts = cells["verdict"]
+    found = {
+        "runs": cells["runs"].sum(),
+        "untrained": (cells["diverged"] + cells["collapsed"]).sum(),
+        "better": (verdicts == BETTER).sum(),
+        "worse": verdicts.isin([WORSE, FAILED]).sum(),
+        "no_difference": (verdicts == SAME).sum(),
+        "undecided": (verdicts == UNDECIDED).sum(),
+        "beat_simple": 0 if baselines.empty else (baselines["verdict"] == BETTER).sum(),
+    }
+    gaps = known(cells, "gap_loss_normalised")
+    gap = {"gap": round(float(np.median(gaps)), 4)} if len(gaps) else {}
+    return {**{name: int(of) for name, of in found.items()}, **gap}

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from howdeep.errors import UserError
-from howdeep.records.cell import cell_name
 from howdeep.results import gaps
 from howdeep.results.answers import NO_ANSWERS, Answers, single_scores
 from howdeep.results.measures import possible
@@ -292,19 +291,6 @@ def judge(summary: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     kept = verdicts[[*CELL, "difference", "p_holm", "verdict", "verdict_seeds", "sample_from"]]
     kept = kept.assign(difference_low=verdicts["low"], difference_high=verdicts["high"])
     return summary.merge(kept, how="left", on=CELL)
-
-
-def metrics(summary: pd.DataFrame) -> dict[str, dict[str, dict[str, float | str]]]:
-    """`{entry: {"depth=1": {"val_score": ..., "verdict": ...}}}`, without what is missing; see `judge`."""
-    content: dict[str, dict[str, dict[str, float | str]]] = {}
-    for row in rows_of(summary):
-        values = {name: row[name] for name in ("val_score", "test_score", "gap_loss", "difference")}
-        known = {name: float(f"{value:.6g}") for name, value in values.items() if not np.isnan(value)}
-        content.setdefault(row["entry"], {})[cell_name(row["depth"], row["matching"])] = known | {
-            "diverged": row["diverged"],
-            **({"verdict": row["verdict"]} if isinstance(row["verdict"], str) else {}),
-        }
-    return content
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:

@@ -30,7 +30,8 @@ from howdeep.records.record import (
 )
 from howdeep.runs.examples import load_split, prepared_card, train_checksum
 from howdeep.sweeping.outcomes import Pruned
-from howdeep.tracking.store import Store, TrackedRun
+from howdeep.tracking.open_runs import TrackedRun
+from howdeep.tracking.store import Store
 from howdeep.tracking.words import TrialOf
 from howdeep.training.resume import check
 from howdeep.training.run import train

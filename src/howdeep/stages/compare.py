@@ -28,7 +28,9 @@ from howdeep.report.report import build_report, write_comparison
 from howdeep.results.answers import Answers, check
 from howdeep.results.headline import headline
 from howdeep.results.inspection import NAMES, NOTHING, TABLES, Inspection
-from howdeep.stages.synchronise import SHOWN, log_comparison, results_checksum, show_study, study_store
+from howdeep.stages import outlook
+from howdeep.stages.described import SHOWN, log_comparison, results_checksum
+from howdeep.stages.synchronise import show_study, study_store
 from howdeep.study import params
 from howdeep.study.recipes import recipes
 
@@ -53,7 +55,10 @@ def compare(project: Project) -> None:
     shown = {"results": results_checksum(project), "page": hashlib.sha256(text.encode()).hexdigest()}
     write_json(project.reports / SHOWN, shown)
     answer = " ".join(headline(analysis.cells, analysis.verdicts, analysis.against_baselines))
-    print(f"\n{fill(answer, WIDTH)}\nruns: `howdeep ui` (MLflow), tables: results/tables", file=sys.stderr)
+    print(
+        f"\n{fill(answer, WIDTH)}\nruns: `howdeep ui` (MLflow), tables: results/tables{outlook.took()}",
+        file=sys.stderr,
+    )
 
 
 def report(project: Project) -> None:

@@ -22,10 +22,12 @@ from howdeep.files.writing import write_sealed
 from howdeep.processes.workers import cores, run_all
 from howdeep.records.record import config_of, load_weights, read_record
 from howdeep.runs.examples import prepared_card, split_of
+from howdeep.stages.synchronise import study_store
 from howdeep.study import params
 from howdeep.study.seeds import draws_test
 from howdeep.tasks.classification import Classification
 from howdeep.tasks.task import SINGLE, Task
+from howdeep.tracking.words import ENTRY, KEY, of_test
 from howdeep.training.run import EVALUATION_BATCH, build
 
 ANSWERS = "answers.safetensors"
@@ -74,8 +76,19 @@ def evaluate(project: Project) -> dict:
     )
     content["files"] = {ANSWERS: seals.checksum(project.results / ANSWERS)}
     write_sealed(project.results / "test.json", content)
+    _log(found, project)
     print(f"evaluate: {len(content['runs'])} runs on the test examples", file=sys.stderr)
     return content
+
+
+def _log(found: Mapping[str, "Scored"], project: Project) -> None:
+    """Gives the runs in MLflow, and their models, what they reached on the test examples."""
+    if not (store := study_store(project)):
+        return
+    for run in store.find(howdeep__kind="run"):
+        of_entry = found.get(run.data.tags.get(ENTRY, ""))
+        if of_entry and (measured := of_entry.runs.get(run.data.tags[KEY])):
+            store.add(run, of_test(of_entry.score, measured))
 
 
 @dataclass
@@ -84,6 +97,7 @@ class Scored:
 
     examples: int
     train_examples: int
+    score: str
     in_time: bool = False
     resampled: float = 0.0
     runs: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -103,8 +117,8 @@ def _score(plan: params.Study, entry: params.Entry, project: Project) -> Scored:
         assert split.test is not None
         drawn = plan.split == "all" and draws_test(cfg)
         if scored is None:
-            in_time, n = get_class(cfg.task._target_).in_time, len(split.test[0])
-            scored = Scored(n, cfg.train_examples or len(split.train[0]), in_time)
+            kind, n = get_class(cfg.task._target_), len(split.test[0])
+            scored = Scored(n, cfg.train_examples or len(split.train[0]), kind.score_name, kind.in_time)
             if drawn:
                 scored.resampled = n / len(split.train[0])
             ours = _own_baselines(plan, entry, drawn=drawn)
@@ -150,13 +164,13 @@ def _score_baselines(
     assert split.test is not None
     of, model = get_class(cfg.task._target_).baselines, cast(dict, OmegaConf.to_container(cfg.model))
     val, test = (of(split.train, held_out, model) for held_out in (split.validation, split.test))
-    for name, of_test in test.items():
-        single = of_test.pop(SINGLE, None)
+    for name, scores in test.items():
+        single = scores.pop(SINGLE, None)
         if single is not None and alone:
             key = "/".join((entry.data, entry.task, name))
             scored.answers[f"{key}/score"] = single.float().numpy()
         val[name].pop(SINGLE, None)
-        scored.baselines.setdefault(name, {})[seed] = {"val": val[name], "test": of_test}
+        scored.baselines.setdefault(name, {})[seed] = {"val": val[name], "test": scores}
 
 
 def _over_splits(splits: Mapping[int, dict[str, dict[str, float]]]) -> dict[str, dict]:

@@ -22,6 +22,7 @@ from howdeep.records.cell import Cell
 from howdeep.records.fingerprint import checksum, code_checksum, settings
 from howdeep.results.measures import margin_of, measure
 from howdeep.runs.examples import recipe
+from howdeep.stages import outlook
 from howdeep.study import params, tuning
 from howdeep.study.composition import Compositions
 from howdeep.study.seeds import draws_test, of_seed
@@ -49,7 +50,10 @@ def plan(project: Project) -> params.Study:
             (aside / "seeds" / f"{name}.json").write_text(json.dumps(seeds, indent=1) + "\n")
     runs = [(entry.name, cell, seed) for entry in entries for cell, seed in found.runs(entry)]
     cells = {(name, cell) for name, cell, _ in runs}
-    print(f"plan: {len(entries)} entries, {len(cells)} cells, {len(runs)} runs", file=sys.stderr)
+    print(
+        f"plan: {len(entries)} entries, {len(cells)} cells, {len(runs)} runs{outlook.changed(found, project)}",
+        file=sys.stderr,
+    )
     if found.split == "all" and (kept := _with_one_test(found, project)):
         print(
             f"plan: split: all leaves the test examples of {', '.join(kept)} as they are, official or the last in time",

@@ -1,7 +1,5 @@
 """Bringing MLflow in line with the records: while an entry trains, by `compare`, and later by `howdeep sync`."""
 
-import hashlib
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,20 +11,30 @@ from typing import Any
 from omegaconf import DictConfig
 
 from howdeep.errors import UserError
-from howdeep.files import reading, seals
+from howdeep.files import reading
 from howdeep.files.project import Project
 from howdeep.processes.workers import cores, run_all
-from howdeep.records.provenance import commit
 from howdeep.records.record import config_of, load_weights, read_record, run_folders
+from howdeep.stages.described import compared, describe, log_comparison, results_checksum
 from howdeep.study import params
 from howdeep.study.composition import compose_train
 from howdeep.tracking.client import locate
-from howdeep.tracking.store import Store, tracked_parent
-from howdeep.tracking.words import COMPARISON, ENTRY, KEY, KIND, MODEL, PARENT, RESULTS, STUDY, TrialOf, flat
-
-FIGURES_AND_TABLES = ("figures", "tables")
-SMALL = ("scores.csv", "summary.csv", "trials.csv", "best_so_far.csv", "metrics.json")
-SHOWN = "shown.json"  # in reports/: what the report and MLflow's comparison show
+from howdeep.tracking.store import Store
+from howdeep.tracking.words import (
+    COMPARISON,
+    ENTRY,
+    FOLDER,
+    KEY,
+    KIND,
+    MODEL,
+    PARENT,
+    RESULTS,
+    STUDY,
+    TRIAL,
+    TrialOf,
+    Value,
+    of_test,
+)
 
 
 def sync(project: Project, gone: str | None = None) -> None:
@@ -60,46 +68,6 @@ def study_store(project: Project) -> Store | None:
 
 def _tracking(project: Project) -> DictConfig:
     return compose_train(project.conf, []).tracking
-
-
-def log_comparison(project: Project, store: Store) -> None:
-    """Puts what `compare` wrote into one MLflow run, in the place of an older one: metrics and verdicts, tables and
-    figures, the report.
-    """
-    found = {
-        name.replace(".", "/").replace("=", " "): value  # of signs MLflow allows few
-        for name, value in flat(json.loads((project.results / "metrics.json").read_text()))
-    }
-    words = {name: value for name, value in found.items() if isinstance(value, str)}
-    about = {**commit(project.root), RESULTS: results_checksum(project)}
-    with tracked_parent(store, COMPARISON, about, kind=COMPARISON) as run:
-        if run is None:
-            return
-        store.log(run, [(name, value, 0) for name, value in found.items() if name not in words])
-        store.set_tags(run, words)
-        for path in (*FIGURES_AND_TABLES, *SMALL):
-            place = project.results / path
-            store.log_path(run, place, f"results/{path}" if place.is_dir() else "results")
-        store.log_path(run, project.reports / "index.html")
-    store.delete([old for old in store.find(howdeep__kind=COMPARISON) if old.info.run_id != run])
-
-
-def results_checksum(project: Project) -> str:
-    """Of all results that a comparison holds."""
-    digest = hashlib.sha256()
-    for name in (*FIGURES_AND_TABLES, *SMALL):
-        place = project.results / name
-        for path in sorted(place.iterdir()) if place.is_dir() else [place] if place.exists() else []:
-            digest.update(f"{path.relative_to(project.results)} {seals.checksum(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def _report_shows_results(project: Project) -> bool:
-    """Whether `compare` came to its end, and nothing, such as `dvc checkout`, has changed the results since."""
-    if not all((project.reports / name).exists() for name in (SHOWN, "index.html")):
-        return False
-    shown = reading.json_map(project.reports / SHOWN, "run `dvc repro`")
-    return shown.get("results") == results_checksum(project)
 
 
 def best_of_cells(runs: Iterable[tuple[Path, dict]]) -> list[tuple[Path, dict]]:
@@ -159,8 +127,8 @@ def bring_in_line(project: Project, store: Store, elsewhere: Store) -> tuple[int
     """
     store.close_abandoned()
     runs, models = show_study(project, store)
-    compared = [(run.info.status, run.data.tags.get(RESULTS)) for run in store.find(howdeep__kind=COMPARISON)]
-    if _report_shows_results(project) and compared != [("FINISHED", results_checksum(project))]:
+    there = [(run.info.status, run.data.tags.get(RESULTS)) for run in store.find(howdeep__kind=COMPARISON)]
+    if compared(project) and there != [("FINISHED", results_checksum(project))]:
         log_comparison(project, store)
     typed = [*run_folders(project.root / "outputs"), *run_folders(project.root / "multirun")]
     others = _sync_typed(typed, project, elsewhere) if typed else 0
@@ -168,7 +136,8 @@ def bring_in_line(project: Project, store: Store, elsewhere: Store) -> tuple[int
 
 
 def show_study(project: Project, store: Store) -> tuple[int, int]:
-    """Makes MLflow show the runs that the study of params.yaml has: adds those that it lacks, deletes those that left.
+    """Makes MLflow show the runs that the study of params.yaml has: adds those that it lacks, deletes those that left,
+    and gives those that it has what they lack, such as their score on the test examples.
 
     Returns:
         How many runs and how many models were added.
@@ -189,15 +158,21 @@ def show_study(project: Project, store: Store) -> tuple[int, int]:
     deleted = {run.info.run_id for run in gone}
     there = [run for run in there if run.info.run_id not in deleted]
     ended = [run for run in there if _is(run, "run") and run.info.status not in ("RUNNING", "KILLED")]
-    known = {run.data.tags[KEY] for run in ended}
+    known, test = {run.data.tags[KEY]: run for run in ended}, test_values(project, records.values())
     lacking = [record for _, record in found if record["key"] not in known]
     with _parents(store) as parent_of:
         for record in lacking:
-            rebuild(record, project, store, parent_of(record["entry"], "entry"))
+            rebuild(
+                record, project, store, parent_of(record["entry"], "entry"), test=test.get(record["key"], ())
+            )
+        for _, record in found:
+            if run := known.get(record["key"]):
+                store.complete(run, record, test.get(record["key"], ()))
         _nest_orphans(there, store, parent_of)
         for name, entry in plan.entries.items():
             if entry.tuning and (project.tuned / name / "trials.csv").exists():
                 _log_tuning(project.tuned / name, there, store, parent_of)
+    describe(plan, {record["entry"]: record["score"]["name"] for _, record in found}, store)
     with_model = {run.data.tags[KEY] for run in ended if MODEL in run.data.tags}
     models = [(place, record) for place, record in best_of_cells(found) if record["key"] not in with_model]
     return len(lacking), log_best_models(models, project, store)
@@ -215,10 +190,21 @@ def left(there: Iterable[Any], records: Mapping[Path, dict | None], project: Pro
     def has_left(run: Any) -> bool:
         if not _is(run, "run") or ENTRY not in run.data.tags or run.info.status == "RUNNING":
             return False
-        place = project.runs / run.data.tags[ENTRY] / run.info.run_name
+        place = project.runs / run.data.tags[ENTRY] / run.data.tags.get(FOLDER, run.info.run_name)
         return run.data.tags[KEY] not in keys and (place not in records or records[place] is not None)
 
     return list(filter(has_left, there))
+
+
+def test_values(project: Project, records: Iterable[Mapping[str, Any] | None]) -> dict[str, list[Value]]:
+    """What `evaluate` has found of these runs, by key, as MLflow shows it; nothing before it has run."""
+    path = project.results / "test.json"
+    runs = reading.json_map(path, "run `dvc repro evaluate`")["runs"] if path.exists() else {}
+    return {
+        record["key"]: of_test(record["score"]["name"], runs[record["key"]])
+        for record in records
+        if record and record["key"] in runs
+    }
 
 
 def _is(run: Any, kind: str) -> bool:
@@ -237,21 +223,22 @@ def _log_tuning(
 def _sync_typed(folders: Iterable[Path], project: Project, store: Store) -> int:
     """Single runs, and trials of sweeps, whose folders are named by study and number."""
     store.close_abandoned()
-    known, trials, added = store.keys(), {}, 0
+    there: dict[str | tuple[str, int], Any] = {
+        (run.data.tags[STUDY], int(run.data.tags[TRIAL])) if _is(run, "trial") else run.data.tags[KEY]: run
+        for run in store.find()
+        if run.info.status not in ("RUNNING", "KILLED") and (_is(run, "trial") or _is(run, "run"))
+    }
+    added = 0
     with _parents(store) as parent_of:
         for folder in folders:
-            trial = _trial_of(folder, project)
-            if trial is None:
-                record = read_record(folder)
-                if record["key"] in known:
-                    continue
-                known.add(record["key"])
-                rebuild(record, project, store, None)
-            else:
-                there = trials.setdefault(trial.study, store.trials(trial.study))
-                if trial.number in there:
-                    continue
-                rebuild(read_record(folder), project, store, parent_of(trial.study, "sweep"), trial)
+            trial, record = _trial_of(folder, project), read_record(folder)
+            place = (trial.study, trial.number) if trial else record["key"]
+            if place in there:
+                if run := there[place]:
+                    store.complete(run, record, trial=trial)
+                continue
+            there[place] = None
+            rebuild(record, project, store, parent_of(trial.study, "sweep") if trial else None, trial)
             added += 1
         _nest_orphans(store.find(), store, parent_of)
     return added
@@ -283,9 +270,14 @@ def lacking_in_mlflow(folders: Iterable[Path], store: Store | None, entry: str |
 
 
 def rebuild(
-    record: dict, project: Project, store: Store, parent: str | None, trial: TrialOf | None = None
+    record: dict,
+    project: Project,
+    store: Store,
+    parent: str | None,
+    trial: TrialOf | None = None,
+    test: Iterable[Value] = (),
 ) -> None:
-    """Logs a run from its record and provenance."""
+    """Logs a run from its record and provenance, with what `evaluate` has found of it."""
     trace_file = project.provenance / f"{record['key']}.json"
     trace = reading.json_map(trace_file, "delete it") if trace_file.exists() else None
     about = {name: trace[name] for name in ("commit", "dirty")} if trace else {}
@@ -296,7 +288,7 @@ def rebuild(
         dataset=_card(record, project),
         trial=trial,
     )
-    run.end(record, trace)
+    run.end(record, trace, test)
 
 
 def _card(record: dict, project: Project) -> dict:

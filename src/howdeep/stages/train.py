@@ -18,6 +18,8 @@ from howdeep.records.provenance import commit
 from howdeep.records.record import read_record, whole_record
 from howdeep.runs.examples import ensure_prepared, load_split, train_checksum
 from howdeep.runs.run import Job, execute, in_turn, job_of, repeat
+from howdeep.stages.described import describe
+from howdeep.stages.outlook import Outlook
 from howdeep.stages.synchronise import (
     lacking_in_mlflow,
     left,
@@ -30,7 +32,8 @@ from howdeep.study import params
 from howdeep.study.composition import Compositions
 from howdeep.study.seeds import of_seed
 from howdeep.tracking.client import locate
-from howdeep.tracking.store import Store, tracked_parent
+from howdeep.tracking.parents import tracked_parent
+from howdeep.tracking.store import Store
 from howdeep.training.run import prepare_task
 
 # As `records.Cell` names the folder of a run.
@@ -72,9 +75,9 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
                 for record in lacking:
                     rebuild(record, project, store, parent)
             if missing:
-                _train(
-                    [replace(job, parent=parent) for job in missing], jobs, name, project, store, n_workers
-                )
+                nested = [replace(job, parent=parent) for job in missing]
+                outlook = Outlook("train", name, plan, project)
+                _train(nested, jobs, name, project, store, n_workers, outlook)
     if store and not missing:  # a kill may have come before the models
         log_best_models([(folder, read_record(folder)) for folder in sorted(kept)], project, store)
     for path in (path for path in stale if path not in wanted):
@@ -83,6 +86,8 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
         else:
             progress.say(f"{name}: {path} is left alone, since howdeep did not make it")
     records = {job.folder: read_record(job.folder) for job in jobs}
+    if store and missing:
+        describe(plan, {name: next(iter(records.values()))["score"]["name"]}, store)
     if store and (missing or stale):
         store.delete(left(store.find(howdeep__kind="run", howdeep__entry=name), records, project))
     return list(records.values())
@@ -201,6 +206,7 @@ def _train(
     project: Project,
     store: Store | None,
     n_workers: int | None,
+    outlook: Outlook,
 ) -> None:
     """Trains what is missing in warm workers, and says how it goes; they log the best models too."""
     on_cpu = jobs[0].cfg.trainer.accelerator == "cpu"
@@ -237,14 +243,15 @@ def _train(
             yield from models.after(job, result)
 
     everything = [*trained, *ready, *(models.complete() if store else ())]
-    with tqdm(total=len(missing), desc=name, unit="run", disable=None, leave=False) as bar:
+    with tqdm(total=len(missing), desc=f"train {name}", unit="run", disable=None, leave=False) as bar:
         for job, record in run_all(work, everything, workers, then=then):
             if record is None:
                 continue
+            bar.set_postfix_str(outlook.told(bar.n + 1, len(missing)), refresh=False)
             bar.update()
             seconds = time.perf_counter() - clock
             if record["state"] == "diverged":
                 failed += 1
                 progress.say(f"{name}: {job} failed: {record['reason']}")
     told = f", {failed} failed" if failed else ""
-    progress.say(f"{name}: {len(missing)} runs in {seconds:.1f} s{told}")
+    progress.say(f"{name}: {len(missing)} runs in {seconds:.1f} s{told}{outlook.end(len(missing))}")

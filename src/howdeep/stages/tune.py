@@ -95,6 +95,7 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
         return []
     from howdeep.processes import progress  # which import torch
     from howdeep.stages import tune_trials
+    from howdeep.stages.outlook import Outlook
 
     finished = project.scratch / "tuning" / f"{name}.jsonl"
     if _is_kept(folder, recipe) and not forced():
@@ -102,7 +103,8 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
     else:
         races = _races(entry, found, project)
         before = {} if forced() else _before(name, project)
-        rows = tune_trials.tried(name, races, before, finished, project, n_workers)
+        outlook = Outlook("tune", name, plan, project)
+        rows = tune_trials.tried(name, races, before, finished, project, n_workers, outlook)
         rows.sort(key=_order(entry))
         tuned = settings(rows)
         for run, setting in tuned.items():

@@ -19,11 +19,13 @@ from howdeep.records.cell import Cell
 from howdeep.records.provenance import commit
 from howdeep.records.trials import Point, TrialRow
 from howdeep.runs.examples import load_split
+from howdeep.stages.outlook import Outlook
 from howdeep.study import params
 from howdeep.study.tuning import going_on, rungs
 from howdeep.sweeping.outcomes import one_line
 from howdeep.tracking.client import locate
-from howdeep.tracking.store import Store, tracked_parent
+from howdeep.tracking.parents import tracked_parent
+from howdeep.tracking.store import Store
 from howdeep.training.trial import Trial
 
 
@@ -70,6 +72,7 @@ def tried(
     finished: Path,
     project: Project,
     n_workers: int | None,
+    outlook: Outlook,
 ) -> list[TrialRow]:
     """All trials of all races, run or known: from an earlier stage, or from one that was killed.
 
@@ -78,6 +81,7 @@ def tried(
         races: the longest first.
         before: the trials of earlier races, by their digests.
         finished: where races are kept until the stage ends.
+        outlook: on the rest of the study.
     """
     done = {**before, **_finished(finished)}
     waiting = list({race.digest: race for race in races if race.digest not in done}.values())
@@ -86,15 +90,16 @@ def tried(
     finished.parent.mkdir(parents=True, exist_ok=True)
     with (
         finished.open("a") as file,
-        tqdm(total=len(waiting), desc=name, unit="tuning", disable=None, leave=False) as bar,
+        tqdm(total=len(waiting), desc=f"tune {name}", unit="run", disable=None, leave=False) as bar,
     ):
         for race, rows in run_all(lambda race: _run(name, race, project), waiting, workers):
             done[race.digest] = rows
             file.write(json.dumps({"race": race.digest, "rows": [vars(row) for row in rows]}) + "\n")
             file.flush()
+            bar.set_postfix_str(outlook.told(bar.n + 1, len(waiting)), refresh=False)
             bar.update()
     rows = [replace(row, matching=race.cell.matching) for race in races for row in done[race.digest]]
-    progress.say(_told(name, rows, len(waiting), time.perf_counter() - clock))
+    progress.say(_told(name, rows, len(waiting), time.perf_counter() - clock) + outlook.end(len(waiting)))
     return rows
 
 

@@ -7,18 +7,21 @@ files once more and load the model to try it.
 
 import logging
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from howdeep.processes.locks import this_process
 from howdeep.tracking.failures import clouds_are_mlflows
-from howdeep.tracking.words import MODEL, PROCESS, is_summary
+from howdeep.tracking.words import CELL, ENTRY, MODEL, NAME, NOTE, PROCESS, is_summary
 
 if TYPE_CHECKING:  # commands start without MLflow
     from mlflow import MlflowClient
+
+_REFUSED = re.compile(r"""[/:.%"']""")
 
 
 def log(
@@ -31,8 +34,8 @@ def log(
     run = client.get_run(run_id)
     with _in_environment(MLFLOW_TRACKING_URI=uri):
         model = client.create_logged_model(
-            run.info.experiment_id, "model", run_id,
-            tags={**resolve_tags(), PROCESS: this_process()}, params=run.data.params,
+            run.info.experiment_id, name_of(run.data.tags), run_id,
+            tags={**resolve_tags(), **tags_of(run.data.tags), PROCESS: this_process()}, params=run.data.params,
         )  # fmt: skip
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         _copy_metrics(client, run, model.model_id)
@@ -44,6 +47,19 @@ def log(
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
         client.delete_logged_model_tag(model.model_id, PROCESS)
     client.set_tag(run_id, MODEL, "logged")
+
+
+def name_of(tags: Mapping[str, str]) -> str:
+    """What the model of a run is called: as its cell, without the signs that MLflow does not take."""
+    return _REFUSED.sub("_", tags.get(CELL, "model"))
+
+
+def tags_of(tags: Mapping[str, str]) -> dict[str, str]:
+    """What a model says of itself, from the tags of its run."""
+    told = {name: tags[name] for name in (CELL, ENTRY, "data", "model", "task", "score") if name in tags}
+    if CELL in tags and NAME in tags:
+        told[NOTE] = f"The best of the runs of {tags[CELL]} by validation loss: {tags[NAME]}."
+    return told
 
 
 def drop(client: "MlflowClient", model_id: str) -> None:

@@ -5,12 +5,10 @@ epoch of a small network. `Store` is the only door: nothing else in howdeep impo
 MLflow never ends the work: what it raises is told once, and what it lacks then is rebuilt by `howdeep sync`.
 """
 
-import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, cached_property
@@ -19,33 +17,33 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from howdeep.errors import Stopped
 from howdeep.files.project import Project
-from howdeep.processes import progress
 from howdeep.processes.locks import host_of, is_gone, this_process
-from howdeep.processes.signals import hold_stop, stopping
-from howdeep.sweeping.outcomes import Pruned
-from howdeep.tracking import database, models
+from howdeep.processes.signals import hold_stop
+from howdeep.tracking import database, datasets, models
 from howdeep.tracking.client import locate, open_client
 from howdeep.tracking.failures import clouds_are_mlflows
+from howdeep.tracking.open_runs import TrackedRun
 from howdeep.tracking.view import View, ends_no_work
 from howdeep.tracking.words import (
+    CELL,
     COMPARISON,
     ENTRY,
     KEY,
     KIND,
+    NAME,
     PROCESS,
     STUDY,
     TRIAL,
     TrialOf,
     Value,
+    named,
     params_of,
     run_name,
     summary,
     tags_of,
 )
 
-FLUSH_SECONDS = 3.0
 BATCH, TAGS = 1000, 100  # metrics, and params or tags, that MLflow takes in one request
 MOST = 50_000  # runs that MLflow finds at once
 
@@ -120,12 +118,6 @@ class Store(View):
         of = {ENTRY: entry} if entry else {}
         runs = self._search("attributes.status != 'RUNNING'", **{KIND: "run"}, **of)
         return {run.data.tags[KEY] for run in runs if run.info.status != "KILLED"}
-
-    @ends_no_work(lambda _: set())
-    def trials(self, study: str) -> set[int]:
-        """Numbers of the trials of a sweep that are here and ended by themselves."""
-        runs = self._search(**{KIND: "trial", STUDY: study})
-        return {int(run.data.tags[TRIAL]) for run in runs if run.info.status not in ("RUNNING", "KILLED")}
 
     @ends_no_work(lambda _: 0)
     @hold_stop()
@@ -255,15 +247,9 @@ class Store(View):
             self.client.delete_run(run.info.run_id)
 
     def _dataset_input(self, card: dict[str, Any]) -> Any:
-        from mlflow.data.http_dataset_source import HTTPDatasetSource
-        from mlflow.data.meta_dataset import MetaDataset
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        one = name, digest = card["name"], card["digest"][:16]  # seeds may have splits of their own
+        one = card["name"], card["digest"]  # seeds may have splits of their own
         if one not in self._datasets:
-            told = MetaDataset(HTTPDatasetSource(card["homepage"]), name=name, digest=digest)
-            tags = [InputTag("mlflow.data.context", "training")]
-            self._datasets[one] = DatasetInput(Dataset(**told.to_dict()), tags)
+            self._datasets[one] = datasets.of(card)
         return self._datasets[one]
 
     @ends_no_work(lambda _: None)
@@ -277,16 +263,85 @@ class Store(View):
         status: str | None = None,
     ) -> None:
         """Logs (name, value, epoch) triples and tags; a status ends the run."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        metrics = [Metric(name, float(value), now, step) for name, value, step in values if value is not None]
+        metrics = self._metrics(values)
         for first in range(0, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics=metrics[first : first + BATCH])
         if tags:
             self.set_tags(run_id, tags)
         if status:
             self.close(run_id, status)
+
+    @staticmethod
+    def _metrics(values: Iterable[Value], **model: str) -> list[Any]:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        return [Metric(name, float(of), now, step, **model) for name, of, step in values if of is not None]  # type: ignore[arg-type]
+
+    @ends_no_work(lambda _: None)
+    @hold_stop()
+    def complete(
+        self, run: Any, record: Mapping[str, Any], test: Iterable[Value] = (), trial: TrialOf | None = None
+    ) -> None:
+        """Gives a run that has ended, and its models, what an older howdeep did not write, or `evaluate` has found.
+
+        Names, tags, parameters and the summary, in one request; in none where nothing is lacking. What the run has
+        beside that stays, since MLflow takes back neither a parameter nor a metric.
+
+        Args:
+            run: as `find` gives it.
+            test: as `words.of_test` gives it.
+        """
+        wanted = named(record) | {NAME: run_name(record, trial)}
+        tags = {name: of for name, of in wanted.items() if run.data.tags.get(name) != of}
+        params = [param for param in params_of(record) if param[0] not in run.data.params]
+        self.add(run, [*summary(record, None), *test], tags, params)
+
+    @ends_no_work(lambda _: None)
+    @hold_stop()
+    def add(
+        self,
+        run: Any,
+        values: Iterable[Value],
+        tags: Mapping[str, str] | None = None,
+        params: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """Logs what an ended run lacks of these metrics, to it and to its models, and these tags and parameters.
+
+        Args:
+            run: as `find` gives it.
+        """
+        from mlflow.entities import Param, RunTag
+
+        fresh = [
+            value for value in values if value[1] is not None and run.data.metrics.get(value[0]) != value[1]
+        ]
+        owners = [{"model_id": model.model_id} for model in run.outputs.model_outputs] if run.outputs else []
+        metrics = [metric for owner in owners or [{}] for metric in self._metrics(fresh, **owner)]
+        told = [Param(*param) for param in params][:TAGS]
+        if metrics or tags or told:
+            self.client.log_batch(
+                run.info.run_id, metrics, told, [RunTag(name, of) for name, of in (tags or {}).items()]
+            )
+        if CELL in (tags or {}):
+            for owner in owners:
+                self.client.set_logged_model_tags(**owner, tags=models.tags_of(run.data.tags | (tags or {})))
+
+    @ends_no_work(lambda _: None)
+    @hold_stop()
+    def describe(self, tags: Mapping[str, str], drop: str | None = None) -> None:
+        """Sets those tags of the experiment that are not yet so: its description and its views.
+
+        Args:
+            drop: other tags that begin so are deleted.
+        """
+        there = self.client.get_experiment(self.experiment_id).tags
+        for name, text in tags.items():
+            if there.get(name) != text:
+                self.client.set_experiment_tag(self.experiment_id, name, text)
+        for name in there:
+            if drop and name.startswith(drop) and name not in tags:
+                self.client.delete_experiment_tag(self.experiment_id, name)
 
     @ends_no_work(lambda _: None)
     def log_text(self, run_id: str, name: str, text: str) -> None:
@@ -315,78 +370,6 @@ class Store(View):
             example: a numpy array of a few inputs, (batch, *in_shape), float32.
         """
         models.log(self.client, self.uri, run_id, net, config, example)
-
-
-@dataclass
-class TrackedRun:
-    """An open run. Rows of epochs are buffered and flushed every few seconds and at the end."""
-
-    store: Store
-    run_id: str
-    _sent: int = 0
-    _flushed: float = field(default_factory=time.monotonic)
-
-    @hold_stop()
-    def log_epochs(self, rows: list[dict[str, float]], *, flush: bool = False) -> None:
-        """Given all rows so far, sends those not sent yet, if it is time."""
-        if not flush and time.monotonic() - self._flushed < FLUSH_SECONDS:
-            return
-        self.store.log(self.run_id, self._unsent(rows))
-        self._sent, self._flushed = len(rows), time.monotonic()
-
-    def _unsent(self, rows: list[dict[str, float]]) -> list[Value]:
-        fresh = rows[self._sent :]
-        return [(name, v, int(row["epoch"])) for row in fresh for name, v in row.items() if name != "epoch"]
-
-    @hold_stop()
-    def end(self, record: dict, provenance: dict | None) -> None:
-        """Writes the rest; FINISHED, or FAILED where the run diverged.
-
-        Config and gradients go into one file, since each of them would cost as much as an epoch.
-        """
-        about = {name: value for name, value in record.items() if name != "epochs"}
-        self.store.log_text(self.run_id, "record.json", json.dumps(about, indent=1))
-        self.store.log(
-            self.run_id,
-            [*self._unsent(record["epochs"]), *summary(record, provenance)],
-            tags={"howdeep.reason": record["reason"]} if record["reason"] else None,
-            status="FINISHED" if record["state"] == "finished" else "FAILED",
-        )
-
-    @hold_stop()
-    def abort(self, error: BaseException, rows: list[dict[str, float]]) -> None:
-        """Ends the run as KILLED if it was stopped or pruned, else as FAILED, with the epochs that it had."""
-        self.store.log(
-            self.run_id,
-            self._unsent(rows),
-            tags={"pruned": "true"} if isinstance(error, Pruned) else None,
-            status="KILLED" if isinstance(error, Stopped | Pruned) else "FAILED",
-        )
-
-
-@contextmanager
-def tracked_parent(
-    store: Store | None, name: str, about: dict[str, str], kind: str = "entry"
-) -> Iterator[str | None]:
-    """The MLflow run of an entry or a sweep, open while it is trained; closes what a killed start left RUNNING."""
-    if store is None:
-        yield None
-        return
-    store.close_abandoned()
-    parent = store.open_parent(name, about, kind)
-    if parent is None:
-        yield None
-        return
-    for line in store.open_elsewhere(**{STUDY if kind == "sweep" else ENTRY: name}):
-        progress.say(f"howdeep: {line}")
-    try:
-        yield parent
-    except BaseException as error:
-        store.close_abandoned()
-        stopped = isinstance(stopping() or error, Stopped)
-        store.close(parent, "KILLED" if stopped else "FAILED")
-        raise
-    store.close(parent, "FINISHED")
 
 
 def store_of(cfg: DictConfig, project: Project) -> Store | None:

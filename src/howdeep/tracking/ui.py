@@ -8,14 +8,17 @@ import os
 import signal
 import socket
 import sys
+import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 from howdeep.errors import UserError
 from howdeep.files.project import Project
 from howdeep.processes.signals import stop_if_asked, stop_on_signals
-from howdeep.tracking import database, failures
+from howdeep.tracking import database, failures, views
 from howdeep.tracking.client import locate
 
 HOST = "127.0.0.1"  # nobody else's: whoever reaches the port may change every run
@@ -37,9 +40,30 @@ def serve(project: Project, port: int) -> int:
         stop_if_asked()  # an import dropped it: it would come again within the server's loop, as a traceback
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
+        Thread(target=_say_views, args=(server, uri, f"http://{HOST}:{port}"), daemon=True).start()
         with suppress(KeyboardInterrupt):  # uvicorn ends in order, then raises again what it was ended by
             server.run(sockets=[listening])
         return 0 if server.started else 1
+
+
+def _say_views(server: Any, uri: str, address: str) -> None:
+    """Prints the links to the views of each study as soon as the server answers; nothing of a store without any."""
+    from mlflow import MlflowClient
+
+    while not server.started:
+        if server.should_exit:
+            return
+        time.sleep(0.05)
+    try:
+        experiments = MlflowClient(uri).search_experiments()
+    except Exception as error:  # the UI shows it
+        if not failures.is_mlflows(error):
+            raise
+        return
+    for experiment in experiments:
+        for key, name in views.names(experiment.tags).items():
+            link = f"{address}{views.link(experiment.experiment_id, key)}"
+            print(f"{experiment.name}, {name}: {link}", file=sys.stderr, flush=True)
 
 
 def _listening(port: int) -> socket.socket:
