@@ -66,7 +66,7 @@ def test_the_study_in_a_few_numbers():
     cells.loc[3, "diverged"], cells.loc[2, "collapsed"] = 10, 4
     cells["gap_loss_normalised"] = [0.1, 0.2, 0.4, math.nan, 0.3, 0.0, -0.1]
     baselines = pd.DataFrame({"entry": "digits-mlp", "verdict": ["better", "worse", "better"]})
-    counted = {"runs": 70, "untrained": 14, "better": 1, "worse": 2, "no_difference": 1, "undecided": 2}
+    counted = {"n_runs": 70, "untrained": 14, "better": 1, "worse": 2, "no_difference": 1, "undecided": 2}
     assert metrics(cells, baselines) == {**counted, "beat_simple": 2, "gap": 0.15}
     cells["gap_loss_normalised"] = math.nan  # JSON knows none
     assert metrics(cells, NOTHING) == {**counted, "beat_simple": 0}

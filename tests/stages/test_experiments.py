@@ -128,7 +128,7 @@ def test_runs_whose_parent_was_deleted_are_nested_again_by_sync_and_by_the_next_
 
 def test_sync_leaves_a_comparison_of_other_results_to_dvc(clone):
     metrics = clone.folder / "results/metrics.json"
-    metrics.write_text(metrics.read_text().replace('"runs": 8', '"runs": 9'))
+    metrics.write_text(metrics.read_text().replace('"n_runs": 8', '"n_runs": 9'))
     for run in (store := clone.store()).find(howdeep__kind="comparison"):
         store.client.delete_run(run.info.run_id)
     clone.run("howdeep", "sync")

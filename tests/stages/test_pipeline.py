@@ -298,6 +298,17 @@ def test_dvc_shows_metrics_and_plots_and_runs_experiments(clone):
     clone.run("dvc", "exp", "run", "-S", "seeds=[0]", "-S", "entries.digits-mlp.overrides.train_examples=200")
     shown = json.loads(clone.run("dvc", "exp", "show", "--json").stdout)
     assert "200" in json.dumps(shown)
+    table = (
+        "dvc",
+        "exp",
+        "show",
+        "--only-changed",
+        "--drop",
+        "/|^(conf|plans|tuned|runs|params.yaml)$",
+    )  # as in README
+    lines = clone.run(*table, "--no-pager").stdout.splitlines()
+    assert max(map(len, lines)) <= 120
+    assert not re.search("[0-9a-f]{32}", "".join(lines))
     assert len(clone.stamps()) == 4
 
 

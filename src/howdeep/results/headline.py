@@ -120,10 +120,11 @@ def _against_simple(baselines: pd.DataFrame, names: Mapping[str, tuple[str, str]
 def metrics(cells: pd.DataFrame, baselines: pd.DataFrame) -> dict[str, float]:
     """The study in a few numbers, which `dvc metrics show` sets in one line and `dvc exp show` beside each other.
 
-    `runs`, and how many of them are `untrained`: diverged, or ended near chance. How many depths are `better` and
-    `worse` than the shallowest, or failed; for how many it makes `no_difference` that matters, and how many are
-    `undecided`. How many cells are better than the best simple method (`beat_simple`). `gap`: the median over cells of
-    the normalised overfitting gap, the share of what was learned that holds for the training examples alone.
+    `n_runs` (`dvc exp show` fails where a metric has the name of a folder, `runs`), and how many of them are
+    `untrained`: diverged, or ended near chance. How many depths are `better` and `worse` than the shallowest, or
+    failed; for how many it makes `no_difference` that matters, and how many are `undecided`. How many cells are better
+    than the best simple method (`beat_simple`). `gap`: the median over cells of the normalised overfitting gap, the
+    share of what was learned that holds for the training examples alone.
 
     Args:
         cells: the rows of `judge`.
@@ -131,7 +132,7 @@ def metrics(cells: pd.DataFrame, baselines: pd.DataFrame) -> dict[str, float]:
     """
     verdicts = cells["verdict"]
     found = {
-        "runs": cells["runs"].sum(),
+        "n_runs": cells["runs"].sum(),
         "untrained": (cells["diverged"] + cells["collapsed"]).sum(),
         "better": (verdicts == BETTER).sum(),
         "worse": verdicts.isin([WORSE, FAILED]).sum(),
