@@ -15,7 +15,7 @@ help: ## this list
 repro: install ## run the whole study of params.yaml and build the report
 	@howdeep repair
 	@mkdir -p scratch && touch scratch/started
-	@dvc repro --quiet
+	@dvc repro > /dev/null   # a line a stage; what it does and what is wrong is said elsewhere
 	@[ -f reports/index.html ] || howdeep report
 	@[ reports/shown.json -nt scratch/started ] || echo "nothing has changed since the last time"
 	@echo "report: $(CURDIR)/reports/index.html; runs: make ui"

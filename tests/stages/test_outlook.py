@@ -74,3 +74,17 @@ def test_a_repro_says_what_changed_what_is_left_and_how_long_it_took(clone):
     said = done.stdout + done.stderr
     assert "plan: 2 entries, 4 cells, 12 runs; 1 of the entries is new or changed\n" in said
     assert "left" not in said  # of a target nobody knows
+
+
+@pytest.mark.slow
+def test_make_repro_says_in_one_line_that_nothing_changed_and_hides_no_error_of_dvc(clone):
+    make = ("make", "--old-file=install", "repro")  # with the packages that are there
+    nothing, places = clone.run(*make).stdout.splitlines()
+    assert nothing == "nothing has changed since the last time"
+    assert places == f"report: {clone.folder}/reports/index.html; runs: make ui"
+    clone.write_params({**STUDY, "seeds": [0]})
+    assert "nothing" not in clone.run(*make).stdout
+    (clone.folder / "dvc.yaml").write_text("stages: [")
+    failed = clone.run(*make, check=False)
+    assert failed.returncode != 0
+    assert "dvc.yaml" in failed.stderr

@@ -33,15 +33,19 @@ class Outlook:
     """
 
     def __init__(self, kind: str, name: str, plan: Study, project: Project) -> None:
-        self._stage, self._project, self._plan = f"{kind}@{name}", project, plan
+        self._stage, self._project = f"{kind}@{name}", project
         self._begun, self._owner = time.perf_counter(), dvc.of_whole_study()
         self._paces = _paces(project)
         others = left(plan, project, forced=dvc.forced()) if self._owner else []
         ended = {stage for stage, (_, owner) in self._paces.items() if owner == self._owner}
-        self._others = [stage for stage in others if stage not in ended and stage != self._stage]
+        self._others = {
+            stage: sum(1 for _ in plan.runs(plan.entry(stage.partition("@")[2])))
+            for stage in others
+            if stage not in ended and stage != self._stage
+        }
 
     def told(self, done: int, total: int) -> str:
-        """Such as 'about 12 min of training left'; nothing where no `dvc repro` of the whole study runs, or none is.
+        """Such as 'about 12 min of training left'; nothing where no `dvc repro` of the whole study runs.
 
         Args:
             done, total: how many runs of this stage are done, and how many it does.
@@ -52,11 +56,10 @@ class Outlook:
         known = {stage: pace for stage, (pace, _) in self._paces.items()} | {self._stage: here}
         usual = sum(known.values()) / len(known)
         seconds = here * (total - done)
-        for stage in self._others:
+        for stage, runs in self._others.items():
             entry = stage.partition("@")[2]
             alike = [known[found] for kind in KINDS if (found := f"{kind}@{entry}") in known]
-            pace = known.get(stage, alike[0] if alike else usual)
-            seconds += pace * sum(1 for _ in self._plan.runs(self._plan.entry(entry)))
+            seconds += runs * (known.get(stage) or (alike[0] if alike else usual))
         return f"about {duration(seconds)} of training left" if seconds else ""
 
     def end(self, done: int) -> str:
