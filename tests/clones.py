@@ -40,7 +40,7 @@ TUNED = {
     "entries": {"digits-mlp": STUDY["entries"]["digits-mlp"]},
 }
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-ENV = {name: value for name, value in ENV.items() if not name.startswith(("DVC_", "GIT_", "MLFLOW_"))}
+ENV = {name: value for name, value in ENV.items() if not name.startswith(("DVC_", "GIT_", "MLFLOW_", "MAKE"))}
 
 
 class Clone:
