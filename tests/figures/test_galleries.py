@@ -72,6 +72,16 @@ def test_images_stand_side_by_side_with_a_clear_pixel_between_them():
     assert [column for column in range(14) if not strip[:, column, 3].any()] == [4, 9]
 
 
+def test_images_are_large_enough_to_recognise_a_digit():
+    many = np.linspace(0, 1, 12 * 64).reshape(12, 1, 8, 8)
+    [grid] = strips(galleries.images(line(samples=many), "samples"))
+    assert grid.shape == (2 * 9 - 1, 5 * 9 - 1, 4)  # the first ten, in two lines
+    [pixel] = re.findall(
+        r'<image[^>]* transform="matrix\(([\d.]+)', galleries.images(line(samples=many), "samples")
+    )
+    assert 8 * float(pixel) > 40  # points; a picture is at least as large on a page
+
+
 def test_colour_images_keep_their_colours():
     red = np.zeros((1, 3, 4, 4))
     red[:, 0] = 1

@@ -214,6 +214,42 @@ def test_a_phone_shows_the_verdicts_without_scrolling_the_table(chromium, report
     assert dict(headings)["verdict"] <= PHONE[0]
 
 
+@pytest.mark.parametrize(
+    ("size", "named"), [((1280, 900), [0, 1, 2]), (PHONE, [1, 2])], ids=["desktop", "phone"]
+)
+def test_the_head_and_the_names_of_a_table_stay_while_its_numbers_go_by(chromium, report, size, named):
+    page = unfolded(opened(chromium, report, size))
+    places = """
+        const table = document.querySelector("#classification table.sortable"), part = table.closest(".scroll");
+        part.style.maxHeight = "9rem";  // as in a long table
+        [part.scrollTop, part.scrollLeft] = arguments[0];
+        const last = table.tBodies[0].rows[table.tBodies[0].rows.length - 1];
+        const shown = part.getBoundingClientRect();
+        return [...table.tHead.rows[0].cells].map((cell, at) => [
+            cell.getBoundingClientRect().top - shown.top, last.cells[at].getBoundingClientRect().left - shown.left]);
+    """
+    before, after = (page.execute_script(places, scrolled) for scrolled in ([0, 0], [90, 400]))
+    assert {round(top) for top, _ in after} == {0}
+    kept = [
+        at for at, ((_, left), (_, then)) in enumerate(zip(before, after, strict=True)) if then > left - 200
+    ]
+    assert kept == named
+
+
+def test_every_text_of_a_picture_can_be_read_on_a_phone(chromium, report):
+    page = unfolded(opened(chromium, report, PHONE))
+    page.execute_script(
+        "document.querySelectorAll('figure').forEach((f) => f.style.contentVisibility = 'visible')"
+    )
+    sizes = ask(
+        page,
+        "[...document.querySelectorAll('figure svg')].flatMap((svg) => [...svg.querySelectorAll('text')].map((text) => "
+        "parseFloat(getComputedStyle(text).fontSize) * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width))",
+    )
+    assert len(sizes) > 500
+    assert min(sizes) >= 12
+
+
 def test_pictures_far_below_are_laid_out_only_when_they_come_into_sight(chromium, report):
     page = opened(chromium, report)
     seen = "(figure) => figure.firstElementChild.checkVisibility({ contentVisibilityAuto: true })"

@@ -68,7 +68,7 @@ def wide(make_record):
 
 def test_the_intervals_of_accuracies_lie_between_0_and_1_wherever_they_are_shown(wide):
     cells = judge(wide.cells, wide.verdicts)
-    scored = [text.text for row in tables.cells_table(cells).rows for text in row[6:8]]
+    scored = [text.text for row in tables.cells_table(cells).rows for text in row[7:9]]
     scored += [text.text for row in learning.table(wide.learning.cells).rows for text in row[7:9]]
     scored += [plots.score(wide.cells, wide.runs, {}), wide.learning.pictures[0]]
     found = [ends_in(text) for text in scored]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from howdeep.figures.figure import Look, log_values
+from howdeep.figures.figure import SMALL, Look, log_values
 from howdeep.results.wording import MINUS, number
 
 WIDE = 20  # a score's largest value over its smallest, from which a linear axis hides the small ones
@@ -74,7 +74,7 @@ def _off(axis: Axes, look: Look, x: float, value: float, *, above: bool, rank: i
     axis.annotate(
         number(value).replace("-", MINUS), place,
         xycoords=axis.get_xaxis_transform(), xytext=(-6, 0), textcoords="offset points",
-        ha="right", va="center", fontsize=8.5, color=look.colour,
+        ha="right", va="center", fontsize=SMALL, color=look.colour,
     )  # fmt: skip
 
 

@@ -58,7 +58,8 @@ DARK = {INK: "#e6edf3", FAINT: "#7d8590", **SERIES, **DEPTH}
 COLOURED = re.compile("(stroke|fill): (#[0-9a-f]{6})")
 PAPER = {"light": "#ffffff", "dark": "#0d1117"}
 PANEL = (3.9, 3.0)  # inches; one of them fills a phone
-LEGEND_ROW = 0.17
+SMALL = 9.2  # points: 12 pixels and more on a page, and on a phone
+LEGEND_ROW = 0.18
 LONG = 32  # characters of a line of a title: as many as a panel is wide
 NOTE = 0.25
 AROUND = 0.75, 0.5, 0.1, 0.35  # inches left of, below, right of and above a panel, for its labels, about
@@ -138,7 +139,7 @@ def panels(titles: Sequence[str], note: str, legend_rows: int = 0) -> tuple[Figu
         axis.tick_params(length=3, color=FAINT)
     for axis in axes[len(titles) :]:
         axis.remove()
-    figure.text(0.5, 0, note, ha="center", fontsize=8.5).set_transform(
+    figure.text(0.5, 0, note, ha="center", fontsize=SMALL).set_transform(
         figure.transFigure + ScaledTranslation(0, 0.08, figure.dpi_scale_trans)
     )
     return figure, axes[: len(titles)]
@@ -190,7 +191,7 @@ class Board(NamedTuple):
         across, up = self.figure.get_size_inches()
         place = (self.left + left) / across, (self.bottom + bottom) / up, width / across, height / up
         axis = self.figure.add_axes(place, **options)
-        axis.tick_params(length=3, color=FAINT, labelsize=8.5)
+        axis.tick_params(length=3, color=FAINT, labelsize=SMALL)
         return axis
 
 
@@ -208,11 +209,11 @@ def boards(titles: Sequence[str], note: str, height: float, columns: int = 3) ->
     for rank, title in enumerate(titles):
         board = Board(figure, PANEL[0] * (rank % columns), up - height * (rank // columns + 1))
         place = (board.left + 0.06) / across, (board.bottom + height - 0.08) / up
-        size = 10.5 if len(title) <= LONG else 8.5
+        size = 10.5 if len(title) <= LONG else SMALL
         figure.text(*place, title, va="top", fontsize=size, fontweight="bold")
         found.append(board)
     if note:
-        figure.text(0.5, 0.08 / up, note, ha="center", fontsize=8.5)
+        figure.text(0.5, 0.08 / up, note, ha="center", fontsize=SMALL)
     return figure, found
 
 
@@ -229,7 +230,7 @@ def head(axis: Axes, title: str, below: Sequence[str] = ()) -> None:
     lines = fill(title, LONG)
     axis.set_title(lines, loc="left", y=1, fontsize=10.5, fontweight="bold", pad=6 + 10.5 * len(below))
     axis.annotate(
-        "\n".join(below), (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", fontsize=8.5,
+        "\n".join(below), (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", fontsize=SMALL,
         color=INK,
     )  # fmt: skip
 
@@ -239,7 +240,7 @@ def legend(axis: Axes, columns: int) -> None:
     below_label = axis.transAxes + ScaledTranslation(0, -0.44, axis.figure.dpi_scale_trans)  # inches
     axis.legend(
         loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below_label, ncols=columns, borderpad=0,
-        handlelength=1.2, handletextpad=0.5, columnspacing=0.9, labelcolor=INK, frameon=False, fontsize=8.5,
+        handlelength=1.2, handletextpad=0.5, columnspacing=0.9, labelcolor=INK, frameon=False, fontsize=SMALL,
     )  # fmt: skip
 
 

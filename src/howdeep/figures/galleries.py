@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from howdeep.figures.figure import FAINT, PANEL, SERIES, boards, spread, styled, svg
+from howdeep.figures.figure import FAINT, PANEL, SERIES, SMALL, boards, spread, styled, svg
 from howdeep.results import wording
 from howdeep.results.scores import cells_of, rows_of, select
 from howdeep.results.wording import listing
@@ -22,8 +22,10 @@ from howdeep.results.wording import listing
 Artifacts = Mapping[str, Mapping[str, Any]]  # run key -> name -> array or text
 NONE: Artifacts = {}
 IMAGES = ("reconstructions", "samples")
-ROW, SQUARE = 0.4, PANEL[0] / 2  # inches
-MOST = {"depths": 6, "images": 10, "points": 150}
+IMAGE, SQUARE = 0.62, PANEL[0] / 2  # inches
+MOST = {"depths": 6, "points": 150}
+COLUMNS = 5  # images side by side: a digit is recognised
+LINES = {"reconstructions": 1, "samples": 2}  # of images, of each depth
 
 
 class Shown(NamedTuple):
@@ -68,15 +70,16 @@ def drawn(lines: Sequence[Shown]) -> dict[str, str]:
 @styled
 def images(lines: Sequence[Shown], name: str) -> str:
     """A row of images a depth; above them, where there are any, the originals."""
-    rows = max(len(_rows(line, name)) for line in lines)
-    height = 0.35 + ROW * rows
+    rows, room = max(len(_rows(line, name)) for line in lines), IMAGE * LINES[name] + 0.08
+    height = 0.35 + room * rows
     figure, found = boards([line.title for line in lines], "of each depth the lowest seed", height)
     for board, line in zip(found, lines, strict=True):
         of_line = _rows(line, name)
         low, high = _range(of_line)
         for rank, (label, batch) in enumerate(of_line.items()):
-            axis = board.axes(0.75, height - 0.35 - ROW * (rank + 1), 3.1, ROW - 0.05, anchor="W")
-            axis.imshow(_strip(np.clip((batch - low) / (high - low), 0, 1)), interpolation="none")
+            bottom = height - 0.35 - room * (rank + 1)
+            axis = board.axes(0.75, bottom, IMAGE * COLUMNS, IMAGE * LINES[name], anchor="NW")
+            axis.imshow(_grid(np.clip((batch - low) / (high - low), 0, 1)), interpolation="none")
             axis.set_ylabel(label, rotation=0, ha="right", va="center")
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
@@ -89,7 +92,9 @@ def _rows(line: Shown, name: str) -> dict[str, np.ndarray]:
     made = {f"depth {depth}": line.by_depth[depth][name] for depth in depths}
     first = line.by_depth[depths[0]]
     rows = ({"original": first["originals"]} if "originals" in first else {}) | made
-    return {label: np.asarray(batch, dtype=np.float64)[: MOST["images"]] for label, batch in rows.items()}
+    return {
+        label: np.asarray(batch, dtype=np.float64)[: COLUMNS * LINES[name]] for label, batch in rows.items()
+    }
 
 
 def _range(rows: Mapping[str, np.ndarray]) -> tuple[float, float]:
@@ -102,14 +107,17 @@ def _range(rows: Mapping[str, np.ndarray]) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1)
 
 
-def _strip(batch: np.ndarray) -> np.ndarray:
-    """Images side by side with a clear pixel between them, (height, n * (width + 1) - 1, RGBA)."""
+def _grid(batch: np.ndarray) -> np.ndarray:
+    """Images in lines of five with a clear pixel between them, (height, width, RGBA)."""
     n, channels, height, width = batch.shape
-    colour = np.repeat(batch, 3, axis=1) if channels == 1 else batch[:, :3]
-    strip = np.zeros((height, n, width + 1, 4))
-    strip[:, :, :width, :3] = colour.transpose(2, 0, 3, 1)
-    strip[:, :, :width, 3] = 1
-    return strip.reshape(height, n * (width + 1), 4)[:, :-1]
+    lines, columns = math.ceil(n / COLUMNS), min(n, COLUMNS)
+    grid = np.zeros((lines * columns, height + 1, width + 1, 4))
+    grid[:n, :height, :width, :3] = (
+        np.repeat(batch, 3, axis=1) if channels == 1 else batch[:, :3]
+    ).transpose(0, 2, 3, 1)
+    grid[:n, :height, :width, 3] = 1
+    grid = grid.reshape(lines, columns, height + 1, width + 1, 4).swapaxes(1, 2)
+    return grid.reshape(lines * (height + 1), columns * (width + 1), 4)[:-1, :-1]
 
 
 @styled
@@ -125,7 +133,7 @@ def latent(lines: Sequence[Shown]) -> str:
             bottom = height - 0.3 - SQUARE * (row + 1)
             axis = board.axes(0.06 + SQUARE * column, bottom + 0.04, SQUARE - 0.12, SQUARE - 0.32)
             _points(axis, line.by_depth[depth])
-            axis.set_title(f"depth {depth}", fontsize=8.5)
+            axis.set_title(f"depth {depth}", fontsize=SMALL)
     return svg(figure, _alt("The plane of the bottleneck, a panel for each depth.", lines))
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
-from howdeep.figures.figure import DEPTH, Board, boards, spread, styled, svg
+from howdeep.figures.figure import DEPTH, SMALL, Board, boards, spread, styled, svg
 from howdeep.results import wording
 from howdeep.results.histories import LAYER
 from howdeep.results.scores import cells_of, known, select
@@ -73,7 +73,7 @@ def _board(board: Board, flow: pd.DataFrame, scale: LogNorm) -> None:
         middle = rank + (1 - gap) / 2
         axis.annotate(
             f"depth {depth}", (middle, 1), xycoords=axis.get_xaxis_transform(), xytext=(0, 6),
-            textcoords="offset points", ha="center", fontsize=8.5,
+            textcoords="offset points", ha="center", fontsize=SMALL,
         )  # fmt: skip
     axis.set_xlim(0, len(depths) - gap)
     axis.set_ylim(0.5, max(flow["layer"].tolist()) + 0.5)  # an autoencoder of depth 4 has 8

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from howdeep.figures.cut_axis import OFF, Points
 from howdeep.figures.figure import (
     FAINT,
+    SMALL,
     Look,
     depth_axis,
     head,
@@ -101,7 +102,7 @@ def _failed(axis: Axes, look: Look, cell: Mapping[str, Any]) -> None:
     place = (look.x(cell["depth"]), 0.02)
     said = f"{cell['diverged']} of {cell['runs']}\ndiverged"
     axis.annotate(
-        said, place, xycoords=axis.get_xaxis_transform(), ha="center", fontsize=8.5, color=look.colour
+        said, place, xycoords=axis.get_xaxis_transform(), ha="center", fontsize=SMALL, color=look.colour
     )
 
 

@@ -18,6 +18,7 @@ from howdeep.figures.figure import (
     FAINT,
     INK,
     PANEL,
+    SMALL,
     depth_colours,
     epoch_axis,
     head,
@@ -112,7 +113,7 @@ def forest(cells: pd.DataFrame, verdicts: pd.DataFrame) -> str:
     place, ticks = 0, []
     for name, rows in lines:
         axis.annotate(
-            name, (0, place), xycoords=axis.get_yaxis_transform(), fontsize=8.5, fontweight="bold", va="center",
+            name, (0, place), xycoords=axis.get_yaxis_transform(), fontsize=SMALL, fontweight="bold", va="center",
             color=INK,
         )  # fmt: skip
         for row in rows_of(rows):
@@ -120,7 +121,7 @@ def forest(cells: pd.DataFrame, verdicts: pd.DataFrame) -> str:
             ticks.append((place, f"depth {row['depth']}"))
             _difference(axis, place, row, reach)
         place += 1
-    axis.set_yticks([at for at, _ in ticks], [label for _, label in ticks], fontsize=8.5)
+    axis.set_yticks([at for at, _ in ticks], [label for _, label in ticks], fontsize=SMALL)
     axis.set_ylim(place - 0.3, -0.7)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", wording.MINUS)))
     if len(known(verdicts, "difference")) and np.abs(known(verdicts, "difference")).max() > reach:
@@ -138,7 +139,7 @@ def _difference(axis: Axes, place: int, row: Mapping[str, Any], reach: float) ->
     colour, marker = VERDICT_LOOKS[row["verdict"]]
     if math.isnan(row["difference"]):
         axis.annotate(
-            row["verdict"], (0.5, place), xycoords=axis.get_yaxis_transform(), fontsize=8.5, va="center", color=colour
+            row["verdict"], (0.5, place), xycoords=axis.get_yaxis_transform(), fontsize=SMALL, va="center", color=colour
         )  # fmt: skip
         return
     axis.hlines(place, row["low_seeds"], row["high_seeds"], color=colour, linewidth=2)
@@ -153,7 +154,7 @@ def _difference(axis: Axes, place: int, row: Mapping[str, Any], reach: float) ->
         )  # fmt: skip
         axis.annotate(
             wording.signed(row["difference"]), (0.985 if right else 0.015, place), xytext=(-6 if right else 6, 0),
-            ha="right" if right else "left", fontsize=8.5, color=colour, **place_of,
+            ha="right" if right else "left", fontsize=SMALL, color=colour, **place_of,
         )  # fmt: skip
         return
     fill = "none" if row["verdict"] == "inconclusive" else colour
@@ -189,7 +190,7 @@ def pareto(cells: pd.DataFrame) -> str:
         for row in rows_of(line.rows.dropna(subset=[column])):
             axis.annotate(
                 str(row["depth"]), (row["training_flops"], row[column]), xytext=(0, 5), textcoords="offset points",
-                fontsize=8.5, ha="center", color=look.colour,
+                fontsize=SMALL, ha="center", color=look.colour,
             )  # fmt: skip
     front = front_of(cells, column, higher_is_better=higher)
     ring = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.1}

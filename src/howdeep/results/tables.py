@@ -48,9 +48,10 @@ def cells_table(cells: pd.DataFrame, seconds: Seconds | None = None) -> Table:
     parts = wording.parts(cells)
     sampled, collapsed = is_sampled(cells), bool(cells["collapsed"].any())
     headings = [
-        *("data", "architecture", "depth", "verdict", "difference", *([ON_THESE] if sampled else [])),
+        *("data", "architecture", "depth", "verdict", "difference", "overfitting gap"),
+        *([ON_THESE] if sampled else []),
         *(f"test {score}", f"validation {score}"),
-        *("overfitting gap", *(wording.joined("gradient ratio", part) for part in parts)),
+        *(wording.joined("gradient ratio", part) for part in parts),
         *("parameters", "training FLOPs", *(["seconds"] if seconds else [])),
         *("not converged", *(["collapsed"] if collapsed else []), "runs"),
     ]
@@ -78,12 +79,13 @@ def _cell(
         Text(str(cell["depth"]), cell["depth"]),
         Text(verdict, verdict),
         Text(change(change_), cell["difference"]),
+        Text(number(cell["gap_loss"]), cell["gap_loss"]),
         *([Text(on_these, on_these)] if sampled else []),
         Text(
             f"{_scored(cell, 'test_score')} {brackets(_on_other_examples(cell))}".rstrip(), cell["test_score"]
         ),
         Text(_scored(cell, "val_score"), cell["val_score"]),
-        *(Text(number(cell[name]), cell[name]) for name in ("gap_loss", *ratios)),
+        *(Text(number(cell[name]), cell[name]) for name in ratios),
         Text(f"{cell['parameters']:,}", cell["parameters"]),
         Text(amount(cell["training_flops"]), cell["training_flops"]),
     ]
