@@ -294,7 +294,8 @@ def test_the_table_has_a_row_a_cell_with_the_numbers_of_the_summary(records, tes
     runs = scores(records, test_scores)
     cells = select(judge(summary(runs), verdicts(runs, NO_MARGINS)), task="forecasting")
     headings, rule, *body = rows(tables.cells_table(cells))
-    assert headings[:6] == ["data", "architecture", "depth", "verdict", "difference", "test mae"]
+    assert headings[:5] == ["data", "architecture", "depth", "verdict", "difference"]
+    assert headings[5:7] == ["overfitting gap", "test mae"]
     assert rule[:3] == ["---", "---", "---:"]
     assert [[*row[:3], row[-1]] for row in body] == [
         ["sunspots", "lstm", "1", "5"], ["sunspots", "lstm", "2", "5"],
@@ -302,7 +303,8 @@ def test_the_table_has_a_row_a_cell_with_the_numbers_of_the_summary(records, tes
     ]  # fmt: skip
     first, second = cells.iloc[0], cells.iloc[1]
     interval = f"[{first['test_score_low']:.3f}, {first['test_score_high']:.3f}]"
-    assert body[0][3:6] == ["\N{EN DASH}", "\N{EN DASH}", f"{first['test_score']:.3f} {interval}"]
+    assert body[0][3:5] == ["\N{EN DASH}", "\N{EN DASH}"]
+    assert body[0][5:7] == [f"{first['gap_loss']:.3f}", f"{first['test_score']:.3f} {interval}"]
     assert body[1][3] == second["verdict"]
     assert body[1][4].startswith(signed(second["difference"]))
     assert body[0][-4:-1] == ["5,160", "30.6 k", "0 of 5"]
