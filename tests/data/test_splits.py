@@ -42,7 +42,7 @@ def test_the_seed_alone_decides_a_stratified_split():
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, True, "0"])
 def test_a_seed_that_numpy_has_not_is_refused(seed):
-    with pytest.raises(UserError, match="seed of a split"):
+    with pytest.raises(UserError, match="a seed of the data"):
         stratified(LABELS, 0.2, seed=seed)
 
 

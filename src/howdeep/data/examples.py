@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from howdeep.data import prepared
-from howdeep.data.splits import chronological, stratified
+from howdeep.data.splits import chronological, random_state, stratified
 from howdeep.errors import UserError
 
 Examples = tuple[Tensor, Tensor]  # x (n, *in_shape) and y (n, ...)
@@ -47,9 +47,15 @@ def labelled(
     Raises:
         UserError: an unreadable file, an `in_shape` that does not fit, a fraction not between 0 and 1.
     """
-    x, y = _read_labelled(train_file, in_shape)
-    kept, held_out = (torch.from_numpy(part) for part in stratified(y.numpy(), validation_fraction, seed))
     test = _read_labelled(test_file, in_shape) if test_file else None
+    return _held_out(_read_labelled(train_file, in_shape), test, validation_fraction, seed)
+
+
+def _held_out(train: Examples, test: Examples | None, fraction: float, seed: int) -> Split:
+    """A random share of the training examples becomes validation: class by class, where each has one."""
+    x, y = train
+    classes = y.numpy() if y.ndim == 1 else np.zeros(len(y))
+    kept, held_out = (torch.from_numpy(part) for part in stratified(classes, fraction, seed))
     return Split((x[kept], y[kept]), (x[held_out], y[held_out]), test)
 
 
@@ -74,6 +80,149 @@ def _fitting(in_shape: Sequence[int], numbers: int, name: str) -> tuple[int, ...
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def mislabelled(
+    train_file: Path,
+    test_file: Path | None,
+    *,
+    in_shape: Sequence[int],
+    validation_fraction: float,
+    seed: int,
+    random_labels: float,
+) -> Split:
+    """Labelled examples, of which a share of the training ones has labels drawn evenly from all classes.
+
+    Validation and test labels stay true. A label that is drawn may be the true one (Zhang et al., 2017, "Understanding
+    deep learning requires rethinking generalization").
+
+    Args:
+        train_file, test_file, in_shape, validation_fraction: see `labelled`, whose split it is.
+        seed: of the split, and of the labels.
+        random_labels: the share, from 0 to 1.
+
+    Raises:
+        UserError: as `labelled`, or a share beyond 0 to 1.
+    """
+    number = isinstance(random_labels, int | float) and not isinstance(random_labels, bool)
+    if not (number and 0 <= random_labels <= 1):
+        raise UserError(f"data.examples.random_labels must be a number from 0 to 1, got {random_labels!r}")
+    split = labelled(
+        train_file, test_file, in_shape=in_shape, validation_fraction=validation_fraction, seed=seed
+    )
+    x, y = split.train
+    random, n, y = random_state(seed, 1), round(len(y) * random_labels), y.clone()
+    relabelled = torch.from_numpy(random.permutation(len(y))[:n])
+    y[relabelled] = torch.from_numpy(random.randint(int(y.max()) + 1, size=n))
+    return split._replace(train=(x, y))
+
+
+def thinned(
+    train_file: Path,
+    test_file: Path | None,
+    *,
+    in_shape: Sequence[int],
+    validation_fraction: float,
+    seed: int,
+    rare: Sequence[int],
+    ratio: float,
+) -> Split:
+    """Labelled examples, of which some classes are rare in training; validation and test have all of them.
+
+    Of `ratio` training examples of a rare class one is left, or one of the class: the step imbalance of Buda et al.
+    (2018, "A systematic study of the class imbalance problem in convolutional neural networks").
+
+    Args:
+        train_file, test_file, in_shape, validation_fraction: see `labelled`, whose split it is.
+        seed: of the split, and of which examples are left.
+        rare: indices of the classes.
+        ratio: of a class that is not rare to one that is, at least 1.
+
+    Raises:
+        UserError: as `labelled`, a ratio below 1, or classes that there are not.
+    """
+    number = isinstance(ratio, int | float) and not isinstance(ratio, bool)
+    if not (number and 1 <= ratio < math.inf):
+        raise UserError(f"data.examples.ratio must be a number of at least 1, got {ratio!r}")
+    split = labelled(
+        train_file, test_file, in_shape=in_shape, validation_fraction=validation_fraction, seed=seed
+    )
+    x, y = split.train
+    classes = int(y.max()) + 1
+    listed = isinstance(rare, Sequence) and not isinstance(rare, str)
+    if not (listed and all(type(label) is int for label in rare) and set(rare) < set(range(classes))):
+        raise UserError(
+            f"data.examples.rare must list some of the classes 0 to {classes - 1}, and not all, got {rare!r}"
+        )
+    random, left_out = random_state(seed, 2), torch.zeros(len(y), dtype=torch.bool)
+    for label in sorted(rare):
+        members = random.permutation(np.flatnonzero(y.numpy() == label))
+        left_out[torch.from_numpy(members[max(1, round(len(members) / ratio)) :])] = True
+    return split._replace(train=(x[~left_out], y[~left_out]))
+
+
+def paired(
+    train_file: Path,
+    test_file: Path | None,
+    *,
+    in_shape: Sequence[int],
+    validation_fraction: float,
+    seed: int,
+) -> Split:
+    """Examples with numbers as targets: x (n, *in_shape) and y (n, targets), float32 both.
+
+    Args:
+        train_file: training and validation examples.
+        test_file: test examples, or None to leave them unread.
+        in_shape: the shape of one example in these files.
+        validation_fraction: share of the training file that becomes validation, at random.
+        seed: decides which examples that is.
+
+    Raises:
+        UserError: an unreadable file, an `in_shape` that is not the examples', a fraction not between 0 and 1.
+    """
+    test = _read_whole(test_file, in_shape) if test_file else None
+    return _held_out(_read_whole(train_file, in_shape), test, validation_fraction, seed)
+
+
+def sequences(
+    train_file: Path,
+    test_file: Path | None,
+    *,
+    in_shape: Sequence[int],
+    vocabulary: int,
+    validation_fraction: float,
+    seed: int,
+) -> Split:
+    """Sequences of symbols x (n, time) int64, with a class y (n,) or a symbol at every step, y (n, time), int64.
+
+    Args:
+        train_file, test_file, validation_fraction, seed: see `paired`.
+        in_shape: (time,), the shape that the network is built for.
+        vocabulary: the number of symbols that it is built for, from 0 on.
+
+    Raises:
+        UserError: as `paired`, or another vocabulary than that of the examples.
+    """
+    split = paired(
+        train_file, test_file, in_shape=in_shape, validation_fraction=validation_fraction, seed=seed
+    )
+    symbols = 1 + max(int(x.max()) for x, _ in split[:2])
+    if not _is_whole(vocabulary) or vocabulary != symbols:
+        raise UserError(
+            f"data.vocabulary must be {symbols}, the symbols of {train_file.parent.name}, got {vocabulary!r}"
+        )
+    return Split(*(None if of is None else (of[0].long(), of[1].long()) for of in split))  # type: ignore[arg-type]
+
+
+def _read_whole(path: Path, in_shape: Sequence[int]) -> Examples:
+    arrays = prepared.read(path, "x", "y")
+    shape = list(arrays["x"].shape[1:])
+    if not isinstance(in_shape, Sequence) or list(in_shape) != shape:
+        raise UserError(
+            f"data.in_shape must be {shape} here, got {in_shape}: change the options of data.prepare instead"
+        )
+    return torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])
 
 
 def windows(

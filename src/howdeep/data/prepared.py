@@ -21,8 +21,9 @@ from howdeep.errors import UserError
 class Prepared:
     """What a data set's `prepare` returns: the arrays of both parts, and what the data card says of them.
 
-    Labelled examples are `x` float32 (n, features) and `y` int64 (n,); a series is `series` float32 (time,
-    variables). Validation examples are part of `train`, and held out of it when they are loaded.
+    Labelled examples are `x` float32 (n, features) and `y` int64 (n,), pairs have a `y` of another shape, symbols an
+    `x` of whole numbers; a series is `series` float32 (time, variables). Validation examples are part of `train`, and
+    held out of it when they are loaded.
     """
 
     train: dict[str, np.ndarray]
@@ -56,6 +57,33 @@ def labelled(
         test={"x": x_test, "y": y_test.astype(np.int64)},
         card=card | {"classes": list(classes), "counts": counts},
     )
+
+
+def unscaled(
+    *,
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    classes: Sequence[str] = (),
+) -> Prepared:
+    """Examples whose numbers stay as they are: drawn ones have a scale of their own, in which papers tell their errors.
+
+    Args:
+        train: x (n, ...) and y (n, ...).
+        test: the same.
+        classes: names of the classes, where y (n,) holds their indices.
+    """
+    parts = {"train": train, "test": test}
+    card: dict[str, Any] = {
+        "shape": list(train[0].shape[1:]),
+        "examples": {part: len(x) for part, (x, _) in parts.items()},
+    }
+    if classes:
+        card["classes"] = list(classes)
+        card["counts"] = {
+            part: np.bincount(y, minlength=len(classes)).tolist() for part, (_, y) in parts.items()
+        }
+    arrays = {part: {"x": x, "y": y} for part, (x, y) in parts.items()}
+    return Prepared(**arrays, card=card)
 
 
 def series(*, train: np.ndarray, test: np.ndarray) -> Prepared:

@@ -38,7 +38,7 @@ def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarr
         UserError: one of the two parts would be empty, or the seed is no whole number from 0 to 2^32 - 1.
     """
     size = held_out_size(len(labels), fraction)
-    random = _random(seed)
+    random = random_state(seed)
     classes, counts = np.unique(labels, return_counts=True)
     quotas = _largest_remainders(counts, size)
     held_out = np.zeros(len(labels), dtype=bool)
@@ -47,11 +47,19 @@ def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarr
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def _random(seed: int) -> np.random.RandomState:
-    """The legacy generator: NumPy has frozen its stream, while that of default_rng may change."""
+def random_state(seed: int, *stream: int) -> np.random.RandomState:
+    """The legacy generator: NumPy has frozen its stream, while that of default_rng may change.
+
+    Args:
+        seed: of a split, or of drawn examples.
+        stream: numbers that give one seed several independent streams, such as that of the test examples.
+
+    Raises:
+        UserError: the seed is no whole number from 0 to 2^32 - 1.
+    """
     if isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32:
-        return np.random.RandomState(seed)
-    raise UserError(f"the seed of a split must be a whole number from 0 to 2^32 - 1, got {seed!r}")
+        return np.random.RandomState([seed, *stream] if stream else seed)
+    raise UserError(f"a seed of the data must be a whole number from 0 to 2^32 - 1, got {seed!r}")
 
 
 def _largest_remainders(counts: np.ndarray, size: int) -> np.ndarray:

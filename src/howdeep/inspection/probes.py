@@ -90,11 +90,11 @@ def scores(
 
     Args:
         net: whose layers.
-        train, held_out: inputs (n, ...) and targets as in `score`; of characters (n, time) they are (n, time) as well.
-        steps: last characters of a window that are examples of their own.
+        train, held_out: inputs (n, ...) and targets as in `score`, or classes of each step, (n, time).
+        steps: last steps of a sequence that are examples of their own, where each has a class.
     """
     layers, layers_held = (states(net, x)[1:] for x, _ in (train, held_out))
-    y, y_held = (_targets(*of, steps) for of in (train, held_out))
+    y, y_held = (_targets(of, steps) for _, of in (train, held_out))
     return [
         score((readable(h, steps), y), (readable(h_held, steps), y_held))
         for h, h_held in zip(layers, layers_held, strict=True)
@@ -102,20 +102,27 @@ def scores(
 
 
 def input_score(train: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], steps: int = 1) -> float:
-    """The `score` of all numbers of the input, or of one character at a time; arguments as of `scores`.
+    """The `score` of all numbers of the input, or of what one step has; arguments as of `scores`.
 
     Of characters it is what a table of pairs of them knows: nothing that hidden layers carry from step to step.
     """
-    (x, _), (x_held, _) = train, held_out
+    (x, y), (x_held, _) = train, held_out
     if not x.is_floating_point():
         characters = 1 + int(torch.cat([x.flatten(), x_held.flatten()]).max())
         x, x_held = (functional.one_hot(of[:, -steps:].flatten(), characters) for of in (x, x_held))
-    y, y_held = (_targets(*of, steps) for of in (train, held_out))
+    elif at_every_step(y):
+        x, x_held = (readable(of, steps) for of in (x, x_held))
+    y, y_held = (_targets(of, steps) for _, of in (train, held_out))
     return score((x.flatten(1), y), (x_held.flatten(1), y_held))
 
 
-def _targets(x: Tensor, y: Tensor, steps: int) -> Tensor:
-    return y if x.is_floating_point() else y[:, -steps:].flatten()
+def at_every_step(y: Tensor) -> bool:
+    """Whether targets are classes of each step of a sequence, (n, time)."""
+    return y.ndim == 2 and not y.is_floating_point()
+
+
+def _targets(y: Tensor, steps: int) -> Tensor:
+    return y[:, -steps:].flatten() if at_every_step(y) else y
 
 
 def settle(net: nn.Module, x: Tensor) -> nn.Module:

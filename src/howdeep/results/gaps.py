@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 # The method of each score that knows nothing of the input: what it reaches is called chance.
-TRIVIAL = {"accuracy": "majority", "mae": "persistence", "bits": "unigram", "kid": "uniform noise"}
+TRIVIAL = {
+    "accuracy": "majority",
+    "mae": "persistence",
+    "bits": "unigram",
+    "kid": "uniform noise",
+    "mse": "mean",
+    "step_accuracy": "majority",
+}
 # A share of the variance: guessing the mean scores 1, and the loss of that guess is loss / score.
 OF_VARIANCE = "mse_ratio"
 

@@ -30,7 +30,7 @@ from howdeep.training.seeding import seed_everything
 
 MOST = {  # examples
     "probe": 2000,  # that a probe learns from, and that it is scored on
-    "successors": 1000,  # the same of characters: their many classes make probes slow
+    "successors": 1000,  # the same of single steps: many classes make probes slow
     "cka": 256,  # whose kernels are compared
     "attention": 64,  # whose matrices are averaged
     "attribution": 32,  # whose rank agreement is averaged
@@ -39,7 +39,7 @@ SHOWN = 8  # images whose attributions are kept to be looked at
 UNTRAINED = (
     2**31
 )  # beside its seed, what seeds the untrained control of a run: weights that no run started from
-STEPS = 8  # last characters of a window whose successors are asked for: examples of their own
+STEPS = 8  # last steps of a sequence that are examples of their own, where each has a class
 NAMES = ("entry", "matching", "depth")
 
 Row = dict[str, Any]
@@ -51,7 +51,7 @@ def inspect(project: Project) -> dict[str, int]:
     - representations.csv: of each layer (0 is the input) its `part` (input, hidden, or code of an autoencoder),
       `probe`, the score of a linear probe on validation examples, and `untrained`, that of the same network before
       training. Probes of autoencoders and of discriminators are asked for the label, which these have never seen,
-      those of language models for the next character;
+      those of language models for the next character, of other sequences for what each step is labelled with;
     - similarity.csv: unbiased CKA of each two layers of a network, and of each layer of the shallowest with each of
       the deeper ones;
     - attention.csv: of each head of a transformer, how sharply and how far away it looks;
@@ -154,7 +154,7 @@ class Look:
 
     def representations(self) -> Iterator[Row]:
         (x, y), (x_held, y_held) = self.split.train, self.split.validation
-        steps = STEPS if self.name == "language_modelling" else 1
+        steps = STEPS if probes.at_every_step(y) else 1
         n = MOST["successors"] // steps if steps > 1 else MOST["probe"]
         train, held_out = (x[:n], y[:n]), (x_held[:n], y_held[:n])
         first = probes.input_score(train, held_out, steps)

@@ -13,12 +13,13 @@ def pull(overrides: Sequence[str], project: Project) -> Path:
     """Fetches and verifies the files of the data set that the overrides name, as in ['data=mnist'].
 
     Returns:
-        Their folder.
+        Their folder; empty where the data set is drawn.
 
     Raises:
         UserError: no such data set, or its files cannot be had.
     """
     data = compose_train(project.conf, overrides).data
     place = examples.pull(data, project)
-    print(f"{data.name}: {place.relative_to(project.root)}", file=sys.stderr)
+    told = place.relative_to(project.root) if data.sources else "nothing to pull, `howdeep prepare` draws it"
+    print(f"{data.name}: {told}", file=sys.stderr)
     return place

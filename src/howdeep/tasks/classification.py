@@ -1,6 +1,6 @@
 """Classification: which of k classes does x belong to?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,22 @@ from howdeep.errors import UserError
 from howdeep.tasks.task import SINGLE, Scores, Task
 
 MOST_EXAMPLES = 10_000  # that a kernel method learns from: its time grows with their square
+BINS = 15  # of confidence, in the calibration error
 
 
 class Classification(Task):
     """Softmax cross-entropy (nats), scored by accuracy: the share of examples whose largest logit is right.
 
-    The net gives logits of shape (batch, classes); y holds class indices of shape (batch,).
+    The net gives logits of shape (batch, classes); y holds class indices of shape (batch,). Beside loss and score stand
+    the mean of the recalls of all classes, `balanced_accuracy`, and the least of them, `worst_recall`, of classes that
+    there are examples of; and the expected calibration error, `calibration_error` (Guo et al., 2017): with the examples
+    in 15 bins by their confidence, the probability of the class that was answered, the mean over the examples of the
+    distance between accuracy and mean confidence of their bin.
+
     Baselines: always the most frequent class, multinomial logistic regression (Cox, 1958), the nearest neighbour (Cover
     and Hart, 1967), and a support vector machine with a Gaussian kernel (Cortes and Vapnik, 1995), which says no
-    probabilities and has no loss. The last two learn from 10,000 examples at most.
+    probabilities and has no loss. The last two learn from 10,000 examples at most. Symbols are read as indicators, one
+    for each symbol at each step.
     """
 
     score_name = "accuracy"
@@ -48,11 +55,32 @@ class Classification(Task):
         _check(output, target)
         return (output.argmax(dim=1) == target).double().mean()  # a count over n, not rounded to seven digits
 
+    @torch.no_grad()
+    def more_scores(self, batches: Iterable[Examples]) -> dict[str, float]:
+        """`balanced_accuracy`, `worst_recall` and `calibration_error`."""
+        was_training = self.training
+        self.eval()
+        pairs = [(self.net(x.to(self.device)).cpu(), y.cpu()) for x, y in batches]
+        self.train(was_training)
+        logits, y = (torch.cat(part) for part in zip(*pairs, strict=True))
+        confidence, answers = logits.double().softmax(1).max(1)
+        right = answers == y
+        recalls = recalls_of(right, y)
+        return {
+            "balanced_accuracy": float(recalls.mean()),
+            "worst_recall": float(recalls.min()),
+            "calibration_error": calibration_error(confidence, right),
+        }
+
     @classmethod
     def baselines(cls, train: Examples, held_out: Examples, model: Mapping[str, Any]) -> Scores:
         for known, of in (train, held_out):
             _check(known.flatten(1), of)
-        (x, y), (x_held, y_held) = ((x.flatten(1).numpy(), y.numpy()) for x, y in (train, held_out))
+        symbols = 0 if train[0].is_floating_point() else int(torch.cat([train[0], held_out[0]]).max()) + 1
+        (x, y), (x_held, y_held) = (
+            ((functional.one_hot(x, symbols) if symbols else x).flatten(1).numpy(), y.numpy())
+            for x, y in (train, held_out)
+        )
         classes, counts = torch.from_numpy(y).unique(return_counts=True)
         shares = (counts / counts.sum()).numpy().reshape(1, -1).repeat(len(y_held), axis=0)
         regression = LogisticRegression(max_iter=1000).fit(x, y)
@@ -72,6 +100,18 @@ class Classification(Task):
             },
             **{name: _scored(of.predict(x_held), y_held) for name, of in others.items()},
         }
+
+
+def recalls_of(right: Tensor, y: Tensor) -> Tensor:
+    """The share of right answers to each class that there is, (n,) and (n,) -> (classes,)."""
+    _, members, counts = y.unique(return_inverse=True, return_counts=True)
+    return torch.bincount(members, right.double()) / counts
+
+
+def calibration_error(confidence: Tensor, right: Tensor) -> float:
+    """The expected calibration error of answers (n,) with their confidence (n,), see `Classification`."""
+    of_bin = (confidence * BINS).ceil().long().clamp(1, BINS) - 1  # (0, 1/15], (1/15, 2/15] and so on
+    return float(torch.bincount(of_bin, right.double() - confidence).abs().sum() / len(right))
 
 
 def _check(output: Tensor, target: Tensor) -> None:

@@ -22,6 +22,7 @@ from howdeep.tasks.task import Scores, Task
 SAMPLES = 16  # among the artifacts
 MOST_COMPARED = 2048  # real examples, with as many generated ones; the cost grows with the square
 NEIGHBOURS = 3  # of precision and recall; what their authors recommend
+HIGH_QUALITY = 3  # standard deviations: how near to a mode
 JUDGE_WIDTHS = (128, 64)  # the last one is the number of features
 JUDGE_STEPS = 1000
 
@@ -59,7 +60,8 @@ class Generation(Task):
         kid = mean k(f(x), f(x')) + mean k(f(g), f(g')) - 2 mean k(f(x), f(g)),  k(a, b) = (a.b / features + 1)^3.
 
     0 is perfect, and what has no bias may fall a little below. The overfitting gap is the distance to
-    validation less that to training examples. Baselines: uniform noise over the range of the training values,
+    validation less that to training examples. Of points of a plane, whose classes are the modes that they come from, it
+    is also told how many modes are found, see `Modes`. Baselines: uniform noise over the range of the training values,
     and the training examples themselves.
 
     Args:
@@ -105,7 +107,7 @@ class Generation(Task):
         Raises:
             UserError: examples without classes.
         """
-        self._judge = judge_of(split.train)
+        self._judge, self._modes = judge_of(split.train), modes_of(split.train)
 
     def check_trainer(self, trainer: Mapping[str, Any]) -> None:
         """Refuses what Lightning does to the one loss that it lowers by itself: here are two."""
@@ -177,8 +179,9 @@ class Generation(Task):
         return self._judge.score(x, generated)
 
     def more_scores(self, batches: Iterable[Examples]) -> dict[str, float]:
-        """`coverage`, `precision` and `recall` of the same examples, see `Judge.shares`."""
-        return self._judge.shares(*self._compared(batches))
+        """`coverage`, `precision`, `recall` of the same examples, see `Judge.shares`; of a plane also `Modes.shares`."""
+        real, generated = self._compared(batches)
+        return self._judge.shares(real, generated) | (self._modes.shares(generated) if self._modes else {})
 
     def _compared(self, batches: Iterable[Examples]) -> tuple[Examples, Tensor]:
         """The first real examples of all batches, and as many generated ones, on the processor."""
@@ -197,13 +200,15 @@ class Generation(Task):
 
     @classmethod
     def baselines(cls, train: Examples, held_out: Examples, model: Mapping[str, Any]) -> Scores:
-        judge = judge_of(train)
+        judge, modes = judge_of(train), modes_of(train)
         n = min(len(train[0]), len(held_out[0]), MOST_COMPARED)
         real, known = (held_out[0][:n], held_out[1][:n]), train[0][:n]
         low, high = train[0].min(), train[0].max()
         noise = low + (high - low) * torch.rand(known.shape, generator=torch.Generator().manual_seed(0))
         return {
-            name: {**judge.score(real[0], made), **judge.shares(real, made)}
+            name: judge.score(real[0], made)
+            | judge.shares(real, made)
+            | (modes.shares(made) if modes else {})
             for name, made in (("uniform noise", noise), ("training examples", known))
         }
 
@@ -263,6 +268,34 @@ class Judge(NamedTuple):
             "precision": _share(between, _radius(seen)),
             "recall": _share(between.T, _radius(made)),
         }
+
+
+class Modes(NamedTuple):
+    """Where the points of a plane gather: the means of their classes, and one standard deviation of each coordinate."""
+
+    centres: Tensor  # (modes, 2)
+    deviation: float
+
+    def shares(self, generated: Tensor) -> dict[str, float]:
+        """What is found of the modes by points (n, 2), as Srivastava et al. (2017) count.
+
+        Returns:
+            `high_quality`: the share of points within 3 standard deviations of a mode; of the modes' own Gaussians
+            1 - exp(-9 / 2) are. `modes`: how many have such a point.
+        """
+        near = torch.cdist(generated.double(), self.centres) <= HIGH_QUALITY * self.deviation  # (n, modes)
+        return {"modes": float(near.any(0).sum()), "high_quality": float(near.any(1).double().mean())}
+
+
+def modes_of(train: Examples) -> Modes | None:
+    """The modes of points of a plane x (n, 2) with their classes y (n,); None of other examples."""
+    x, y = train
+    if x.shape[1:] != (2,):
+        return None
+    parts = [x[y == label].cpu().double() for label in y.unique().tolist()]
+    centres = torch.stack([part.mean(0) for part in parts])
+    spread = torch.cat([part - centre for part, centre in zip(parts, centres, strict=True)])
+    return Modes(centres, float(spread.square().mean().sqrt()))
 
 
 def overlap(labels: Tensor, others: Tensor) -> float:
