@@ -47,6 +47,16 @@ def test_the_training_statistics_scale_both_parts():
     np.testing.assert_allclose(content().test["x"], [[8 / np.sqrt(2), 1.0]], rtol=1e-6)
 
 
+def test_views_of_arrays_are_written_as_they_read(raw, tmp_path):
+    """Safetensors writes memory: of columns of a larger array it wrote the others, and of a transpose another order."""
+    whole = np.arange(12).reshape(3, 4)
+    parts = {"columns": whole[:, 1:], "transposed": whole.T, "backwards": whole[::-1]}
+    card.write(prepared.Prepared(parts, parts, {}), tmp_path / "views", data=DATA, raw=raw, recipe="r")
+    found = prepared.read(tmp_path / "views" / "train.safetensors")
+    for name, array in parts.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
 def test_the_card_says_what_the_data_are(written):
     text = (written / "card.json").read_bytes()
     assert is_whole(text)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors.numpy import save
 
 from howdeep.data.prepared import Prepared
@@ -29,8 +30,10 @@ def write(prepared: Prepared, folder: Path, *, data: Mapping[str, Any], raw: Pat
     """
     with written_aside(folder, PREPARED) as aside:
         for part in PARTS:
+            # safetensors writes the memory of an array, which of a view holds other numbers, or another order.
+            arrays = {name: np.ascontiguousarray(array) for name, array in getattr(prepared, part).items()}
             # save_file would hide the file from others (mode 600) and tell a full disk as a broken file.
-            _file(aside, part).write_bytes(save(getattr(prepared, part)))
+            _file(aside, part).write_bytes(save(arrays))
         card = {name: data[name] for name in ("name", "licence", "homepage")} | prepared.card
         card["raw"] = {source["file"]: checksum(raw / source["file"]) for source in data["sources"]}
         card |= _checksums(aside) | {"recipe": recipe}
