@@ -35,13 +35,13 @@ def labelled(
     validation_fraction: float,
     seed: int,
 ) -> Split:
-    """Labelled examples: x (n, *in_shape) float32, y (n,) int64.
+    """Examples x (n, *in_shape) with a class, y (n,) int64, or with numbers, y (n, targets) float32.
 
     Args:
         train_file: training and validation examples.
         test_file: test examples, or None to leave them unread.
         in_shape: shape of one example; only its product is fixed by the data.
-        validation_fraction: share of the training file that becomes validation, class by class.
+        validation_fraction: share of the training file that becomes validation, at random, class by class.
         seed: decides which examples that is; the same for every run, so that runs can be compared.
 
     Raises:
@@ -52,7 +52,7 @@ def labelled(
 
 
 def _held_out(train: Examples, test: Examples | None, fraction: float, seed: int) -> Split:
-    """A random share of the training examples becomes validation: class by class, where each has one."""
+    """A random share of the training examples becomes validation: class by class, where each example has one."""
     x, y = train
     classes = y.numpy() if y.ndim == 1 else np.zeros(len(y))
     kept, held_out = (torch.from_numpy(part) for part in stratified(classes, fraction, seed))
@@ -62,7 +62,7 @@ def _held_out(train: Examples, test: Examples | None, fraction: float, seed: int
 def _read_labelled(path: Path, in_shape: Sequence[int]) -> Examples:
     arrays = prepared.read(path, "x", "y")
     x, y = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])
-    return x.view(len(x), *_fitting(in_shape, x[0].numel(), path.parent.name)), y  # (n, *in_shape), (n,)
+    return x.view(len(x), *_fitting(in_shape, x[0].numel(), path.parent.name)), y  # (n, *in_shape), (n, ...)
 
 
 def _fitting(in_shape: Sequence[int], numbers: int, name: str) -> tuple[int, ...]:
@@ -161,30 +161,6 @@ def thinned(
     return split._replace(train=(x[~left_out], y[~left_out]))
 
 
-def paired(
-    train_file: Path,
-    test_file: Path | None,
-    *,
-    in_shape: Sequence[int],
-    validation_fraction: float,
-    seed: int,
-) -> Split:
-    """Examples with numbers as targets: x (n, *in_shape) and y (n, targets), float32 both.
-
-    Args:
-        train_file: training and validation examples.
-        test_file: test examples, or None to leave them unread.
-        in_shape: the shape of one example in these files.
-        validation_fraction: share of the training file that becomes validation, at random.
-        seed: decides which examples that is.
-
-    Raises:
-        UserError: an unreadable file, an `in_shape` that is not the examples', a fraction not between 0 and 1.
-    """
-    test = _read_whole(test_file, in_shape) if test_file else None
-    return _held_out(_read_whole(train_file, in_shape), test, validation_fraction, seed)
-
-
 def sequences(
     train_file: Path,
     test_file: Path | None,
@@ -197,32 +173,25 @@ def sequences(
     """Sequences of symbols x (n, time) int64, with a class y (n,) or a symbol at every step, y (n, time), int64.
 
     Args:
-        train_file, test_file, validation_fraction, seed: see `paired`.
-        in_shape: (time,), the shape that the network is built for.
-        vocabulary: the number of symbols that it is built for, from 0 on.
+        train_file, test_file, validation_fraction, seed: see `labelled`, whose split it is.
+        in_shape: (time,).
+        vocabulary: the number of symbols that the network is built for, from 0 on.
 
     Raises:
-        UserError: as `paired`, or another vocabulary than that of the examples.
+        UserError: as `labelled`, or a vocabulary that does not hold all symbols.
     """
-    split = paired(
+    split = labelled(
         train_file, test_file, in_shape=in_shape, validation_fraction=validation_fraction, seed=seed
     )
-    symbols = 1 + max(int(x.max()) for x, _ in split[:2])
-    if not _is_whole(vocabulary) or vocabulary != symbols:
+    parts = [(x.long(), y.long()) for x, y in filter(None, split)]
+    symbols = 1 + max(int(x.max()) for x, _ in parts)
+    if not _is_whole(vocabulary) or vocabulary < symbols:
         raise UserError(
-            f"data.vocabulary must be {symbols}, the symbols of {train_file.parent.name}, got {vocabulary!r}"
+            f"data.vocabulary must be a whole number of at least {symbols}, the symbols of {train_file.parent.name}, "
+            f"got {vocabulary!r}"
         )
-    return Split(*(None if of is None else (of[0].long(), of[1].long()) for of in split))  # type: ignore[arg-type]
-
-
-def _read_whole(path: Path, in_shape: Sequence[int]) -> Examples:
-    arrays = prepared.read(path, "x", "y")
-    shape = list(arrays["x"].shape[1:])
-    if not isinstance(in_shape, Sequence) or list(in_shape) != shape:
-        raise UserError(
-            f"data.in_shape must be {shape} here, got {in_shape}: change the options of data.prepare instead"
-        )
-    return torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])
+    train, validation, *test = parts
+    return Split(train, validation, test[0] if test else None)
 
 
 def windows(

@@ -75,9 +75,12 @@ def unscaled(
     parts = {"train": train, "test": test}
     card: dict[str, Any] = {
         "shape": list(train[0].shape[1:]),
+        "dtype": str(train[0].dtype),
         "examples": {part: len(x) for part, (x, _) in parts.items()},
     }
-    if classes:
+    if not classes:
+        card["target"] = {"shape": list(train[1].shape[1:]), "dtype": str(train[1].dtype)}
+    else:
         card["classes"] = list(classes)
         card["counts"] = {
             part: np.bincount(y, minlength=len(classes)).tolist() for part, (_, y) in parts.items()

@@ -63,29 +63,28 @@ class SequenceLabelling(Task):
                 f"sequence labelling expects sequences of one length, got {times[0]} and {times[1]} steps"
             )
         y, y_held = train[1], held_out[1]
-        counts = (
-            functional.one_hot(y, int(torch.cat([y, y_held]).max()) + 1).sum(0).double()
-        )  # (time, symbols)
-        varying = (counts > 0).sum(1) > 1  # (time,)
+        symbols = int(torch.cat([y, y_held]).max()) + 1
+        counts = functional.one_hot(y, symbols).sum(0).double()  # (time, symbols)
         likely = counts > 0
-        likely[varying] = likely[varying].any(0)  # (time, symbols)
-        smoothed = torch.where(varying[:, None], counts + likely.double(), counts)
-        guesses = {
-            "majority": (smoothed, _share(counts.argmax(1) == y_held, y_held)),
-            "memoryless": (likely.double(), None),
+        varying = likely.sum(1) > 1  # (time,)
+        likely[varying] = likely[varying].any(0)
+        likely = likely.double()
+        return {
+            "majority": _scored(counts + likely, y_held, _share(counts.argmax(1) == y_held, y_held)),
+            "memoryless": _scored(likely, y_held),
         }
-        return {name: _scored(weights, right, y_held) for name, (weights, right) in guesses.items()}
 
 
-def _scored(weights: Tensor, right: Tensor | None, y: Tensor) -> dict[str, Any]:
+def _scored(weights: Tensor, y: Tensor, single: Tensor | None = None) -> dict[str, Any]:
     """Loss and score of a method that gives each symbol a weight at each step, (time, symbols).
 
     Args:
-        right: the score of each example (n,); None of a guess, which is right as often as it says.
         y: (n, time).
+        single: the score of each example (n,); None of a guess, which is right as often as it says.
     """
     p = (weights / weights.sum(1, keepdim=True)).expand(len(y), -1, -1).gather(2, y[:, :, None]).squeeze(2)
-    single = _share(p, y) if right is None else right
+    if single is None:
+        single = _share(p, y)
     return {
         "loss": float(-p.clamp(min=NEVER).log().mean()),
         "step_accuracy": float(single.mean()),

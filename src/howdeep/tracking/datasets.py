@@ -31,11 +31,12 @@ def schema(card: dict[str, Any]) -> list[dict[str, str]]:
     size = " x ".join(map(str, card["shape"]))
     if alphabet := card.get("alphabet"):
         return [{"name": "text", "type": f"characters, {len(alphabet)} different ones"}]
+    features = {"name": "features", "type": f"{card.get('dtype', 'float32')} ({size})"}
     if classes := card.get("classes"):
-        return [
-            {"name": "features", "type": f"float32 ({size})"},
-            {"name": "class", "type": f"one of {len(classes)}: {', '.join(map(str, classes))}"},
-        ]
+        return [features, {"name": "class", "type": f"one of {len(classes)}: {', '.join(map(str, classes))}"}]
+    if target := card.get("target"):
+        of_target = " x ".join(map(str, target["shape"]))
+        return [features, {"name": "target", "type": f"{target['dtype']} ({of_target})"}]
     return [{"name": "series", "type": f"float32 ({size}) at each time"}]
 
 
