@@ -332,7 +332,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(fit, tmp_path, content):
         ("task=forecasting", "forecasting expects windows (batch, time, variables)"),
         ("task=language_modelling", "language modelling expects outputs (batch, time, vocabulary)"),
         ("data.vocabulary=65", "data.vocabulary must be null, since digits holds numbers, got 65"),
-        ("data=torch_docs", "mlp reads numbers, but torch_docs holds characters"),
+        ("data=torch_docs", "mlp reads numbers, but torch_docs holds symbols"),
         ("+model.heads=2", "refuses its values"),
         ("+trainer.max_epoch=2", "did you mean 'max_epochs'?"),
     ],

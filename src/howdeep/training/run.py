@@ -62,7 +62,7 @@ def prepare_task(cfg: DictConfig) -> Task:
     check_settings(cfg)
     if cfg.data.vocabulary is not None and "vocabulary" not in cfg.model:
         raise UserError(
-            f"{cfg.model._target_.split('.')[-2]} reads numbers, but {cfg.data.name} holds characters: "
+            f"{cfg.model._target_.split('.')[-2]} reads numbers, but {cfg.data.name} holds symbols: "
             "choose model=lstm or model=transformer, or another data set"
         )
     seed_everything(cfg.seed, 0)
