@@ -360,3 +360,13 @@ def test_check_tells_an_absent_and_a_changed_file_from_the_right_one(tmp_path):
         sources.check("toy", source, tmp_path)
     (tmp_path / "toy.bin").write_bytes(CONTENT)
     sources.check("toy", source, tmp_path)
+
+
+def test_a_data_set_without_files_has_a_folder_that_says_so(tmp_path, capsys):
+    for _ in range(2):
+        sources.pull("toy", [], tmp_path / "toy", None)
+        assert [path.read_text() for path in (tmp_path / "toy").iterdir()] == [
+            "There is nothing to fetch: `howdeep prepare data=toy` draws it.\n"
+        ]
+    sources.check("toy", [], tmp_path / "toy")
+    assert capsys.readouterr().err == ""

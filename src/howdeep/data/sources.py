@@ -20,6 +20,7 @@ from howdeep.errors import UserError, masked, near
 from howdeep.files.folders import clear_asides
 from howdeep.names import check_name
 
+DRAWN = "drawn.txt"  # in the folder of a data set that has no files
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 20  # bytes
 MOST = 2 << 30  # bytes of a file that does not say how many it has
@@ -109,10 +110,12 @@ def pull(name: str, sources: Sequence[object], folder: Path, mirror: str | None)
     wanted = [_source(name, node) for node in sources]
     folder.mkdir(parents=True, exist_ok=True)
     clear_asides(folder)
+    if not wanted:  # of an empty folder DVC warns at every stage
+        (folder / DRAWN).write_text(f"There is nothing to fetch: `howdeep prepare data={name}` draws it.\n")
     for source in wanted:
         if not _is_right(folder / source.file, source):
             _fetch(_address(name, source, mirror), folder / source.file, source)
-    if others := {path.name for path in folder.iterdir()} - {source.file for source in wanted}:
+    if others := {path.name for path in folder.iterdir()} - {source.file for source in wanted} - {DRAWN}:
         print(f"{folder} holds {', '.join(sorted(others))} too, which is left alone", file=sys.stderr)
 
 

@@ -13,7 +13,7 @@ def pull(overrides: Sequence[str], project: Project) -> Path:
     """Fetches and verifies the files of the data set that the overrides name, as in ['data=mnist'].
 
     Returns:
-        Their folder; empty where the data set is drawn.
+        Their folder; of a data set that is drawn it says so.
 
     Raises:
         UserError: no such data set, or its files cannot be had.
