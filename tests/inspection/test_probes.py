@@ -125,6 +125,21 @@ def test_of_one_character_a_probe_knows_what_a_table_of_pairs_knows():
     assert probes.input_score(train, held, steps=4) == pytest.approx(0.8 + 0.2 / 5, abs=0.05)
 
 
+def test_of_a_sequence_with_one_class_a_probe_reads_the_symbols_of_all_steps():
+    generator = torch.Generator().manual_seed(0)
+    train, held = (torch.randint(4, (200, 6), generator=generator) for _ in range(2))
+    for step in range(6):
+        assert probes.input_score((train, train[:, step] // 2), (held, held[:, step] // 2)) == 1.0
+
+
+def test_where_each_step_of_numbers_has_a_class_the_input_is_read_step_by_step():
+    x, x_held = draw(200, 5, 2), draw(200, 5, 2, seed=1)
+    y, y_held = ((of.sum(2) > 0).long() for of in (x, x_held))
+    assert probes.input_score((x, y), (x_held, y_held), steps=3) == probes.score(
+        (x[:, 2:].reshape(-1, 2), y[:, 2:].flatten()), (x_held[:, 2:].reshape(-1, 2), y_held[:, 2:].flatten())
+    )
+
+
 def test_the_next_character_is_read_from_the_last_steps_of_each_layer(compose):
     cfg = compose("data=torch_docs", "model=rnn", "model.depth=2", "model.width=8")
     train, held = text(80, 12, 0), text(80, 12, 1)

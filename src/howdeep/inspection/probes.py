@@ -102,15 +102,17 @@ def scores(
 
 
 def input_score(train: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], steps: int = 1) -> float:
-    """The `score` of all numbers of the input, or of what one step has; arguments as of `scores`.
+    """The `score` of all numbers or symbols of the input, or of those of one step, where each step has a class.
+
+    Arguments as of `scores`.
 
     Of characters it is what a table of pairs of them knows: nothing that hidden layers carry from step to step.
     """
     (x, y), (x_held, _) = train, held_out
     if not x.is_floating_point():
-        characters = 1 + int(torch.cat([x.flatten(), x_held.flatten()]).max())
-        x, x_held = (functional.one_hot(of[:, -steps:].flatten(), characters) for of in (x, x_held))
-    elif at_every_step(y):
+        symbols = 1 + int(torch.cat([x.flatten(), x_held.flatten()]).max())
+        x, x_held = (functional.one_hot(of, symbols) for of in (x, x_held))  # (n, time, symbols)
+    if at_every_step(y):
         x, x_held = (readable(of, steps) for of in (x, x_held))
     y, y_held = (_targets(of, steps) for _, of in (train, held_out))
     return score((x.flatten(1), y), (x_held.flatten(1), y_held))
