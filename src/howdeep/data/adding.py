@@ -14,8 +14,8 @@ def prepare(
     """Draws sequences x (n, steps, 2) of a number, uniform in [0, 1], and a mark at each step, and y (n, 1).
 
     One step of the first half and one of the second have the mark 1, all others 0; y is the sum of the two numbers that
-    are marked: the form of Arjovsky et al. (2016, "Unitary evolution recurrent neural networks"). Nothing is rescaled, so
-    that squared errors are those of the papers: always saying 1, the mean, has one of 1/6, twice the variance of a
+    are marked: the form of Arjovsky et al. (2016, "Unitary evolution recurrent neural networks"). Nothing is rescaled,
+    so that squared errors are those of the papers: always saying 1, the mean, has one of 1/6, twice the variance of a
     uniform number.
 
     Test examples have a stream of random numbers of their own: they stay as they are whatever `train_examples` is. Both

@@ -37,13 +37,13 @@ SCORES = {
         "sd",
     ),
     "bits": Measure("cross-entropy in bits a character", 0.0, math.inf, "bits"),
-    "mse": Measure("mean squared error in the square of the target's own unit", 0.0, math.inf, "mse"),
+    "mse": Measure("mean squared error of the targets in their own unit", 0.0, math.inf, "mse"),
     "step_accuracy": Measure(
         "share of right symbols at the steps that are not blank", 0.0, 1.0, "points", 100
     ),
     "mse_ratio": Measure("mean squared error as a share of the variance", 0.0, math.inf, "points", 100),
     "kid": Measure(
-        "kernel inception distance of generated to real images, on the features of a small classifier",
+        "kernel inception distance of generated to real examples, on the features of a small classifier",
         -math.inf,  # without bias, it may fall a little below 0
         math.inf,
         "kid",

@@ -179,7 +179,7 @@ class Generation(Task):
         return self._judge.score(x, generated)
 
     def more_scores(self, batches: Iterable[Examples]) -> dict[str, float]:
-        """`coverage`, `precision`, `recall` of the same examples, see `Judge.shares`; of a plane also `Modes.shares`."""
+        """`coverage`, `precision`, `recall` of the same examples (`Judge.shares`); of a plane also `Modes.shares`."""
         real, generated = self._compared(batches)
         return self._judge.shares(real, generated) | (self._modes.shares(generated) if self._modes else {})
 
