@@ -123,10 +123,11 @@ def test_more_characters_than_torch_docs_has_are_refused(raw, characters):
         torch_docs.prepare(raw("torch_docs"), characters=characters, test_fraction=0.1)
 
 
-def test_digit_sequences_have_the_split_of_digits(folder):
+@pytest.mark.parametrize("name", ["digit_sequences", "imbalanced_digits", "noisy_digits"])
+def test_data_sets_of_digits_have_their_files(folder, name):
     for part in ("train", "test"):
         assert checksum(folder("digits") / f"{part}.safetensors") == checksum(
-            folder("digit_sequences") / f"{part}.safetensors"
+            folder(name) / f"{part}.safetensors"
         )
 
 
@@ -154,9 +155,11 @@ def test_examples_have_the_shapes_that_the_yaml_promises(composed, folder, name)
     )
     for x, y in split:
         assert list(x.shape[1:]) == list(cfg.data.in_shape)
-        if cfg.data.vocabulary:
+        assert (cfg.data.vocabulary is None) == x.is_floating_point()
+        assert x.is_floating_point() or x.max() < cfg.data.vocabulary
+        if cfg.data.every_step:
             assert y.shape == x.shape
-            assert max(x.max(), y.max()) < cfg.data.vocabulary == cfg.data.out_features
+            assert y.max() < cfg.data.vocabulary == cfg.data.out_features
         else:
             outputs = y.shape[1] if y.is_floating_point() else int(y.max()) + 1
             assert outputs == cfg.data.out_features
@@ -170,20 +173,32 @@ def test_preparing_again_gives_the_same_numbers(composed, raw, folder, name):
             np.testing.assert_array_equal(getattr(again, part)[key], array)
 
 
-TASKS = {"series": "Forecasting", "text": "LanguageModelling", "x": "Classification"}  # by what is prepared
+def task_of(prepared: dict[str, np.ndarray]) -> str:
+    """What can be learned of these arrays."""
+    if "series" in prepared:
+        return "Forecasting"
+    if "text" in prepared:
+        return "LanguageModelling"
+    if prepared["y"].ndim == 1:
+        return "Classification"
+    return "Regression" if prepared["y"].dtype.kind == "f" else "SequenceLabelling"
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
-def test_series_and_texts_choose_their_task_and_the_rest_keeps_the_default(composed, folder, name):
-    (task,) = {TASKS[kind] for kind in arrays(folder(name), "train") if kind in TASKS}
-    assert composed(f"data={name}").task._target_.endswith(f".{task}")
+def test_a_data_set_chooses_the_task_that_can_be_learned_from_it(composed, folder, name):
+    assert composed(f"data={name}").task._target_.endswith(f".{task_of(arrays(folder(name), 'train'))}")
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
-def test_a_text_alone_has_a_vocabulary_and_an_output_at_every_step(composed, folder, name):
-    data = composed(f"data={name}").data
-    is_text = "text" in arrays(folder(name), "train")
-    assert (data.vocabulary, data.every_step) == ((len(ALPHABET), True) if is_text else (None, False))
+def test_what_has_symbols_has_a_vocabulary_and_what_has_targets_at_every_step_has_such_outputs(
+    composed, folder, name
+):
+    data, found = composed(f"data={name}").data, arrays(folder(name), "train")
+    symbols = len(ALPHABET) if "text" in found else None
+    if "x" in found and found["x"].dtype.kind != "f":
+        symbols = int(found["x"].max()) + 1
+    at_every_step = task_of(found) in ("LanguageModelling", "SequenceLabelling")
+    assert (data.vocabulary, data.every_step) == (symbols, at_every_step)
 
 
 def test_the_context_decides_the_shape_of_an_example(composed):
@@ -196,7 +211,7 @@ def test_a_yaml_has_the_name_of_its_file_and_every_key(composed, path):
     data = composed(f"data={path.stem}").data
     assert data.name == path.stem
     wanted = {"name", "sources", "licence", "homepage", "prepare", "examples", "in_shape", "out_features"}
-    assert set(data) - {"context", "mirror", "vocabulary", "every_step"} == wanted
+    assert set(data) - {"context", "steps", "mirror", "vocabulary", "every_step"} == wanted
     assert data.prepare._target_ == f"howdeep.data.{path.stem}.prepare"
     assert path.read_text().startswith("# howdeep train ")
     assert f"data={path.stem}" in path.read_text().splitlines()[0]

@@ -15,6 +15,8 @@ from howdeep.tasks.forecasting import Forecasting
 from howdeep.tasks.generation import Generation
 from howdeep.tasks.language_modelling import LanguageModelling
 from howdeep.tasks.reconstruction import Reconstruction
+from howdeep.tasks.regression import Regression
+from howdeep.tasks.sequence_labelling import SequenceLabelling
 from howdeep.tasks.task import Task
 
 N = 6
@@ -28,6 +30,8 @@ BROADCAST: dict[type[Task], list[tuple[Tensor, Tensor]]] = {
     Forecasting: [(COLUMN, NUMBERS), (NUMBERS, COLUMN), (COLUMN, torch.zeros(N, 3)), (COLUMN[:1], COLUMN)],
     Reconstruction: [(COLUMN, torch.zeros(N, 3)), (torch.zeros(N, 1, 4), torch.zeros(N, 4)), (COLUMN[:1], COLUMN)],
     LanguageModelling: [(torch.zeros(N, 2, 3), TEXT[:1]), (torch.zeros(N, 1, 3), TEXT)],
+    Regression: [(COLUMN, NUMBERS), (NUMBERS, COLUMN), (COLUMN, torch.zeros(N, 3)), (COLUMN[:1], COLUMN)],
+    SequenceLabelling: [(torch.zeros(N, 2, 3), TEXT[:1]), (torch.zeros(N, 1, 3), TEXT), (LOGITS, CLASSES)],
 }  # fmt: skip
 MEASURES = {  # an accuracy is told of single examples by their answers; a ratio of sums is no mean of batches
     Classification: ["loss", "score"],
@@ -48,6 +52,13 @@ EXAMPLES: list[tuple[type[Task], Tensor, Tensor]] = [
     (Classification, WINDOWS, CLASSES[:, None]),
     (LanguageModelling, TEXT, TEXT[:, :1]),
     (LanguageModelling, TEXT, TEXT[:, 0]),
+    (Regression, COLUMN, NUMBERS),
+    (Regression, COLUMN, CLASSES),
+    (Regression, TEXT, COLUMN),
+    (SequenceLabelling, TEXT, TEXT[:, :1]),
+    (SequenceLabelling, TEXT, TEXT[:, 0]),
+    (SequenceLabelling, TEXT, TEXT.float()),
+    (SequenceLabelling, TEXT, torch.zeros_like(TEXT)),
 ]
 
 
@@ -80,7 +91,9 @@ def test_simple_methods_are_not_scored_on_another_shape(kind, x, y):
             kind.baselines(train, held_out, {"vocabulary": 3})
 
 
-@pytest.mark.parametrize(("x", "y"), [(x, y) for kind, x, y in EXAMPLES if kind is Forecasting])
-def test_forecasting_refuses_such_examples_before_it_is_trained(x, y):
-    with pytest.raises(UserError, match="forecasting expects windows"):
-        of(Forecasting).prepare(Split((x, y), (x, y), None))
+@pytest.mark.parametrize(
+    ("kind", "x", "y"), [of for of in EXAMPLES if of[0] in (Forecasting, Regression, SequenceLabelling)]
+)
+def test_such_examples_are_refused_before_anything_is_trained(kind, x, y):
+    with pytest.raises(UserError, match=r"^(forecasting|regression|sequence labelling) expects .* got "):
+        of(kind).prepare(Split((x, y), (x, y), None))

@@ -4,11 +4,18 @@ import math
 
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, mean_squared_error
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    log_loss,
+    mean_absolute_error,
+    mean_squared_error,
+    recall_score,
+)
 from torch import nn
 
 from howdeep.data.batches import Batches
-from howdeep.tasks.classification import Classification
+from howdeep.tasks.classification import Classification, calibration_error
 from howdeep.tasks.forecasting import Forecasting
 from howdeep.tasks.task import SINGLE, RunningMean
 
@@ -25,6 +32,48 @@ def test_classification_measures_what_scikit_learn_does_whatever_the_batches():
         log_loss(y, logits.double().softmax(1), labels=range(4)), rel=1e-5
     )
     assert measured["accuracy"] == pytest.approx(accuracy_score(y, logits.argmax(1)))
+    assert measured["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(y, logits.argmax(1)))
+    assert measured["worst_recall"] == pytest.approx(min(recall_score(y, logits.argmax(1), average=None)))
+
+
+def test_recalls_are_those_of_classes_that_there_are_examples_of():
+    y = torch.tensor([0, 0, 0, 0, 2, 2])
+    logits = torch.eye(4)[torch.tensor([0, 0, 0, 1, 2, 3])]
+    measured = of(Classification).measure(Batches((logits, y), batch_size=4))
+    assert (measured["balanced_accuracy"], measured["worst_recall"]) == ((0.75 + 0.5) / 2, 0.5)
+
+
+def test_the_calibration_error_is_the_distance_of_accuracy_from_confidence_bin_by_bin():
+    # .75 and .79 lie between 11/15 and 12/15, .9 between 13/15 and 14/15; 0 is in the first bin, 1 in the last
+    confidence = torch.tensor([0.75, 0.79, 0.9, 0.9, 1.0, 0.0])
+    right = torch.tensor([True, False, True, True, True, False])
+    assert calibration_error(confidence, right) == pytest.approx((abs(1 - 1.54) + (2 - 1.8)) / 6)
+
+
+def test_a_classifier_that_is_right_as_often_as_it_says_is_calibrated():
+    logits = torch.tensor([[3.0, 1.0]]).log().expand(4, 2)  # three in four
+    measured = of(Classification).measure(Batches((logits, torch.tensor([0, 0, 1, 0])), batch_size=3))
+    assert measured["calibration_error"] == pytest.approx(0, abs=1e-7)
+    measured = of(Classification).measure(Batches((logits, torch.tensor([1, 1, 1, 1])), batch_size=3))
+    assert measured["calibration_error"] == pytest.approx(0.75)
+
+
+def test_more_scores_are_measured_in_evaluation_mode_too():
+    task = of(Classification, nn.Dropout(0.9))
+    task.train()
+    x, y = torch.eye(4), torch.arange(4)
+    confidence = math.e / (math.e + 3)
+    assert task.measure(Batches((x, y), batch_size=4))["calibration_error"] == pytest.approx(1 - confidence)
+    assert task.training
+
+
+def test_simple_methods_read_symbols_as_indicators():
+    """The class is the parity of one symbol: no line through the numbers 0 to 3 parts it, one of indicators does."""
+    x = torch.randint(4, (200, 3), generator=torch.Generator().manual_seed(0))
+    found = Classification.baselines((x, x[:, 1] % 2), (x, x[:, 1] % 2), {})
+    assert found["logistic regression"]["accuracy"] == 1.0
+    as_numbers = Classification.baselines((x.float(), x[:, 1] % 2), (x.float(), x[:, 1] % 2), {})
+    assert as_numbers["logistic regression"]["accuracy"] < 0.8
 
 
 def test_forecasting_measures_what_scikit_learn_does_whatever_the_batches():
