@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_a_sawtooth_has_a_straight_piece_for_each_power_of_2_and_ends_at_0(folds
 @pytest.mark.parametrize("folds", [1, 3, 10])
 def test_as_many_layers_of_two_rectified_units_as_folds_are_the_sawtooth_to_the_last_bit(prepare, folds):
     """The network of Telgarsky's proof, f(x) = 2 relu(x) - 4 relu(x - 1/2) in each layer."""
-    net = MLP(
+    net: Any = MLP(
         in_shape=[1], out_features=1, depth=folds, width=2, activation="relu", initialisation="default",
         residual=False, normalisation="none", dropout=0.0,
     )  # fmt: skip

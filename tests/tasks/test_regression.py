@@ -1,6 +1,7 @@
 """Regression against scikit-learn, closed forms and hand-computed numbers."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_measures_are_those_of_scikit_learn_however_the_examples_are_batched(tar
         "mae": mean_absolute_error(y, output),
         "r2": r2_score(y, output),
     }
-    each = mean_squared_error(y, output, multioutput="raw_values")
+    each: Any = mean_squared_error(y, output, multioutput="raw_values")
     expected |= {f"mse_{place}": error for place, error in enumerate(each, 1)} if targets > 1 else {}
     assert measured == pytest.approx(expected, rel=1e-5)
 
