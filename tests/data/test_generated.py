@@ -136,6 +136,7 @@ def test_parity_is_that_of_the_bits_of_a_number(prepare, lengths):
             "data.prepare.test_examples=3",
         )
     )
+    np.testing.assert_array_equal(x[:, :, 1], x[:, :, 0] == 0)  # no step is empty
     for signs, label in zip(x[:, :, 0].tolist(), y, strict=True):
         word = list(itertools.dropwhile(lambda sign: sign == 0, signs))
         number = sum(2**place for place, sign in enumerate(word) if sign == -1)
@@ -153,10 +154,10 @@ def test_all_words_of_ten_signs_are_shared_out_between_training_and_test(prepare
 
 def test_each_length_has_as_many_words_as_the_others_or_all_there_are(prepare):
     train, test = prepare("parity")
-    lengths = Counter(np.count_nonzero(train["x"], axis=(1, 2)).tolist())
+    lengths = Counter(np.count_nonzero(train["x"][:, :, 0], axis=1).tolist())
     # 2000 of 2046: all of 1 to 9 signs are 1022, and the other 978 have 10
     assert lengths == {length: 2**length for length in range(1, 10)} | {10: 978}
-    assert Counter(np.count_nonzero(test["x"], axis=(1, 2)).tolist()) == dict.fromkeys(range(11, 21), 100)
+    assert Counter(np.count_nonzero(test["x"][:, :, 0], axis=1).tolist()) == dict.fromkeys(range(11, 21), 100)
 
 
 def parsed(word: list[int], kinds: int) -> int | None:
