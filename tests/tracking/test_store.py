@@ -158,6 +158,13 @@ def test_the_same_key_replaces_the_older_run(store):
     assert [run.info.run_id for run in store.find(howdeep__key="k1")] == [second.run_id] != [first.run_id]
 
 
+def test_entries_that_hold_the_same_network_keep_a_run_each(store):
+    own = store.start(record(), parent=None, about={}, dataset=CARD)
+    other = store.start(record() | {"entry": "other"}, parent=None, about={}, dataset=CARD)
+    found = {run.info.run_id for run in store.find(howdeep__key="k1")}
+    assert found == {own.run_id, other.run_id}
+
+
 def test_an_entry_has_one_parent_however_often_it_starts(store):
     assert store.open_parent("digits-mlp", {}) == store.open_parent("digits-mlp", {})
     assert store.open_parent("digits-mlp", {}) != store.open_parent("other", {})

@@ -92,7 +92,8 @@ def log_best_models(runs: Iterable[tuple[Path, dict]], project: Project, store: 
 def log_best_model(folders: Iterable[Path], project: Project, store: Store) -> int:
     """Logs the best of the runs of a cell as a model, unless it is one in MLflow already; how many, 1 or 0."""
     for folder, record in best_of_cells((folder, read_record(folder)) for folder in folders):
-        found = store.find(howdeep__kind="run", howdeep__key=record["key"])
+        of_entry = {"howdeep__entry": record["entry"]} if record["entry"] else {}
+        found = store.find(howdeep__kind="run", howdeep__key=record["key"], **of_entry)
         if found and MODEL not in found[0].data.tags:
             net, example = load_model(folder, record, project)
             store.log_model(found[0].info.run_id, net, record["config"]["model"], example)
@@ -158,24 +159,33 @@ def show_study(project: Project, store: Store) -> tuple[int, int]:
     deleted = {run.info.run_id for run in gone}
     there = [run for run in there if run.info.run_id not in deleted]
     ended = [run for run in there if _is(run, "run") and run.info.status not in ("RUNNING", "KILLED")]
-    known, test = {run.data.tags[KEY]: run for run in ended}, test_values(project, records.values())
-    lacking = [record for _, record in found if record["key"] not in known]
+    known, test = {_own(run): run for run in ended}, test_values(project, records.values())
+    lacking = [record for _, record in found if (record["entry"], record["key"]) not in known]
     with _parents(store) as parent_of:
         for record in lacking:
             rebuild(
                 record, project, store, parent_of(record["entry"], "entry"), test=test.get(record["key"], ())
             )
         for _, record in found:
-            if run := known.get(record["key"]):
+            if run := known.get((record["entry"], record["key"])):
                 store.complete(run, record, test.get(record["key"], ()))
         _nest_orphans(there, store, parent_of)
         for name, entry in plan.entries.items():
             if entry.tuning and (project.tuned / name / "trials.csv").exists():
                 _log_tuning(project.tuned / name, there, store, parent_of)
     describe(plan, {record["entry"]: record["score"]["name"] for _, record in found}, store)
-    with_model = {run.data.tags[KEY] for run in ended if MODEL in run.data.tags}
-    models = [(place, record) for place, record in best_of_cells(found) if record["key"] not in with_model]
+    with_model = {_own(run) for run in ended if MODEL in run.data.tags}
+    models = [
+        (place, record)
+        for place, record in best_of_cells(found)
+        if (record["entry"], record["key"]) not in with_model
+    ]
     return len(lacking), log_best_models(models, project, store)
+
+
+def _own(run: Any) -> tuple[str | None, str]:
+    """What tells a run from all others of a study: two entries may hold the same network, whose runs share a key."""
+    return run.data.tags.get(ENTRY), run.data.tags[KEY]
 
 
 def left(there: Iterable[Any], records: Mapping[Path, dict | None], project: Project) -> list[Any]:

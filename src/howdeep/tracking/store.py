@@ -207,7 +207,7 @@ class Store(View):
         dataset: dict[str, Any],
         trial: TrialOf | None = None,
     ) -> "TrackedRun":
-        """Opens the run of a record that is about to be trained; replaces an older run with the same key.
+        """Opens the run of a record that is about to be trained; replaces an older run with the same key and entry.
 
         Two trials may try the same settings: a trial replaces only the interrupted ones whose place it takes.
 
@@ -219,7 +219,7 @@ class Store(View):
         """
         from mlflow.entities import Param
 
-        self._delete_replaced(record["key"], trial)
+        self._delete_replaced(record, trial)
         tags = tags_of(record, parent, trial) | {PROCESS: this_process()} | about
         params = [Param(*param) for param in params_of(record)]
         run = self.client.create_run(self.experiment_id, run_name=run_name(record, trial), tags=tags).info
@@ -229,12 +229,13 @@ class Store(View):
             self.client.log_inputs(run.run_id, [self._dataset_input(dataset)])
         return TrackedRun(self, run.run_id)
 
-    def _delete_replaced(self, key: str, trial: TrialOf | None) -> None:
-        """Deletes the runs whose place a new one takes, and their models."""
+    def _delete_replaced(self, record: Mapping[str, Any], trial: TrialOf | None) -> None:
+        """Deletes the runs whose place a new one takes, and their models. Two entries may hold the same network."""
         if trial is None:
-            replaced = [{KEY: key, KIND: "run"}]
-        else:
-            replaced = [{KIND: "trial", STUDY: trial.study, TRIAL: str(number)} for number in trial.replaces]
+            found = self._search(**{KEY: record["key"], KIND: "run"})
+            self.delete([run for run in found if run.data.tags.get(ENTRY) == record["entry"]])
+            return
+        replaced = [{KIND: "trial", STUDY: trial.study, TRIAL: str(number)} for number in trial.replaces]
         self.delete([run for tags in replaced for run in self._search(**tags)])
 
     @ends_no_work(lambda _: None)
