@@ -65,6 +65,21 @@ def test_the_very_first_lock_that_was_cut_short_is_none_again(here, capsys):
     assert (here.root / "dvc.lock").read_bytes() == LOCK
 
 
+def test_the_lock_of_the_claims_is_put_back_too(here, capsys):
+    here.claims.mkdir()
+    lock = here.claims / "dvc.lock"
+    lock.write_bytes(LOCK)
+    dvc_state.keep(here)
+    lock.write_bytes(LOCK[:1000])
+    dvc_state.repair(here)
+    assert lock.read_bytes() == LOCK
+    assert capsys.readouterr().err == PUT_BACK.replace("dvc.lock", "claims/dvc.lock")
+    lock.write_bytes(LOCK[:1000])
+    (here.scratch / "claims.dvc.lock").unlink()
+    with pytest.raises(UserError, match=r"^claims/dvc\.lock was cut short"):
+        dvc_state.repair(here)
+
+
 def test_without_a_copy_the_line_says_what_to_do(here):
     (here.root / "dvc.lock").write_bytes(LOCK[:1000])
     with pytest.raises(UserError, match=r"cut short and there is no copy of it: `git checkout dvc\.lock`"):

@@ -13,44 +13,53 @@ from howdeep.errors import UserError
 from howdeep.files.folders import file_aside
 from howdeep.files.project import Project
 
-KEPT = "dvc.lock"  # in scratch/; empty where there was none yet
 TOLD = "dvc.lock.put_back"
 
 
+def locks(project: Project) -> dict[Path, Path]:
+    """The lock file of each pipeline, and where in scratch/ its copy is; the copy is empty where there was none yet."""
+    return {
+        project.root / "dvc.lock": project.scratch / "dvc.lock",
+        project.claims / "dvc.lock": project.scratch / "claims.dvc.lock",
+    }
+
+
 def keep(project: Project) -> None:
-    """Copies dvc.lock, which must not be in writing; notes, too, that there is none yet."""
-    lock, copy = project.root / "dvc.lock", project.scratch / KEPT
-    content = lock.read_bytes() if lock.exists() else b""
-    if not copy.exists() or copy.read_bytes() != content:
-        with file_aside(copy) as aside:
-            aside.write_bytes(content)
+    """Copies each dvc.lock, which must not be in writing; notes, too, that there is none yet."""
+    for lock, copy in locks(project).items():
+        content = lock.read_bytes() if lock.exists() else b""
+        if not copy.exists() or copy.read_bytes() != content:
+            with file_aside(copy) as aside:
+                aside.write_bytes(content)
 
 
 def mend(project: Project) -> None:
     """Puts the copy in the place of a dvc.lock that was cut short, and removes a list of locks that was."""
-    lock, copy = project.root / "dvc.lock", project.scratch / KEPT
-    if copy.exists() and not is_whole(lock):
-        if content := copy.read_bytes():
-            with file_aside(lock) as aside:
-                aside.write_bytes(content)
-        else:
-            lock.unlink()
-        (project.scratch / TOLD).touch()
-    locks = project.root / ".dvc" / "tmp" / "rwlock"
+    for lock, copy in locks(project).items():
+        if copy.exists() and not is_whole(lock):
+            if content := copy.read_bytes():
+                with file_aside(lock) as aside:
+                    aside.write_bytes(content)
+            else:
+                lock.unlink()
+            (project.scratch / TOLD).write_text(str(lock.relative_to(project.root)))
+    held = project.root / ".dvc" / "tmp" / "rwlock"
     try:
-        json.loads(locks.read_bytes())
+        json.loads(held.read_bytes())
     except FileNotFoundError:
         pass
     except ValueError:
-        locks.unlink()  # of processes that have ended
+        held.unlink()  # of processes that have ended
 
 
 def tell(project: Project) -> None:
-    """Says in one line, once, that dvc.lock was mended."""
-    if (project.scratch / TOLD).exists():
-        (project.scratch / TOLD).unlink(missing_ok=True)
+    """Says in one line, once, that a dvc.lock was mended."""
+    told = project.scratch / TOLD
+    if told.exists():
+        name = told.read_text()
+        told.unlink(missing_ok=True)
         print(
-            "howdeep: a kill or a full disk had cut dvc.lock short: it is again as it was before that write",
+            f"howdeep: a kill or a full disk had cut {name} short: it is again as it was before that write",
             file=sys.stderr,
         )
 
@@ -63,11 +72,13 @@ def repair(project: Project) -> None:
     """
     mend(project)
     tell(project)
-    if not is_whole(project.root / "dvc.lock"):
-        raise UserError(
-            "dvc.lock was cut short and there is no copy of it: `git checkout dvc.lock`, or delete it and `dvc repro`, "
-            "which keeps what is finished"
-        )
+    for lock in locks(project):
+        if not is_whole(lock):
+            name = lock.relative_to(project.root)
+            raise UserError(
+                f"{name} was cut short and there is no copy of it: `git checkout {name}`, or delete it and "
+                "`dvc repro`, which keeps what is finished"
+            )
     _check_git(project)
 
 

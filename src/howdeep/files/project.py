@@ -10,9 +10,27 @@ from howdeep.names import check_name
 
 @dataclass(frozen=True)
 class Project:
-    """The folders of a project. Paths stay relative to where the command was typed, if they can."""
+    """The folders of a project. Paths stay relative to where the command was typed, if they can.
+
+    Args:
+        root: where conf/, data/, MLflow's store and all traces of runs are.
+        study: where params.yaml and all that is made of it are, of a study that lives below the root; None: there.
+    """
 
     root: Path
+    study: Path | None = None
+
+    @property
+    def home(self) -> Path:
+        return self.study or self.root
+
+    @property
+    def claims(self) -> Path:
+        return self.root / "claims"
+
+    def claim(self, name: str) -> "Project":
+        """The same project with the study of a claim."""
+        return Project(self.root, self.claims / check_name(name, "a claim"))
 
     @property
     def source(self) -> Path:
@@ -25,7 +43,7 @@ class Project:
 
     @property
     def params(self) -> Path:
-        return self.root / "params.yaml"
+        return self.home / "params.yaml"
 
     def raw(self, data: str) -> Path:
         return self.root / "data" / "raw" / check_name(data, "a data set")
@@ -43,19 +61,19 @@ class Project:
 
     @property
     def plans(self) -> Path:
-        return self.root / "plans"
+        return self.home / "plans"
 
     @property
     def runs(self) -> Path:
-        return self.root / "runs"
+        return self.home / "runs"
 
     @property
     def tuned(self) -> Path:
-        return self.root / "tuned"
+        return self.home / "tuned"
 
     @property
     def results(self) -> Path:
-        return self.root / "results"
+        return self.home / "results"
 
     @property
     def reports(self) -> Path:

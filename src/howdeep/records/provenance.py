@@ -24,7 +24,9 @@ def commit(root: Path) -> dict[str, str]:
     try:
         return {
             "commit": git("rev-parse", "HEAD"),
-            "dirty": str(bool(git("status", "--porcelain", "--", ".", ":!dvc.lock", ":!results"))).lower(),
+            "dirty": str(
+                bool(git("status", "--porcelain", "--", ".", ":!dvc.lock", ":!claims/dvc.lock", ":!results"))
+            ).lower(),
         }
     except (OSError, subprocess.CalledProcessError):
         return {"commit": "unknown", "dirty": "unknown"}
