@@ -7,7 +7,7 @@ export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: bench calibrate help docs repro test test-unit torture lint ui report clean constraints install install-test
+.PHONY: bench calibrate claims help docs repro test test-unit torture lint ui report clean constraints install install-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,11 @@ repro: install ## run the whole study of params.yaml and build the report
 	@[ -f reports/index.html ] || howdeep report
 	@[ reports/shown.json -nt scratch/started ] || echo "nothing has changed since the last time"
 	@echo "report: $(CURDIR)/reports/index.html; runs: make ui"
+
+claims: install ## judge what is said about depth, each sentence by an experiment of its own: reports/claims.html
+	@howdeep repair
+	@dvc repro claims/dvc.yaml > /dev/null
+	@echo "report: $(CURDIR)/reports/claims.html; a single one: howdeep claim NAME"
 
 test: test-unit ## all tests, in two processes; each file in one of them
 	python -m pytest -m slow -n 2 --dist loadfile

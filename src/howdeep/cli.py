@@ -68,6 +68,22 @@ def parser() -> argparse.ArgumentParser:
         entry.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")
     add("evaluate", "score every run of the study on the test examples (the stage evaluate)")
     add("inspect", "look inside the networks of the study, on validation examples (the stage inspect)")
+    claim = add("claim", "print a claim of the ledger: what was asked, what was run, the verdict")
+    claim.add_argument("claim", metavar="NAME", help="a file of claims/, such as degradation")
+    for name, what in (
+        (
+            "claim-plan",
+            "write the study of a claim and compose its cells (the stage plan of claims/dvc.yaml)",
+        ),
+        ("claim-tune", "tune the arms of a claim, if it asks for that (its stage tune)"),
+        ("claim-train", "train the missing runs of a claim (its stage train)"),
+        ("claim-judge", "measure the runs of a claim and judge it (its stage judge)"),
+    ):
+        add(name, what).add_argument("claim", metavar="NAME", help="a file of claims/, such as degradation")
+    add(
+        "ledger",
+        "all claims as a table and a page, reports/claims.html (the stage ledger of claims/dvc.yaml)",
+    )
     compare = add("compare", "tables, figures and report of the study (the stage compare)")
     compare.add_argument(
         "--against",
@@ -271,6 +287,27 @@ def _entry(where: str, folder: str) -> Callable[[argparse.Namespace], None]:
     return run
 
 
+def _claim(where: str) -> Callable[[argparse.Namespace], None]:
+    """A stage of a claim, of which one at a time writes its folder."""
+
+    def run(args: argparse.Namespace) -> None:
+        from howdeep.files import project
+        from howdeep.processes import dvc, locks, signals
+
+        here, name = project.find(), check_name(_of_stage(args.claim), "a claim")
+        signals.stop_on_signals()
+        with dvc.stop_with_dvc(), locks.only_writer(here.lock("claim", name), f"claims/{name}"):
+            _late(where)(name, here)
+
+    return run
+
+
+def _show_claim(args: argparse.Namespace) -> None:
+    from howdeep.files import project
+
+    print(_late("ledger:show")(args.claim, project.find()), end="")
+
+
 def _stage(where: str) -> Callable[[argparse.Namespace], None]:
     """A stage of the whole study."""
 
@@ -360,6 +397,12 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "train-entry": _entry("train:train_entry", "runs"),
     "evaluate": _stage("evaluate:evaluate"),
     "inspect": _stage("inspect:inspect"),
+    "claim": _show_claim,
+    "claim-plan": _claim("claim:plan_claim"),
+    "claim-tune": _claim("claim:tune_claim"),
+    "claim-train": _claim("claim:train_claim"),
+    "claim-judge": _claim("claim:judge_claim"),
+    "ledger": _stage("ledger:ledger"),
     "compare": _compare,
     "report": _stage("compare:report"),
     "sync": _sync,

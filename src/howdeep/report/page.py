@@ -25,6 +25,7 @@ from howdeep.results.wording import listing, number
 Content = Mapping[str, Any]
 STYLE = re.compile(r"\s*<style>\.howdeep-figure.*?</style>")  # of a picture
 NO_REASONS: Mapping[str, str] = {}
+NO_CLAIMS: Mapping[str, tuple[str, str]] = {}
 MOST_RUNS = 1000  # in the list of runs of a task; results/scores.csv has them all
 
 
@@ -35,6 +36,7 @@ def page(
     cards: Mapping[str, Content],
     provenance: Mapping[str, Content],
     reasons: Mapping[str, str] = NO_REASONS,
+    claims: Mapping[str, tuple[str, str]] = NO_CLAIMS,
 ) -> str:
     """The whole page as text; see `build_report`."""
     runs, cells = analysis.runs, judge(analysis.cells, analysis.verdicts)
@@ -49,6 +51,7 @@ def page(
     html = template.render(
         later=packing.later,
         study=study,
+        claims=claims,
         paper=PAPER,
         facts=_facts(analysis),
         answer=headline(analysis.cells, analysis.verdicts, analysis.against_baselines),

@@ -10,7 +10,7 @@ from howdeep.figures.figure import grid
 from howdeep.files.folders import TABLES, file_aside, written_aside
 from howdeep.report import best_so_far, learning, mistakes, recipes, tuning
 from howdeep.report.analysis import Analysis
-from howdeep.report.page import NO_REASONS, page
+from howdeep.report.page import NO_CLAIMS, NO_REASONS, page
 from howdeep.results import tables
 from howdeep.results.headline import metrics
 from howdeep.results.scores import csv, judge, select
@@ -125,6 +125,7 @@ def build_report(
     cards: Mapping[str, Mapping[str, Any]],
     provenance: Mapping[str, Mapping[str, Any]],
     reasons: Mapping[str, str] = NO_REASONS,
+    claims: Mapping[str, tuple[str, str]] = NO_CLAIMS,
     path: Path,
 ) -> None:
     """Writes the report as one page that needs no other file and no network.
@@ -134,9 +135,12 @@ def build_report(
         cards: the data cards by data set; a data set without one is told as such.
         provenance: the content of provenance/<key>.json by run key, where there is one: adds seconds and versions.
         reasons: of margins, by score, where params.yaml tells one.
+        claims: sentence and verdict of each claim of the ledger, by name, where there is one.
         path: usually reports/index.html.
     """
-    write(path, page(analysis, study=study, cards=cards, provenance=provenance, reasons=reasons))
+    write(
+        path, page(analysis, study=study, cards=cards, provenance=provenance, reasons=reasons, claims=claims)
+    )
 
 
 def write(path: Path, text: str) -> None:

@@ -28,6 +28,7 @@ from howdeep.report.report import build_report, write_comparison
 from howdeep.results.answers import Answers, check
 from howdeep.results.headline import headline
 from howdeep.results.inspection import NAMES, NOTHING, TABLES, Inspection
+from howdeep.results.scores import rows_of
 from howdeep.stages import outlook
 from howdeep.stages.described import SHOWN, log_comparison, results_checksum
 from howdeep.stages.synchronise import show_study, study_store
@@ -97,7 +98,22 @@ def _about(project: Project) -> dict[str, Any]:
             if card.exists()
         },
         "reasons": plan.reasons,
+        "claims": _claims(project.results / "claims" / "ledger.csv"),
     }
+
+
+def _claims(ledger: Path) -> dict[str, tuple[str, str]]:
+    """The sentence and the verdict of each claim that was judged, by its name; none where there is no ledger."""
+    if not ledger.exists():
+        return {}
+    try:
+        rows = rows_of(pd.read_csv(ledger))
+        return {row["claim"]: (row["sentence"], row["verdict"]) for row in rows if not row["control"]}
+    except (ValueError, KeyError):
+        raise UserError(
+            f"expected the ledger of claims in {os.path.relpath(ledger)}, got what cannot be read: take it "
+            "from git, or run `make claims`"
+        ) from None
 
 
 def _report(project: Project, analysis: Analysis, about: Mapping[str, Any]) -> None:

@@ -36,6 +36,7 @@ class Classification(Task):
     """
 
     score_name = "accuracy"
+    more_score_names = ("balanced_accuracy", "worst_recall", "calibration_error")
     higher_is_better = True
 
     def prepare(self, split: Split) -> None:

@@ -75,6 +75,7 @@ class Generation(Task):
     """
 
     score_name = "kid"
+    more_score_names = ("coverage", "precision", "recall", "modes", "high_quality")
     higher_is_better = False
     expects = "latent"
 

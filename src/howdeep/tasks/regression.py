@@ -35,6 +35,7 @@ class Regression(Task):
     """
 
     score_name = "mse"
+    more_score_names = ("mae", "r2")
     higher_is_better = False
 
     def prepare(self, split: Split) -> None:

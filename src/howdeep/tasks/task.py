@@ -44,6 +44,7 @@ class Task(LightningModule):
     score_name: ClassVar[str]
     higher_is_better: ClassVar[bool]
     in_time: ClassVar[bool] = False  # whether examples follow one another, so that neighbours err alike
+    more_score_names: ClassVar[tuple[str, ...]] = ()  # what `more_scores` always tells
     expects: ClassVar[str] = "out_features"  # the parameter by which models are known that learn the task
 
     def __init__(

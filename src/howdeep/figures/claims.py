@@ -1,0 +1,102 @@
+"""The picture of a claim: what was measured, against depth, a line an arm; and what is judged."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from howdeep.figures.figure import (
+    DASHES,
+    FAINT,
+    INK,
+    MARKERS,
+    PANEL,
+    SERIES,
+    SMALL,
+    Look,
+    depth_axis,
+    legend,
+    panels,
+    styled,
+    svg,
+)
+from howdeep.results.claims import Ends
+from howdeep.results.statistics import Interval, mean_interval
+from howdeep.results.wording import number
+
+Values = Mapping[str, Mapping[int, Sequence[float]]]  # by arm and depth, of each seed
+SUPPORTS, REFUTES = "#007a5a", "#d55e00"
+
+
+def look(rank: int, of: int) -> Look:
+    """A colour and a marker for an arm."""
+    style = {"marker": MARKERS[rank % len(MARKERS)], "linestyle": DASHES[rank // len(SERIES) % len(DASHES)]}
+    return Look(list(SERIES)[rank % len(SERIES)], style, 2 ** (0.05 * (rank - (of - 1) / 2)))
+
+
+@styled
+def picture(title: str, unit: str, values: Values, contrast: Interval, supports: Ends, refutes: Ends) -> str:
+    """Two panels: the means of each arm with 95 % intervals over seeds, single runs as dots; and the contrast.
+
+    Args:
+        title: of the first panel.
+        unit: of what was measured.
+        values: NaN where a run failed.
+        contrast: with its interval.
+        supports, refutes: both ends of each region.
+    """
+    rows = math.ceil(len(values) / 2)
+    figure, [axis, verdict] = panels(
+        [title, "what is judged"], "mean with 95 % interval, dots: single runs", rows
+    )
+    figure.set_size_inches(2 * PANEL[0], PANEL[1] + 0.18 * rows)
+    depths = sorted({depth for of in values.values() for depth in of})
+    for rank, (arm, by_depth) in enumerate(values.items()):
+        own = look(rank, len(values))
+        found = {
+            depth: mean_interval([value for value in of if not math.isnan(value)])
+            for depth, of in by_depth.items()
+        }
+        x = np.array([own.x(depth) for depth in found])
+        for place, of in zip(x, by_depth.values(), strict=True):
+            axis.plot(
+                [place] * len(of), of, linestyle="none", marker=".", markersize=3, color=own.colour, alpha=0.5
+            )
+        mean, low, high = np.array(list(found.values())).T
+        axis.plot(x, mean, color=own.colour, markersize=5, label=arm, **own.style)
+        axis.vlines(x, low, high, color=own.colour)
+    depth_axis(axis, depths)
+    axis.set_ylabel(unit)
+    legend(axis, 2)
+    _judged(verdict, contrast, supports, refutes, unit)
+    told = "; ".join(
+        f"{arm}: "
+        + ", ".join(
+            f"depth {depth}: {number(float(np.nanmean(of)))}"
+            for depth, of in by_depth.items()
+            if np.isfinite(of).any()
+        )
+        for arm, by_depth in values.items()
+    )
+    return svg(figure, f"{title}. {told}. The contrast is {number(contrast.mean)}.")
+
+
+def _judged(axis, contrast: Interval, supports: Ends, refutes: Ends, unit: str) -> None:
+    """The contrast on the ground of both regions."""
+    known = [value for value in (*contrast, *supports, *refutes, 0.0) if math.isfinite(value)]
+    reach = (max(known) - min(known)) or 1.0
+    low, high = min(known) - 0.25 * reach, max(known) + 0.25 * reach
+    axis.set_xlim(low, high)
+    axis.set_ylim(0, 1)
+    for (left, right), colour, word in ((supports, SUPPORTS, "supports"), (refutes, REFUTES, "refutes")):
+        left, right = max(left, low), min(right, high)
+        axis.axvspan(left, right, 0, 0.8, color=colour, alpha=0.14, linewidth=0)
+        axis.annotate(word, ((left + right) / 2, 0.72), ha="center", fontsize=SMALL, color=colour)
+    if math.isfinite(contrast.mean):
+        axis.plot([contrast.mean], [0.4], marker="o", markersize=7, color=INK)
+    if math.isfinite(contrast.low):
+        axis.hlines([0.4], contrast.low, contrast.high, color=INK, linewidth=2)
+    axis.axvline(0, color=FAINT, linewidth=0.8)
+    axis.set_yticks([])
+    axis.spines["left"].set_visible(False)
+    axis.set_xlabel(f"difference in {unit}")

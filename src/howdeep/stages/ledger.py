@@ -1,0 +1,173 @@
+"""The `ledger` stage: all claims together, with Holm over them, controls, and whether predictions came first."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ruamel.yaml import YAML, YAMLError
+
+from howdeep.errors import UserError
+from howdeep.files import reading
+from howdeep.files.folders import file_aside
+from howdeep.files.project import Project
+from howdeep.report.ledger import Line, as_csv, as_markdown, as_text, as_values, page
+from howdeep.results.claims import FAILED, STALE, Judged, judge, over_the_ledger, permuted
+from howdeep.results.statistics import Interval
+from howdeep.stages.claim import read_judged, verdict_of
+from howdeep.stages.synchronise import study_store
+from howdeep.study import claim as declared
+from howdeep.study.claim import Claim
+from howdeep.tracking.words import PARENT
+
+NOT_RUN = "NOT RUN"
+SEED = 0  # of the permutation
+
+
+def ledger(project: Project) -> list[Line]:
+    """Writes ledger.csv, ledger.md and values.csv into results/claims/, and reports/claims.html; tells MLflow."""
+    found, mode = lines(project), declared.ledger(project.claims).claims
+    for path, text in (
+        (project.results / "claims" / "ledger.csv", as_csv(found)),
+        (project.results / "claims" / "ledger.md", as_markdown(found)),
+        (project.results / "claims" / "values.csv", as_values(found)),
+        (project.reports / "claims.html", page(found, mode)),
+    ):
+        with file_aside(path) as aside:
+            aside.write_text(text, encoding="utf-8")
+    _log(found, project)
+    for line in found:
+        late = ", its declaration did not stand in the commit of its runs" if line.registered is False else ""
+        print(f"ledger: {line.name}: {line.verdict}{late}", file=sys.stderr)
+    print(f"ledger: {os.path.relpath(project.reports / 'claims.html')}", file=sys.stderr)
+    return found
+
+
+def show(name: str, project: Project) -> str:
+    """The section of one claim, for a terminal."""
+    claim = declared.read(name, project.claims)
+    return as_text(_line(claim, project))
+
+
+def lines(project: Project) -> list[Line]:
+    """Every claim, and the controls made of their runs, with the verdict in the whole ledger."""
+    told = declared.ledger(project.claims)
+    found = [_line(declared.read(name, project.claims), project) for name in told.names]
+    by_name = {line.name: line for line in found}
+    found += [_permuted(by_name[name]) for name in told.permuted]
+    together = over_the_ledger({line.name: line.judged for line in found if line.judged})
+    return [
+        line._replace(
+            together=line.verdict if line.verdict in (STALE, FAILED) else together[line.name][0],
+            adjusted=together[line.name][1],
+        )
+        if line.judged
+        else line
+        for line in found
+    ]
+
+
+def _line(claim: Claim, project: Project) -> Line:
+    content = read_judged(claim.name, project)
+    if content is None:
+        return Line(claim.name, claim, NOT_RUN, NOT_RUN, np.nan, None, None, [])
+    rows = content["values"]
+    if content["declaration"] != claim.digest:
+        return Line(claim.name, claim, STALE, STALE, np.nan, _as_it_was(content), None, rows)
+    judged, _, _ = verdict_of(claim, rows)
+    registered = is_registered(claim, {row["key"] for row in rows}, project)
+    return Line(
+        claim.name, claim, judged.verdict, judged.verdict, np.nan, judged, registered, rows, content["reason"]
+    )
+
+
+def _as_it_was(content: dict[str, Any]) -> Judged:
+    """What judged.json says, where the declaration is another one by now."""
+    interval = Interval(*map(_known, content["interval"]))
+    p_supports, p_refutes, smallest = (
+        _known(content[name]) for name in ("p_supports", "p_refutes", "detectable")
+    )
+    return Judged(content["verdict"], interval, content["n"], p_supports, p_refutes, smallest)
+
+
+def _known(value: float | None) -> float:
+    """As it was before JSON, which has no NaN."""
+    return np.nan if value is None else value
+
+
+def _permuted(line: Line) -> Line:
+    """The control made of a claim's runs: the two sides of its contrast exchanged in half of the seeds."""
+    control = line._replace(name=f"{line.name}-permuted", permuted=True, rows=[])
+    if line.judged is None or line.verdict in (STALE, FAILED):
+        return control._replace(judged=None, verdict=NOT_RUN, together=NOT_RUN)
+    claim = line.claim
+    _, _, values = verdict_of(claim, line.rows)
+    power = claim.power
+    judged = judge(
+        permuted(values.tolist(), SEED).tolist(),
+        claim.supports.ends,
+        claim.refutes.ends,
+        spread=power.standard_deviation,
+        effect=power.effect,
+    )
+    return control._replace(judged=judged, verdict=judged.verdict, together=judged.verdict)
+
+
+def is_registered(claim: Claim, keys: Iterable[str], project: Project) -> bool | None:
+    """Whether the declaration stood as it is in each commit that a run was started from, and in the history of now.
+
+    None where the traces of no run are here, as in a clone that has pulled the runs.
+    """
+    traces = [project.provenance / f"{key}.json" for key in keys]
+    commits = {reading.json_map(trace, "delete it")["commit"] for trace in traces if trace.exists()}
+    if not commits or "unknown" in commits:
+        return None
+    return all(_stood_in(commit, claim, project.root) for commit in commits)
+
+
+def _stood_in(commit: str, claim: Claim, root: Path) -> bool:
+    if _git(root, "merge-base", "--is-ancestor", commit, "HEAD") is None:
+        return False
+    text = _git(root, "show", f"{commit}:./claims/{claim.name}.yaml")
+    if text is None:
+        return False
+    try:
+        return declared.parse(YAML(typ="safe").load(text), claim.name).digest == claim.digest
+    except (YAMLError, UserError):
+        return False
+
+
+@cache
+def _git(root: Path, *args: str) -> str | None:
+    """What git says; None where it fails."""
+    try:
+        return subprocess.run(
+            ["git", "-C", str(root), *args], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _log(found: Iterable[Line], project: Project) -> None:
+    """Gives the arms of each claim in MLflow their verdict, below a run of the claim."""
+    for line in found:
+        own = project.claim(line.claim.name)
+        if line.permuted or line.judged is None or not (store := study_store(own)):
+            continue
+        about = {
+            "howdeep.claim": line.name,
+            "howdeep.verdict": line.verdict,
+            "mlflow.note.content": as_text(line),
+        }
+        if (parent := store.open_parent(line.name, about, "claim")) is None:
+            return
+        for arm in line.claim.arms:
+            for run in store.find(howdeep__kind="entry", howdeep__entry=line.claim.entry(arm)):
+                store.set_tags(
+                    run.info.run_id, {PARENT: parent, **{name: about[name] for name in list(about)[:2]}}
+                )
+        store.close(parent, "FINISHED")

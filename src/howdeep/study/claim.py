@@ -1,0 +1,335 @@
+"""A claim: a sentence about depth, declared as an experiment before it is run, in claims/NAME.yaml."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from omegaconf import OmegaConf
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from howdeep.errors import UserError, near
+from howdeep.files import reading
+from howdeep.names import check_name
+from howdeep.study import params
+
+MODES = ("full", "quick", "pilot")
+VARIED = ("model.depth", "matching", "seed")  # what contrasts are made of: no arm may set it
+OF_EPOCHS = ("train", "val", "gap", "gradient")
+Text = Annotated[str, Field(min_length=1)]
+Seeds = Annotated[list[Annotated[int, Field(ge=0, strict=True)]], Field(min_length=2)]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Place(Part):
+    """The networks of one arm at one depth."""
+
+    arm: str
+    depth: int
+
+
+class Contrast(Part):
+    """The number that is judged, of each seed: the sum of some cells minus the sum of others."""
+
+    plus: Annotated[list[Place], Field(min_length=1)]
+    minus: list[Place] = []
+
+    def places(self) -> Iterator[Place]:
+        yield from (*self.plus, *self.minus)
+
+
+class Estimand(Part):
+    """What is measured of each run.
+
+    Args:
+        metric: `test/NAME` on the test examples; `train/`, `val/`, `gap/` or `gradient/NAME` of an epoch;
+            `cost/NAME`; or `inside/NAME`, a function of `inspection.measures`.
+        at: the epoch, where it is measured in each.
+        against: a simple method of the task, whose score on the same examples is taken away; of test/ alone.
+        scale: log10 where what counts is a ratio.
+        unit: in words, for readers.
+    """
+
+    metric: Annotated[str, Field(pattern=r"^(test|train|val|gap|gradient|cost|inside)/\w+$")]
+    at: Literal["best", "last", "first"] = "best"
+    against: str | None = None
+    scale: Literal["linear", "log10"] = "linear"
+    unit: Text
+
+
+class Region(Part):
+    """Values of the contrast: above or below a number, or between two."""
+
+    above: float | None = None
+    below: float | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> "Region":
+        if self.above is None and self.below is None:
+            raise ValueError("must have `above`, `below` or both")
+        if self.above is not None and self.below is not None and self.above >= self.below:
+            raise ValueError("must have `above` smaller than `below`: it lies between them")
+        return self
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return (
+            -math.inf if self.above is None else self.above,
+            math.inf if self.below is None else self.below,
+        )
+
+    def __str__(self) -> str:
+        if self.above is not None and self.below is not None:
+            return f"between {self.above:g} and {self.below:g}"
+        return f"above {self.above:g}" if self.above is not None else f"below {self.below:g}"
+
+
+class Prediction(Part):
+    """What we expected, written down before the runs."""
+
+    verdict: Literal["supported", "refuted"]
+    because: Text
+
+
+class Power(Part):
+    """What the pilot says of the contrast.
+
+    Args:
+        standard_deviation: of the contrast, over the seeds of the exploration.
+        effect: how far the mean lies within the region that was predicted, as far as it must be found.
+    """
+
+    standard_deviation: Annotated[float, Field(ge=0)]
+    effect: Annotated[float, Field(gt=0)]
+
+
+class SeedsOf(Part):
+    """Of the judgement (the first `quick` of them in a quick run), and of all that was tried before."""
+
+    confirmation: Seeds
+    quick: Annotated[int, Field(ge=2)] = 3
+    exploration: Seeds
+
+
+class Published(Part):
+    figure: Text
+    source: Text
+
+
+class Claim(Part):
+    """One declaration; see claims/README.md for what each key means."""
+
+    name: str = ""
+    sentence: Text
+    said_by: Text
+    why: Text
+    scope: Text
+    data: str
+    task: str
+    depths: Annotated[list[Annotated[int, Field(ge=1, strict=True)]], Field(min_length=1)]
+    matching: str = "width"
+    split: str = "seeds"
+    overrides: list[str] = []
+    arms: Annotated[dict[str, list[str]], Field(min_length=1)]
+    tune: dict[str, Any] | None = None
+    tune_arms: dict[str, dict[str, Any]] = {}  # what an arm changes of it
+    patience: int | None = None
+    seeds: SeedsOf
+    estimand: Estimand
+    contrast: Contrast
+    supports: Region
+    refutes: Region
+    prediction: Prediction
+    power: Power
+    published: Annotated[list[Published], Field(min_length=1)]
+    change_of_mind: Text
+    control: Text | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Claim":
+        for place in self.contrast.places():
+            if place.arm not in self.arms:
+                raise ValueError(f"contrast names the unknown arm '{place.arm}'{near(place.arm, self.arms)}")
+            if place.depth not in self.depths:
+                raise ValueError(f"contrast names depth {place.depth}, which `depths` lacks: {self.depths}")
+        for arm, words in {"": self.overrides, **self.arms}.items():
+            for word in words:
+                name, equals, _ = word.partition("=")
+                if not equals or not name:
+                    raise ValueError(f"an override must be NAME=VALUE, got '{word}'")
+                if name in VARIED:
+                    where = f"the arm '{arm}'" if arm else "`overrides`"
+                    raise ValueError(f"{where} sets {name}, which is what cells differ in: remove it")
+        if both := set(self.seeds.confirmation) & set(self.seeds.exploration):
+            raise ValueError(
+                f"seeds {sorted(both)} stand in both confirmation and exploration: what was tried on them is not new"
+            )
+        if self.seeds.quick > len(self.seeds.confirmation):
+            raise ValueError(f"seeds.quick must be at most {len(self.seeds.confirmation)}, the confirmation")
+        (low, high), (other_low, other_high) = self.supports.ends, self.refutes.ends
+        if low < other_high and other_low < high:
+            raise ValueError("`supports` and `refutes` overlap: no outcome may do both")
+        return self
+
+    def seeds_of(self, mode: str) -> list[int]:
+        if mode == "pilot":
+            return self.seeds.exploration
+        return self.seeds.confirmation if mode == "full" else self.seeds.confirmation[: self.seeds.quick]
+
+    def entry(self, arm: str) -> str:
+        """What the arm is called where the study of the claim trains it."""
+        return f"{self.name}-{arm}"
+
+    def study(self, mode: str) -> dict[str, Any]:
+        """The content of a params.yaml that trains every arm at every depth with every seed."""
+        entries = {}
+        for arm, words in self.arms.items():
+            own = dict(_pair(word) for word in (*self.overrides, *words))
+            groups = {"data": self.data, "task": self.task} | {
+                name: own.pop(name) for name in ("data", "task", "model") if name in own
+            }
+            nested = OmegaConf.to_container(OmegaConf.from_dotlist([f"{k}={v}" for k, v in own.items()]))
+            own_tuning = {"tune": self.tune_arms[arm]} if arm in self.tune_arms else {}
+            entries[self.entry(arm)] = {**groups, "overrides": nested, **own_tuning}
+        return {
+            "study": "claims",
+            "data": sorted({entry["data"] for entry in entries.values()}),
+            "depths": self.depths,
+            "matching": [self.matching],
+            "seeds": self.seeds_of(mode),
+            "split": self.split,
+            "patience": self.patience,
+            "optimizer": "adam",
+            "schedule": "constant",
+            "trainer": "cpu",
+            "margins": dict.fromkeys(sorted(params.scores()), 0.0),
+            "tune": self.tune,
+            "entries": entries,
+        }
+
+    @property
+    def digest(self) -> str:
+        """A checksum of all that decides the runs and the verdict; prose may be mended."""
+        prose = {"said_by", "why", "scope", "published", "change_of_mind"}
+        content = self.model_dump(mode="json", exclude=prose)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _pair(word: str) -> tuple[str, str]:
+    name, _, value = word.partition("=")
+    return name, value
+
+
+def parse(content: Any, name: str) -> Claim:
+    """The claim in the content of a YAML file.
+
+    Raises:
+        UserError: the first thing that is wrong, in one line.
+    """
+    if not isinstance(content, dict):
+        raise UserError(
+            f"claims/{name}.yaml must be a map with sentence, arms, contrast and more, got {content!r}"
+        )
+    try:
+        return Claim.model_validate({**content, "name": check_name(name, "a claim")})
+    except ValidationError as error:
+        raise UserError(f"claims/{name}.yaml: {_told(error)}") from None
+
+
+def _told(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        what = WHAT.get(place)
+        return f"lacks the key '{place}'{(what and f', {what}') or ''}"
+    if first["type"] == "extra_forbidden":
+        owner = Claim
+        for part in first["loc"][:-1]:
+            annotation = owner.model_fields[str(part)].annotation if str(part) in owner.model_fields else None
+            owner = annotation if isinstance(annotation, type) and issubclass(annotation, Part) else Part
+        return f"has the unknown key '{place}'{near(first['loc'][-1], owner.model_fields)}"
+    if first["type"] == "string_pattern_mismatch" and place == "estimand.metric":
+        return (
+            "estimand.metric must be KIND/NAME, KIND one of test, train, val, gap, gradient, cost and inside, "
+            f"got {first['input']!r}"
+        )
+    what = first["msg"].removeprefix("Value error, ")
+    what = what[:1].lower() + what[1:]
+    return f"{place}: {what}, got {first['input']!r}" if place else what
+
+
+WHAT = {
+    "prediction": "what we expect and why, written down before the runs",
+    "refutes": "the outcome that refutes the sentence, such as {below: 0.0}",
+    "supports": "the outcome that supports the sentence, such as {above: 0.02}",
+}
+
+
+class Ledger(Part):
+    """claims/params.yaml: which claims there are, how they are run, which are judged with permuted labels too."""
+
+    claims: Literal["full", "quick", "pilot"]
+    names: Annotated[list[str], Field(min_length=1)]
+    permuted: Annotated[list[str], Field(min_length=1)]
+
+
+def ledger(folder: Path) -> Ledger:
+    """What claims/params.yaml says.
+
+    Raises:
+        UserError: no such file, a key that is missing or mistyped, a claim without a file or a file without a claim.
+    """
+    content = reading.yaml_of(folder / "params.yaml")
+    try:
+        found = Ledger.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"claims/params.yaml: {place}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r}"
+        ) from None
+    there = {path.stem for path in folder.glob("*.yaml")} - {"params", "dvc"}
+    for name in (*found.names, *found.permuted):
+        if name not in there:
+            raise UserError(
+                f"claims/params.yaml names the claim '{name}', but there is no claims/{name}.yaml{near(name, there)}"
+            )
+    if left := there - set(found.names):
+        raise UserError(
+            f"claims/params.yaml must name each claim, but `names` lacks {', '.join(sorted(left))}: add it there"
+        )
+    return found
+
+
+def read(name: str, folder: Path) -> Claim:
+    """The claim in claims/NAME.yaml.
+
+    Raises:
+        UserError: there is none of that name, or it is not well declared.
+    """
+    path = folder / f"{check_name(name, 'a claim')}.yaml"
+    if not path.exists():
+        there = sorted({found.stem for found in folder.glob("*.yaml")} - {"params", "dvc"})
+        raise UserError(f"expected the name of a claim, got '{name}'{near(name, there)}")
+    return parse(reading.yaml_of(path), name)
+
+
+def known_metrics(
+    score: str, more: tuple[str, ...], inside: tuple[str, ...]
+) -> Mapping[str, tuple[str, ...]]:
+    """The names that each kind of metric has, for a task with this score."""
+    of_gap = ("loss", score, "train_loss", f"train_{score}")
+    return {
+        "test": ("loss", score, *more),
+        "train": ("loss",),
+        "val": ("loss", score),
+        "gap": of_gap,
+        "gradient": ("ratio", "first"),
+        "cost": ("parameters", "training_flops"),
+        "inside": inside,
+    }

@@ -1,0 +1,106 @@
+"""The page and the tables of the ledger, of claims that are made up."""
+
+import io
+import math
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from howdeep.report.ledger import Line, as_csv, as_markdown, as_text, page, what_we_saw
+from howdeep.results.claims import FAILED, NO_POWER, REFUTED, SUPPORTED, judge
+from howdeep.results.scores import rows_of
+from howdeep.stages.claim import verdict_of
+from howdeep.study import claim
+from tests.study.test_claim import changed
+
+
+def line(name="degradation", shift=0.0, verdict=None, **of):
+    declared = claim.parse(changed(**of.pop("nodes", {})), name)
+    rows = [
+        {"arm": arm, "depth": depth, "seed": seed, "key": f"{arm}{depth}{seed}", "state": "finished",
+         "value": 0.9 + 0.001 * seed - (shift if (arm, depth) == ("plain", 56) else 0)}
+        for arm in declared.arms for depth in declared.depths for seed in range(8)
+    ]  # fmt: skip
+    values = [-shift + 0.001 * (seed % 2) for seed in range(8)]
+    judged = judge(values, declared.supports.ends, declared.refutes.ends, spread=0.01, effect=0.4)
+    verdict = verdict or judged.verdict
+    return Line(name, declared, verdict, verdict, 0.01, judged, True, rows, **of)
+
+
+def test_the_page_counts_verdicts_and_has_a_row_and_a_section_a_claim():
+    lines = [line(), line("other", 0.3), line("third", 0.035)]
+    text = page(lines, "full")
+    assert "Of 3 sentences, our experiments support 1 and refute 1; the others stay open." in text
+    assert re.findall(r'<section id="claim-(\w+)">', text) == ["degradation", "other", "third"]
+    assert [of.verdict for of in lines] == [SUPPORTED, REFUTED, NO_POWER]
+    assert text.count("<svg") == 3
+    assert "http://" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", text)
+    assert "This is a quick run" in page(lines, "quick")
+
+
+def test_a_control_that_is_supported_is_cried_out_and_counts_as_no_claim():
+    control = line(nodes={"control": "false by construction"})
+    text = page([control, line("other", 0.3)], "full")
+    assert "Of 1 sentences" in text
+    assert "The machinery supported what is false by construction: degradation." in text
+    assert "No control, false by construction, was supported" in page([line("other", 0.3)], "full")
+
+
+@pytest.mark.parametrize(("registered", "told"), [(True, 0), (False, 1), (None, 0)])
+def test_a_declaration_that_came_late_is_marked(registered, told):
+    text = page([line()._replace(registered=registered)], "full")
+    assert text.count("its declaration did not stand in the commit") == told
+
+
+def test_words_say_what_was_seen_and_what_was_predicted_otherwise():
+    assert (
+        "This refutes the sentence: it would be supported above -0.02, and refuted below -0.05."
+        in what_we_saw(line(shift=0.3))
+    )
+    assert "We had predicted that it would be refuted." in what_we_saw(line())
+    assert "predicted" not in what_we_saw(line(shift=0.3))
+    assert what_we_saw(line(verdict=FAILED, reason="it diverged")) == "The experiment failed: it diverged."
+    assert what_we_saw(line()._replace(judged=None)) == "It was not run yet."
+    assert "not certain enough (Holm)" in what_we_saw(line()._replace(together=NO_POWER))
+
+
+def test_the_tables_hold_the_same_numbers():
+    found = line(shift=0.3)
+    mean, low, high = found.judged.interval  # type: ignore[union-attr]
+    row = pd.read_csv(io.StringIO(as_csv([found]))).iloc[0]
+    assert [row["estimate"], row["low"], row["high"]] == pytest.approx([mean, low, high], rel=1e-5)
+    assert f"{mean:.3g}".replace("-", "\N{MINUS SIGN}") in as_markdown([found])
+    assert math.isclose(mean, -0.2995)
+
+
+def test_the_terminal_has_the_whole_section():
+    text = as_text(line(shift=0.3))
+    for part in (
+        "Said by: ",
+        "Arms:\n  plain: model=mlp ",
+        "Predicted: refuted, because ",
+        "Verdict: REFUTED\n",
+        "He et al. (2016)",
+    ):
+        assert part in text
+
+
+STORED = Path(__file__).parents[2] / "results/claims"
+
+
+@pytest.mark.skipif(not STORED.exists(), reason="no ledger is stored: `make claims` makes it")
+def test_every_stored_verdict_follows_from_the_stored_values_of_its_runs():
+    ledger, values = (pd.read_csv(STORED / f"{name}.csv") for name in ("ledger", "values"))
+    runs = [row | {"value": None if pd.isna(row["value"]) else row["value"]} for row in rows_of(values)]
+    for row in rows_of(ledger):
+        if (name := row["claim"]).endswith("-permuted"):
+            continue
+        declared = claim.read(name, STORED.parents[1] / "claims")
+        assert row["declaration"] == declared.digest, f"{name} was changed after its runs: `make claims`"
+        judged, _, _ = verdict_of(declared, [run for run in runs if run["claim"] == name])
+        assert judged.verdict == row["verdict"]
+        expected = [row[column] for column in ("estimate", "low", "high")]
+        assert [*judged.interval] == pytest.approx(expected, rel=1e-5, nan_ok=True)
+        assert judged.n == row["seeds"]
