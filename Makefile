@@ -22,7 +22,7 @@ repro: install ## run the whole study of params.yaml and build the report
 
 claims: install ## judge what is said about depth, each sentence by an experiment of its own: reports/claims.html
 	@howdeep repair
-	@dvc repro claims/dvc.yaml > /dev/null
+	@dvc --cd claims repro > /dev/null
 	@echo "report: $(CURDIR)/reports/claims.html; a single one: howdeep claim NAME"
 
 test: test-unit ## all tests, in two processes; each file in one of them

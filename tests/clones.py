@@ -56,7 +56,7 @@ class Clone:
         # `data` is also the name of a folder in conf/ and src/
         for name in ("conf/data", "src/howdeep/data", "src/howdeep/results", "src/howdeep/runs"):
             shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for made in (folder / "claims").glob("*/"):
+        for made in (folder / "claims").glob("[!.]*/"):
             shutil.rmtree(made)
         self.write_params(STUDY)
         self.run("git", "init", "-q", ".")

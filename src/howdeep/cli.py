@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     add("inspect", "look inside the networks of the study, on validation examples (the stage inspect)")
     claim = add("claim", "print a claim of the ledger: what was asked, what was run, the verdict")
     claim.add_argument("claim", metavar="NAME", help="a file of claims/, such as degradation")
+    add("claim-code", "note the sources that claims depend on (the stage code of claims/dvc.yaml)")
     for name, what in (
         (
             "claim-plan",
@@ -398,6 +399,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "evaluate": _stage("evaluate:evaluate"),
     "inspect": _stage("inspect:inspect"),
     "claim": _show_claim,
+    "claim-code": _stage("claim:note_code"),
     "claim-plan": _claim("claim:plan_claim"),
     "claim-tune": _claim("claim:tune_claim"),
     "claim-train": _claim("claim:train_claim"),

@@ -43,13 +43,14 @@ def mend(project: Project) -> None:
             else:
                 lock.unlink()
             (project.scratch / TOLD).write_text(str(lock.relative_to(project.root)))
-    held = project.root / ".dvc" / "tmp" / "rwlock"
-    try:
-        json.loads(held.read_bytes())
-    except FileNotFoundError:
-        pass
-    except ValueError:
-        held.unlink()  # of processes that have ended
+    for home in (project.root, project.claims):
+        held = home / ".dvc" / "tmp" / "rwlock"
+        try:
+            json.loads(held.read_bytes())
+        except FileNotFoundError:
+            pass
+        except ValueError:
+            held.unlink()  # of processes that have ended
 
 
 def tell(project: Project) -> None:

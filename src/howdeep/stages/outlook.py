@@ -34,7 +34,10 @@ class Outlook:
 
     def __init__(self, kind: str, name: str, plan: Study, project: Project) -> None:
         self._stage, self._project = f"{kind}@{name}", project
-        self._begun, self._owner = time.perf_counter(), dvc.of_whole_study()
+        self._begun = time.perf_counter()
+        self._owner = (
+            dvc.of_whole_study() if project.study is None else None
+        )  # of one of many claims nothing is told
         self._paces = _paces(project)
         others = left(plan, project, forced=dvc.forced()) if self._owner else []
         ended = {stage for stage, (_, owner) in self._paces.items() if owner == self._owner}
@@ -76,6 +79,8 @@ class Outlook:
 
 def changed(plan: Study, project: Project) -> str:
     """'; 2 of the entries are new or changed', as the end of a line."""
+    if project.study is not None:
+        return ""
     entries = {stage.partition("@")[2] for stage in left(plan, project, forced=dvc.forced())}
     if len(entries) == len(plan.entries):
         return ""
