@@ -88,7 +88,7 @@ def test_the_ledger_has_every_claim_its_controls_and_a_page(judged):
     assert found["diverges"]["verdict"] == "FAILED"
     page = (judged.folder / "reports/claims.html").read_text()
     assert "The experiment failed: narrow at depth 1 diverged with every seed: " in page
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 4
     assert "did not stand" not in page
 
 

@@ -254,6 +254,7 @@ def test_a_stopped_sweep_gives_its_trials_back_and_says_so(journal):
     while study.counts().running < 2:
         assert process.poll() is None
         time.sleep(0.05)
+    time.sleep(1)  # a trial is in the storage a moment before anybody works on it
     process.send_signal(signal.SIGTERM)
     assert process.wait() != 0
     interrupted = [trial.user_attrs.get("interrupted") for trial in study._trials()]

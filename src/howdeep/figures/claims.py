@@ -35,21 +35,17 @@ def look(rank: int, of: int) -> Look:
 
 
 @styled
-def picture(title: str, unit: str, values: Values, contrast: Interval, supports: Ends, refutes: Ends) -> str:
-    """Two panels: the means of each arm with 95 % intervals over seeds, single runs as dots; and the contrast.
+def measured(title: str, unit: str, values: Values) -> str:
+    """The means of each arm against depth, with 95 % intervals over seeds, single runs as dots.
 
     Args:
-        title: of the first panel.
+        title: of the panel.
         unit: of what was measured.
         values: NaN where a run failed.
-        contrast: with its interval.
-        supports, refutes: both ends of each region.
     """
     rows = math.ceil(len(values) / 2)
-    figure, [axis, verdict] = panels(
-        [title, "what is judged"], "mean with 95 % interval, dots: single runs", rows
-    )
-    figure.set_size_inches(2 * PANEL[0], PANEL[1] + 0.18 * rows)
+    figure, [axis] = panels([title], "mean with 95 % interval, dots: single runs", rows)
+    figure.set_size_inches(PANEL[0], PANEL[1] + 0.18 * rows)
     depths = sorted({depth for of in values.values() for depth in of})
     for rank, (arm, by_depth) in enumerate(values.items()):
         own = look(rank, len(values))
@@ -68,7 +64,6 @@ def picture(title: str, unit: str, values: Values, contrast: Interval, supports:
     depth_axis(axis, depths)
     axis.set_ylabel(unit)
     legend(axis, 2)
-    _judged(verdict, contrast, supports, refutes, unit)
     told = "; ".join(
         f"{arm}: "
         + ", ".join(
@@ -78,11 +73,18 @@ def picture(title: str, unit: str, values: Values, contrast: Interval, supports:
         )
         for arm, by_depth in values.items()
     )
-    return svg(figure, f"{title}. {told}. The contrast is {number(contrast.mean)}.")
+    return svg(figure, f"{title}. {told}.")
 
 
-def _judged(axis, contrast: Interval, supports: Ends, refutes: Ends, unit: str) -> None:
-    """The contrast on the ground of both regions."""
+@styled
+def judged(unit: str, contrast: Interval, supports: Ends, refutes: Ends) -> str:
+    """The contrast with its interval, on the ground of both regions.
+
+    Args:
+        unit: of what was measured.
+        supports, refutes: both ends of each region.
+    """
+    figure, [axis] = panels(["what is judged"], "mean with 95 % interval over seeds")
     known = [value for value in (*contrast, *supports, *refutes, 0.0) if math.isfinite(value)]
     reach = (max(known) - min(known)) or 1.0
     low, high = min(known) - 0.25 * reach, max(known) + 0.25 * reach
@@ -100,3 +102,4 @@ def _judged(axis, contrast: Interval, supports: Ends, refutes: Ends, unit: str) 
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
     axis.set_xlabel(f"difference in {unit}")
+    return svg(figure, f"The contrast is {number(contrast.mean)}.")

@@ -9,12 +9,12 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from howdeep.figures.claims import picture
+from howdeep.figures import claims
 from howdeep.figures.figure import PAPER
 from howdeep.results.claims import Judged
 from howdeep.results.tables import Table, Text, markdown
 from howdeep.results.wording import MISSING
-from howdeep.study.claim import Claim
+from howdeep.study.claim import Claim, Region
 
 PERMUTED = "labels permuted"
 
@@ -63,30 +63,30 @@ def estimate(judged: Judged | None) -> str:
     return f"{mean} [{low}, {high}]"
 
 
+def region(of: Region) -> str:
+    """'above 0.02'."""
+    return str(of).replace("-", "\N{MINUS SIGN}")
+
+
 def table(lines: Sequence[Line]) -> Table:
-    """A row a claim: the sentence, what was predicted, the verdict, one number against the published one."""
-    headings = [
-        "claim",
-        "sentence",
-        "predicted",
-        "verdict",
-        "in the whole ledger",
-        "ours, 95 % interval",
-        "published",
-    ]
+    """A row a claim: the sentence, what was predicted, the verdict, one number against the published one.
+
+    What holds for the whole ledger stands beside a verdict only where it is another one.
+    """
+    headings = ["claim", "sentence", "predicted", "verdict", "ours, 95 % interval", "published"]
     rows = []
     for line in lines:
         claim = line.claim
         sentence = f"{claim.sentence} ({PERMUTED})" if line.permuted else claim.sentence
         predicted = "not supported" if line.control else claim.prediction.verdict
+        verdict = line.verdict if line.together == line.verdict else f"{line.verdict}; {line.together} (Holm)"
         ours = f"{estimate(line.judged)} {claim.estimand.unit}" if line.judged else MISSING
         rows.append(
             [
                 Text(line.name, line.name, f"claim-{line.name}"),
                 Text(sentence, sentence),
                 Text(predicted, predicted),
-                Text(line.verdict, line.verdict),
-                Text(line.together, line.together),
+                Text(verdict, verdict),
                 Text(ours, line.judged.interval.mean if line.judged else math.nan),
                 Text(
                     MISSING if line.permuted else "; ".join(of.figure for of in claim.published), claim.name
@@ -97,17 +97,9 @@ def table(lines: Sequence[Line]) -> Table:
 
 
 def as_markdown(lines: Sequence[Line]) -> str:
-    """The table for README: without the names of claims, and what holds for the whole ledger only where it differs."""
-    rows = [
-        [
-            sentence,
-            predicted,
-            alone if alone.text == whole.text else Text(f"{alone.text}; {whole.text} (Holm)", ""),
-            ours,
-        ]
-        for _, sentence, predicted, alone, whole, ours, _ in table(lines).rows
-    ]
-    return markdown(Table(["sentence", "predicted", "verdict", "ours, 95 % interval"], 4, rows))
+    """The table for README, without names and published figures."""
+    found = table(lines)
+    return markdown(Table(found.headings[1:5], 4, [row[1:5] for row in found.rows]))
 
 
 def as_csv(lines: Sequence[Line]) -> str:
@@ -145,19 +137,15 @@ def values_of(line: Line) -> dict[str, dict[int, list[float]]]:
     return {arm: dict(sorted(of.items())) for arm, of in found.items() if of}
 
 
-def drawn(line: Line) -> str:
-    """The picture of a claim; nothing where nothing was run."""
+def drawn(line: Line) -> list[str]:
+    """The pictures of a claim; none where nothing was run."""
     if line.judged is None or line.permuted:
-        return ""
-    claim = line.claim
-    return picture(
-        line.name.replace("_", " "),
-        claim.estimand.unit,
-        values_of(line),
-        line.judged.interval,
-        claim.supports.ends,
-        claim.refutes.ends,
-    )
+        return []
+    claim, unit = line.claim, line.claim.estimand.unit
+    return [
+        claims.measured(line.name.replace("_", " "), unit, values_of(line)),
+        claims.judged(unit, line.judged.interval, claim.supports.ends, claim.refutes.ends),
+    ]
 
 
 def what_we_saw(line: Line) -> str:
@@ -175,7 +163,7 @@ def what_we_saw(line: Line) -> str:
     was = f"What was measured {'differs by' if claim.contrast.minus else 'is'} {estimate(judged)}"
     text = (
         f"{was} {claim.estimand.unit} over {judged.n} seeds. {said}: it would be supported "
-        f"{claim.supports}, and refuted {claim.refutes}."
+        f"{region(claim.supports)}, and refuted {region(claim.refutes)}."
     )
     if line.verdict in ("SUPPORTED", "REFUTED"):
         if line.verdict.lower() != claim.prediction.verdict:
@@ -207,7 +195,7 @@ def page(lines: Sequence[Line], mode: str) -> str:
         claims=sum(not line.control for line in lines),
         wrong=[line.name for line in lines if line.control and line.verdict == "SUPPORTED"],
         table=table(lines),
-        pictures={line.name: Markup(drawn(line)) for line in lines},
+        pictures={line.name: [Markup(picture) for picture in drawn(line)] for line in lines},
         saw={line.name: what_we_saw(line) for line in lines},
     )
 
@@ -221,7 +209,7 @@ def as_text(line: Line) -> str:
         f"{line.name}: {claim.sentence}\nSaid by: {claim.said_by}\nWhy people believe it: {claim.why}\n\n"
         f"Scope: {claim.scope}\nData: {claim.data}, task {claim.task}, depths {', '.join(map(str, claim.depths))}\n"
         f"Arms:\n{arms}\nMeasured: {claim.estimand.metric} ({claim.estimand.unit})\n"
-        f"Supported {claim.supports}, refuted {claim.refutes}\n"
+        f"Supported {region(claim.supports)}, refuted {region(claim.refutes)}\n"
         f"Predicted: {claim.prediction.verdict}, because {claim.prediction.because}\nPublished:\n{published}\n\n"
         f"Verdict: {line.verdict}\n{what_we_saw(line)}\nWhat would change our mind: {claim.change_of_mind}\n"
     )
