@@ -68,23 +68,16 @@ def parser() -> argparse.ArgumentParser:
         entry.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")
     add("evaluate", "score every run of the study on the test examples (the stage evaluate)")
     add("inspect", "look inside the networks of the study, on validation examples (the stage inspect)")
-    claim = add("claim", "print a claim of the ledger: what was asked, what was run, the verdict")
-    claim.add_argument("claim", metavar="NAME", help="a file of claims/, such as degradation")
-    add("claim-code", "note the sources that claims depend on (the stage code of claims/dvc.yaml)")
     for name, what in (
-        (
-            "claim-plan",
-            "write the study of a claim and compose its cells (the stage plan of claims/dvc.yaml)",
-        ),
-        ("claim-tune", "tune the arms of a claim, if it asks for that (its stage tune)"),
-        ("claim-train", "train the missing runs of a claim (its stage train)"),
-        ("claim-judge", "measure the runs of a claim and judge it (its stage judge)"),
+        ("claim", "print a claim of the ledger: what was asked, what was run, the verdict"),
+        ("claim-plan", "write the study of a claim and compose its cells (a stage of claims/dvc.yaml)"),
+        ("claim-tune", "tune the arms of a claim, if it asks for that (a stage of claims/dvc.yaml)"),
+        ("claim-train", "train the missing runs of a claim (a stage of claims/dvc.yaml)"),
+        ("claim-judge", "measure the runs of a claim and judge it (a stage of claims/dvc.yaml)"),
     ):
-        add(name, what).add_argument("claim", metavar="NAME", help="a file of claims/, such as degradation")
-    add(
-        "ledger",
-        "all claims as a table and a page, reports/claims.html (the stage ledger of claims/dvc.yaml)",
-    )
+        add(name, what).add_argument("entry", metavar="NAME", help="a file of claims/, such as degradation")
+    add("claim-code", "note the sources that claims depend on (a stage of claims/dvc.yaml)")
+    add("ledger", "all claims as a table and a page, reports/claims.html (a stage of claims/dvc.yaml)")
     compare = add("compare", "tables, figures and report of the study (the stage compare)")
     compare.add_argument(
         "--against",
@@ -273,7 +266,7 @@ def _data(where: str) -> Callable[[argparse.Namespace], None]:
 
 
 def _entry(where: str, folder: str) -> Callable[[argparse.Namespace], None]:
-    """A stage of an entry, of which one at a time writes its folder."""
+    """A stage of an entry or a claim, of which one at a time writes its folder."""
 
     def run(args: argparse.Namespace) -> None:
         from howdeep.files import project
@@ -283,22 +276,7 @@ def _entry(where: str, folder: str) -> Callable[[argparse.Namespace], None]:
         stage = where.partition(":")[0]
         signals.stop_on_signals()
         with dvc.stop_with_dvc(), locks.only_writer(here.lock(stage, name), f"{folder}/{name}"):
-            _late(where)(name, here, args.workers)
-
-    return run
-
-
-def _claim(where: str) -> Callable[[argparse.Namespace], None]:
-    """A stage of a claim, of which one at a time writes its folder."""
-
-    def run(args: argparse.Namespace) -> None:
-        from howdeep.files import project
-        from howdeep.processes import dvc, locks, signals
-
-        here, name = project.find(), check_name(_of_stage(args.claim), "a claim")
-        signals.stop_on_signals()
-        with dvc.stop_with_dvc(), locks.only_writer(here.lock("claim", name), f"claims/{name}"):
-            _late(where)(name, here)
+            _late(where)(name, here, *([args.workers] if "workers" in args else []))
 
     return run
 
@@ -306,7 +284,7 @@ def _claim(where: str) -> Callable[[argparse.Namespace], None]:
 def _show_claim(args: argparse.Namespace) -> None:
     from howdeep.files import project
 
-    print(_late("ledger:show")(args.claim, project.find()), end="")
+    print(_late("ledger:show")(args.entry, project.find()), end="")
 
 
 def _stage(where: str) -> Callable[[argparse.Namespace], None]:
@@ -400,10 +378,10 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "inspect": _stage("inspect:inspect"),
     "claim": _show_claim,
     "claim-code": _stage("claim:note_code"),
-    "claim-plan": _claim("claim:plan_claim"),
-    "claim-tune": _claim("claim:tune_claim"),
-    "claim-train": _claim("claim:train_claim"),
-    "claim-judge": _claim("claim:judge_claim"),
+    "claim-plan": _entry("claim:plan_claim", "claims"),
+    "claim-tune": _entry("claim:tune_claim", "claims"),
+    "claim-train": _entry("claim:train_claim", "claims"),
+    "claim-judge": _entry("claim:judge_claim", "claims"),
     "ledger": _stage("ledger:ledger"),
     "compare": _compare,
     "report": _stage("compare:report"),
