@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from howdeep.errors import UserError
-from howdeep.stages.claim import check_power
+from howdeep.stages.claim import PILOT, check_power, verdict_of
 from howdeep.study import claim, params
 
 FOLDER = Path(__file__).parents[2] / "claims"
@@ -78,6 +78,21 @@ def test_too_few_seeds_for_the_effect_are_refused():
     few = claim.parse(changed(power__standard_deviation=1.0), "degradation")
     with pytest.raises(UserError, match=r"8 of them find 1\.15 only: declare more seeds"):
         check_power(few)
+
+
+def test_seeds_on_which_a_claim_was_planned_decide_nothing_however_large_the_effect():
+    of = claim.parse(DECLARED, "degradation")
+    for seeds, verdict in ((of.seeds.exploration, PILOT), (of.seeds.confirmation, "REFUTED")):
+        rows = [
+            {"arm": arm, "depth": depth, "seed": seed, "value": 0.1 if (arm, depth) == ("plain", 56) else 0.99}
+            for arm in of.arms for depth in of.depths for seed in seeds
+        ]  # fmt: skip
+        assert verdict_of(of, rows)[0].verdict == verdict
+
+
+def test_a_name_that_the_pipeline_has_for_itself_is_refused():
+    with pytest.raises(UserError, match="another name than code"):
+        claim.parse(DECLARED, "code")
 
 
 def test_an_unknown_claim_has_near_names():

@@ -29,8 +29,7 @@ from howdeep.study.composition import Compositions
 from howdeep.study.seeds import of_seed
 
 JUDGED, MADE_OF = "judged.json", "data.json"
-
-
+PILOT = "INCONCLUSIVE (pilot)"  # of seeds on which the claim was planned
 SOURCES = {  # below src/howdeep: what each stage depends on, beside its claim
     "plan": (
         *("data", "diagnostics", "nets", "study", "tasks", "training", "inspection/measures.py"),
@@ -38,13 +37,8 @@ SOURCES = {  # below src/howdeep: what each stage depends on, beside its claim
     ),
     "judge": (
         *("data", "diagnostics", "inspection", "nets", "tasks", "training", "study/claim.py"),
-        *(
-            "results/claims.py",
-            "results/statistics.py",
-            "stages/claim.py",
-            "stages/evaluate.py",
-            "stages/inspect.py",
-        ),
+        *("results/claims.py", "results/statistics.py"),
+        *("stages/claim.py", "stages/evaluate.py", "stages/inspect.py"),
     ),
     "ledger": ("figures", "report", "results", "study/claim.py", "stages/claim.py", "stages/ledger.py"),
 }
@@ -205,7 +199,8 @@ def judge_claim(name: str, project: Project) -> dict[str, Any]:
         "reason": reason,
     }
     write_sealed(own.home / JUDGED, content)
-    print(f"{name}: {told(claim, judged)}", file=sys.stderr)
+    spread = f", standard deviation {np.nanstd(of_seeds, ddof=1):.3g}" if judged.verdict == PILOT else ""
+    print(f"{name}: {told(claim, judged)}{spread}", file=sys.stderr)
     return content
 
 
@@ -221,7 +216,7 @@ def told(claim: Claim, judged: Judged) -> str:
 
 
 def verdict_of(claim: Claim, rows: Iterable[Mapping[str, Any]]) -> tuple[Judged, list[int], np.ndarray]:
-    """The verdict that the values of runs give, with the seeds and their contrasts.
+    """The verdict that the values of runs give, with the seeds and their contrasts; none on seeds of the exploration.
 
     Args:
         rows: arm, depth, seed and value of each run; a value is None where the run diverged.
@@ -246,6 +241,8 @@ def verdict_of(claim: Claim, rows: Iterable[Mapping[str, Any]]) -> tuple[Judged,
     )
     if any(np.isnan(cell).all() for cell in (*plus, *minus)):
         judged = judged._replace(verdict=FAILED, interval=Interval(np.nan, np.nan, np.nan))
+    elif not set(seeds) <= set(claim.seeds.confirmation):
+        judged = judged._replace(verdict=PILOT)
     return judged, seeds, values
 
 

@@ -18,7 +18,7 @@ from howdeep.files.project import Project
 from howdeep.report.ledger import Line, as_csv, as_markdown, as_text, as_values, page
 from howdeep.results.claims import FAILED, STALE, Judged, judge, over_the_ledger, permuted
 from howdeep.results.statistics import Interval
-from howdeep.stages.claim import read_judged, verdict_of
+from howdeep.stages.claim import PILOT, read_judged, verdict_of
 from howdeep.stages.synchronise import study_store
 from howdeep.study import claim as declared
 from howdeep.study.claim import Claim
@@ -102,7 +102,7 @@ def _known(value: float | None) -> float:
 def _permuted(line: Line) -> Line:
     """The control made of a claim's runs: the two sides of its contrast exchanged in half of the seeds."""
     control = line._replace(name=f"{line.name}-permuted", permuted=True, rows=[])
-    if line.judged is None or line.verdict in (STALE, FAILED):
+    if line.judged is None or line.verdict in (STALE, FAILED, PILOT):
         return control._replace(judged=None, verdict=NOT_RUN, together=NOT_RUN)
     claim = line.claim
     _, _, values = verdict_of(claim, line.rows)

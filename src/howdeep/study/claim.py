@@ -16,6 +16,7 @@ from howdeep.names import check_name
 from howdeep.study import params
 
 MODES = ("full", "quick", "pilot")
+RESERVED = ("code",)  # in claims/, made by `howdeep claim-code`
 VARIED = ("model.depth", "matching", "seed")  # what contrasts are made of: no arm may set it
 OF_EPOCHS = ("train", "val", "gap", "gradient")
 Text = Annotated[str, Field(min_length=1)]
@@ -231,6 +232,10 @@ def parse(content: Any, name: str) -> Claim:
     Raises:
         UserError: the first thing that is wrong, in one line.
     """
+    if name in RESERVED:
+        raise UserError(
+            f"a claim must have another name than {name}, which is a folder of the pipeline: rename claims/{name}.yaml"
+        )
     if not isinstance(content, dict):
         raise UserError(
             f"claims/{name}.yaml must be a map with sentence, arms, contrast and more, got {content!r}"
