@@ -11,9 +11,9 @@ import yaml
 
 from howdeep.data.examples import Split
 from howdeep.errors import UserError
+from howdeep.files.configs import options
 from howdeep.files.project import Project
 from howdeep.runs.examples import load_split
-from howdeep.study.complaints import options
 from howdeep.study.composition import compose_train
 from howdeep.training.run import Outcome, train
 

@@ -156,7 +156,9 @@ def test_a_command_that_does_not_exist_is_refused_with_the_list(capsys):
 def test_outside_of_a_project_the_line_says_so(tmp_path):
     done = howdeep(tmp_path, "train")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "cd into a clone of howdeep" in done.stderr
+    assert f"expected params.yaml and a folder conf/ in {tmp_path}" in done.stderr
+    assert "a clone of howdeep" in done.stderr
+    assert "`howdeep init FOLDER --data FILE`" in done.stderr
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", None], ids=["empty", "corrupt", "truncated"])
@@ -201,6 +203,7 @@ def tiny_disk(tmp_path):
 
 def test_a_full_disk_is_one_line_and_leaves_no_half_result(project, tiny_disk):
     shutil.copytree(project.conf, tiny_disk / "conf")
+    shutil.copy(project.params, tiny_disk)
     done = howdeep(tiny_disk, "train", *SMALL)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "No space left on device" in done.stderr

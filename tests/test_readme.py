@@ -80,8 +80,9 @@ def test_every_debug_config_trains(project, tmp_path, debug):
 @pytest.mark.slow
 def test_cfg_job_shows_what_would_be_trained_and_trains_nothing(project, tmp_path):
     shutil.copytree(project.conf, tmp_path / "conf")
+    shutil.copy(project.params, tmp_path)
     command = [sys.executable, "-m", "howdeep", "train", "model=lstm", "data=sunspots", "--cfg", "job"]
     done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "_target_: howdeep.nets.lstm.LSTM" in done.stdout
-    assert {path.name for path in tmp_path.iterdir()} == {"conf"}
+    assert {path.name for path in tmp_path.iterdir()} == {"conf", "params.yaml"}

@@ -18,6 +18,7 @@ def other(root, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("other")
     for name in ("conf", "src"):
         shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "params.yaml", folder)
     cli = folder / "src/howdeep/cli.py"
     cli.write_text(cli.read_text().replace(SAID, EDITED))
     return folder
@@ -39,6 +40,7 @@ def test_a_command_runs_the_source_of_the_project_in_which_it_is_typed(root, oth
 
 def test_a_project_of_configs_alone_runs_what_is_installed(root, tmp_path):
     shutil.copytree(root / "conf", tmp_path / "conf")
+    shutil.copy(root / "params.yaml", tmp_path)
     (tmp_path / "src").mkdir()
     assert SAID in help_of(COMMANDS[0], tmp_path).stdout
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from howdeep.errors import UserError
-from howdeep.files import project, reading
+from howdeep.files import configs, project, reading
 from howdeep.names import is_name
 
 SCRIPTS = {
@@ -134,7 +134,7 @@ def _names(name: str, typed: Sequence[str], conf: Path) -> list[str]:
     above, slash, _ = name.rpartition("/")
     if slash:
         return [f"{above}/{group}=" for group in _hydras(above, conf, groups=True)]
-    groups = [path.name for path in conf.iterdir() if any(path.glob("*.yaml"))]
+    groups = [group for group in configs.groups(conf) if configs.options(conf, group)]
     level = name.rpartition(".")[0]
     node = _value(level, typed, conf)
     keys = node if isinstance(node, dict) else {}
@@ -152,14 +152,14 @@ def _choices(name: str, typed: Sequence[str], conf: Path) -> list[str]:
     if name.startswith("hydra/"):
         return _hydras(name, conf)
     if _is_group(name, conf):
-        return [path.stem for path in (conf / name).glob("*.yaml")]
+        return configs.options(conf, name)
     value = _value(name, typed, conf)
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return [text] if isinstance(value, str | int | float) and PLAIN.fullmatch(text) else []
 
 
 def _is_group(name: str, conf: Path) -> bool:
-    return re.fullmatch(r"\w+(/\w+)*", name) is not None and (conf / name).is_dir()
+    return re.fullmatch(r"\w+(/\w+)*", name) is not None and configs.is_group(conf, name)
 
 
 def _value(name: str, typed: Sequence[str], conf: Path) -> Any:

@@ -208,6 +208,7 @@ def test_the_project_is_that_where_the_command_was_typed_wherever_hydra_goes(
     elsewhere.mkdir()
     if inside == "another clone":
         shutil.copytree(clone / "conf", elsewhere / "conf")
+        shutil.copy(clone / "params.yaml", elsewhere)
     before = content(elsewhere)
     overrides = [word.format(there="../elsewhere/out") for word in typed]
     assert (

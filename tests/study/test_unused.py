@@ -20,6 +20,7 @@ def conf(project, tmp_path, monkeypatch) -> Iterator[Path]:
         number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
     }
     folder = shutil.copytree(project.conf, tmp_path / "conf")
+    shutil.copy(project.params, tmp_path)
     head = "# @package _global_\n"
     for name, text in {
         "own_params": "hydra: {sweeper: {params: {model.depth: '1,2'}}}",
@@ -60,7 +61,7 @@ def test_a_multirun_with_a_setting_that_would_do_nothing_trains_nothing(conf, ca
     assert main(["train", "-m", "tracking.uri=null", "trainer.max_epochs=1", *typed]) == 1
     (line,) = capfd.readouterr().err.splitlines()
     assert words in line
-    assert {path.name for path in conf.parent.iterdir()} == {"conf"}
+    assert {path.name for path in conf.parent.iterdir()} == {"conf", "params.yaml"}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ def mistyped(tmp_path_factory, project) -> Project:
     """A project whose YAMLs the tests spoil, and write back."""
     folder = tmp_path_factory.mktemp("mistyped")
     shutil.copytree(project.conf, folder / "conf")
+    shutil.copy(project.params, folder)
     shutil.copytree(project.root / "data", folder / "data")
     return Project(folder)
 

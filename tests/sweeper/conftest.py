@@ -18,6 +18,7 @@ def home(tmp_path_factory, project) -> Project:
     """A project of its own, with the prepared data of the others."""
     folder = tmp_path_factory.mktemp("sweeps")
     shutil.copytree(ROOT / "conf", folder / "conf")
+    shutil.copy(ROOT / "params.yaml", folder)
     (folder / "data").symlink_to(project.root / "data")
     return Project(folder)
 

@@ -66,7 +66,7 @@ def store(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("ui") / "before"
     folder.mkdir()
     (folder / "conf").mkdir()
-    (folder / "conf" / "train.yaml").touch()
+    (folder / "params.yaml").touch()
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiment = client.create_experiment("study", (folder / "mlartifacts" / "study").as_uri())
     run = client.create_run(experiment, run_name="depth=4-seed=0").info.run_id

@@ -83,7 +83,7 @@ def study(store) -> Store:
 @pytest.mark.skipif(BROWSER is None or DRIVER is None, reason="no Chromium with its driver")
 def test_the_links_of_the_ui_open_the_columns_and_a_row_a_cell_with_its_means(study, tmp_path):
     (study.root / "conf").mkdir()
-    (study.root / "conf" / "train.yaml").touch()
+    (study.root / "params.yaml").touch()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

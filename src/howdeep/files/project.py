@@ -98,16 +98,27 @@ def has_other_source(project: Project) -> bool:
     return (own / "__main__.py").is_file() and not own.samefile(Path(howdeep.__file__).parent)
 
 
+def is_project(folder: Path) -> bool:
+    """Whether it has params.yaml and a folder conf/; the folders of claims have no conf/ of their own."""
+    return (folder / "params.yaml").is_file() and (folder / "conf").is_dir()
+
+
 def find(start: Path | None = None) -> Project:
-    """The project of this folder or the nearest one above it that has conf/train.yaml.
+    """The project of this folder or the nearest one above it.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it has lost its empty folder conf/: a command would find another project above it.
     """
     start = (start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
-        if (folder / "conf" / "train.yaml").is_file():
+        if is_project(folder):
             return Project(folder)
+        if folder.name != "claims" and all((folder / name).is_file() for name in ("params.yaml", "dvc.yaml")):
+            raise UserError(
+                f"expected a folder conf/ beside params.yaml and dvc.yaml in {folder}, found none: make it, with a "
+                "file such as .gitkeep in it, since git keeps no empty folder"
+            )
     raise UserError(
-        f"expected conf/train.yaml in {start} or a folder above it, found none: cd into a clone of howdeep"
+        f"expected params.yaml and a folder conf/ in {start} or a folder above it, found no such folder: cd into a "
+        "project or a clone of howdeep, or make a project of your data with `howdeep init FOLDER --data FILE`"
     )

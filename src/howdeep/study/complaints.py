@@ -17,9 +17,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from howdeep.errors import UserError, near
-from howdeep.files import reading
+from howdeep.files import configs, reading
 from howdeep.study import hints
-from howdeep.study.hints import options
 
 # What Hydra raises of overrides that cannot be composed; `explain` lets others through.
 COMPLAINTS = (HydraException, OmegaConfBaseException, yaml.YAMLError, OSError, ValueError, TypeError)
@@ -59,11 +58,13 @@ def explain(error: Exception, conf: Path, overrides: Sequence[str] = (), *, type
     first = first or type(error).__name__
     if isinstance(error, MissingConfigException) and (found := re.search(r"Could not find '([^']+)'", text)):
         group, _, option = found[1].rpartition("/")
-        if not (conf / group).is_dir():  # Hydra's own, which it lists
+        if not configs.is_group(conf, group):  # Hydra's own, which it lists
             known = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
             return UserError(f"expected a choice of {group}, got {group}={option}{near(option, known)}")
+        behind = " or howdeep's own" if configs.PACKAGED.is_dir() else ""
         return UserError(
-            f"expected one of the files in conf/{group}/, got {group}={option}{near(option, options(conf, group))}"
+            f"expected one of the files in conf/{group}/{behind}, got {group}={option}"
+            f"{near(option, configs.options(conf, group))}"
         )
     if isinstance(error, ConfigCompositionException) and (
         found := re.search(r"Could not override '([^']+)'", text)
@@ -109,7 +110,7 @@ def _no_key(key: str, conf: Path, overrides: Sequence[str]) -> UserError:
 
 def _faulty(conf: Path) -> UserError | None:
     """The first file of `conf` that is no map in YAML; Hydra stumbles over it without its name."""
-    for path in sorted(conf.rglob("*.yaml")):
+    for path in configs.files(conf).values():
         try:
             content = reading.yaml_of(path)
         except UserError as line:
@@ -126,7 +127,9 @@ def _in_defaults_list(error: Exception) -> bool:
 
 
 def _explain_sweeper(key: str, conf: Path) -> UserError:
-    known = [f"hydra.sweeper.{name}" for name in OmegaConf.load(conf / "hydra/sweeper/optuna.yaml")]
+    known = [
+        f"hydra.sweeper.{name}" for name in OmegaConf.load(configs.files(conf)["hydra/sweeper/optuna.yaml"])
+    ]
     if key in known:
         return UserError(f"{key} is a setting of the Optuna sweeper: add hydra/sweeper=optuna")
     return UserError(f"expected a setting of the sweeper, got '{key}'{near(key, known)}")

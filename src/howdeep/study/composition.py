@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from howdeep.errors import UserError
-from howdeep.files import folders
+from howdeep.files import configs, folders
 from howdeep.study.complaints import COMPLAINTS, explain
 from howdeep.study.kinds import check_kinds, resolve
 from howdeep.study.matching import match
@@ -24,8 +24,8 @@ from howdeep.study.sharing import Shared
 
 @contextmanager
 def composer(conf: Path):
-    """Hydra's compose API for the config folder `conf`, for as many compositions as are wanted."""
-    with initialize_config_dir(str(conf.resolve()), version_base="1.3", job_name="train"):
+    """Hydra's compose API for a project's conf/, for as many compositions as are wanted."""
+    with initialize_config_dir(str(conf.absolute()), version_base="1.3", job_name="train"):
         yield
 
 
@@ -135,6 +135,6 @@ CHECKSUM = re.compile("[0-9a-f]{16}")
 def _checksum(conf: Path) -> str:
     """Of everything that a composition is made of."""
     digest = hashlib.sha256(f"{hydra.__version__} {omegaconf.__version__}".encode())
-    for path in sorted(conf.rglob("*.yaml")):
-        digest.update(f"{path.relative_to(conf)}\0".encode() + path.read_bytes())
+    for name, path in configs.files(conf).items():
+        digest.update(f"{name}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]

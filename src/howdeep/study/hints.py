@@ -14,6 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from howdeep.errors import near
+from howdeep.files.configs import groups, is_group, options
 
 _KEY = re.compile(r"\+{0,2}[A-Za-z_][\w./@-]*(?==)")  # of an override
 _SEVERAL = re.compile(r"[\s,][\w.+@/]+=")  # another override in it
@@ -22,7 +23,7 @@ _SEVERAL = re.compile(r"[\s,][\w.+@/]+=")  # another override in it
 def composed(conf: Path, overrides: Iterable[str]) -> DictConfig | None:
     """What Hydra composes, its own settings included; None where it refuses."""
     try:
-        with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
+        with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
             return compose("train", overrides=list(overrides), return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, OSError, ValueError, TypeError):
         return None
@@ -87,7 +88,7 @@ def _now(override: str, conf: Path) -> object:
 
 
 def _takes_text(override: str, conf: Path) -> bool:
-    is_choice = (conf / override.partition("=")[0].lstrip("+")).is_dir()
+    is_choice = is_group(conf, override.partition("=")[0].lstrip("+"))
     return not is_choice and isinstance(_now(override, conf), str | None)
 
 
@@ -98,8 +99,8 @@ def of_key(key: str, conf: Path, overrides: Sequence[str]) -> str:
     group, chosen = key.partition(".")[0], _chosen(conf, overrides)
     others = [f"{name}={names[0]}" for name, names in chosen.items() if name != group and len(names) == 1]
     plain = composed(conf, others) or composed(conf, ())
-    if not (conf / group).is_dir() or plain is None:
-        return near(key, [*_keys(plain), *(path.name for path in conf.iterdir() if path.is_dir())])
+    if not is_group(conf, group) or plain is None:
+        return near(key, [*_keys(plain), *groups(conf)])
     tried = chosen.get(group) or [str(plain.hydra.runtime.choices.get(group))]
     configs = {name: composed(conf, [*others, f"{group}={name}"]) for name in options(conf, group)}
     having = [name for name, cfg in configs.items() if key in _keys(cfg)]
@@ -125,11 +126,6 @@ def _names(word: Override, there: list[str]) -> list[str]:
         return value.filter(there)
     chosen = word.sweep_iterator(transformer=Transformer.str) if word.is_choice_sweep() else [value]
     return [str(name) for name in chosen if name in there]
-
-
-def options(conf: Path, group: str) -> list[str]:
-    """The choices of a config group: the names of its YAML files."""
-    return sorted(path.stem for path in (conf / group).glob("*.yaml"))
 
 
 def _keys(cfg: DictConfig | None) -> list[str]:
