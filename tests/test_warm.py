@@ -27,6 +27,7 @@ def folder(root, tmp_path_factory) -> Path:
     """A project; its warm processes start with the first test and are shared."""
     folder = tmp_path_factory.mktemp("warm")
     shutil.copytree(root / "conf", folder / "conf")
+    shutil.copy(root / "params.yaml", folder)
     return folder
 
 
@@ -100,14 +101,24 @@ def test_the_environment_is_the_callers(folder):
 
 def test_data_is_pulled_and_prepared_without_torch_by_a_process_of_its_own(root, tmp_path):
     shutil.copytree(root / "conf", tmp_path / "conf")
+    shutil.copy(root / "params.yaml", tmp_path)
     assert run(tmp_path, "pull", "data=digits") == (0, "", "digits: data/raw/digits\n")
     assert run(tmp_path, "prepare", "data=digits") == (0, "", "digits: data/prepared/digits\n")
     (data,) = servers(tmp_path, "data")
     assert not any("libtorch" in place.path for place in data.memory_maps())
 
 
+@pytest.mark.parametrize("command", ["code", "claim-code"])
+def test_what_runs_in_every_repro_starts_none(root, tmp_path, command):
+    shutil.copytree(root / "conf", tmp_path / "conf")
+    shutil.copy(root / "params.yaml", tmp_path)
+    assert run(tmp_path, command) == (0, "", "")
+    assert not list(tmp_path.glob("scratch/warm-*"))
+
+
 def test_the_first_to_pull_starts_the_process_that_imports_torch_too(root, tmp_path):
     shutil.copytree(root / "conf", tmp_path / "conf")
+    shutil.copy(root / "params.yaml", tmp_path)
     for name in ("digits", "sunspots"):
         run(tmp_path, "pull", f"data={name}")
         assert len(servers(tmp_path)) == len(servers(tmp_path, "data")) == 1
@@ -155,6 +166,7 @@ def test_code_that_was_edited_is_not_run_from_memory(root, tmp_path):
     """DVC would keep the result under the checksum of the new code."""
     for name in ("conf", "src"):
         shutil.copytree(root / name, tmp_path / name)
+    shutil.copy(root / "params.yaml", tmp_path)
     env = {"PYTHONPATH": str(tmp_path / "src")}
     assert "Experiments that answer it" in run(tmp_path, "--help", **env)[1]
     wait_for(lambda: servers(tmp_path))
@@ -167,6 +179,7 @@ def test_code_that_was_edited_is_not_run_from_memory(root, tmp_path):
 
 def test_it_ends_with_its_dvc(folder, tmp_path):
     shutil.copytree(folder / "conf", tmp_path / "conf")
+    shutil.copy(folder / "params.yaml", tmp_path)
     env = {name: value for name, value in ENV.items() if name != "DVC_STAGE"}
     script = f"DVC_STAGE=train {sys.executable} -m howdeep --version; kill -9 $$"
     dvc = subprocess.Popen(["sh", "-c", script], cwd=tmp_path, env=env)

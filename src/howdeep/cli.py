@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
 
     # `train` goes to Hydra whole, which has its own options (-m, --cfg job, --help): see `main`.
     add("train", "train one network, or many with -m: takes Hydra's options and KEY=VALUE overrides")
+    add("code", "note which howdeep stages depend on, outside of a clone (the stage code)")
     add("pull", "fetch and verify the files of a data set: howdeep pull data=mnist", overrides=True)
     add(
         "prepare",
@@ -369,6 +370,7 @@ def _ui(args: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
+    "code": _stage("code:note_code"),
     "pull": _data("pull:pull"),
     "prepare": _data("prepare:prepare"),
     "plan": _stage("plan:plan"),
@@ -377,7 +379,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "evaluate": _stage("evaluate:evaluate"),
     "inspect": _stage("inspect:inspect"),
     "claim": _show_claim,
-    "claim-code": _stage("claim:note_code"),
+    "claim-code": _stage("code:note_code_of_claims"),
     "claim-plan": _entry("claim:plan_claim", "claims"),
     "claim-tune": _entry("claim:tune_claim", "claims"),
     "claim-train": _entry("claim:train_claim", "claims"),

@@ -41,6 +41,10 @@ IMPORTS = {
     ),
 }  # fmt: skip
 DATA = ("pull", "prepare")  # the commands of the first one
+ALONE = (
+    "code",
+    "claim-code",
+)  # run every time, with few imports: where nothing has changed, no process starts
 Main = Callable[[list[str]], int]
 
 
@@ -54,7 +58,7 @@ def call(argv: list[str], main: Main) -> int | None:
     Returns:
         The exit code; None if the command must be run here.
     """
-    dvc = dvcs.dvc()
+    dvc = None if argv[:1] and argv[0] in ALONE else dvcs.dvc()
     if dvc is None:
         return None
     signals.stop_on_signals()

@@ -39,6 +39,7 @@ PREPARED = Kind("a prepared data set", ("train.safetensors", "test.safetensors",
 RUN = Kind("a run", ("record.json", "weights.safetensors", "artifacts.safetensors", "*.txt"), "record.json")
 TUNED = Kind("tuned settings", ("settings.json", "trials.csv", "recipe.json"), "settings.json")
 PLANS = Kind("plans", ("*.json", "seeds"))
+CODE = Kind("checksums of code", ("*.txt", "data"))
 TABLES = Kind("tables or pictures", ("*.csv", "*.md", "*.svg", "*.safetensors"))
 COMPOSITIONS = Kind("compositions", ("[0-9a-f]*",))  # each named by a checksum
 _ASIDE = re.compile(r"\..+\.(\d+)\.(tmp|old)")

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from hydra.utils import get_class
 
-import howdeep
 from howdeep.errors import UserError, near
 from howdeep.files import reading
 from howdeep.files.folders import file_aside
@@ -17,7 +16,6 @@ from howdeep.files.project import Project
 from howdeep.files.writing import write_json, write_sealed, yaml_text
 from howdeep.processes.workers import cores, run_all
 from howdeep.records.cell import run_name
-from howdeep.records.fingerprint import checksum
 from howdeep.records.record import config_of, read_record
 from howdeep.results.claims import FAILED, Judged, contrast, detectable, judge
 from howdeep.results.statistics import Interval
@@ -30,27 +28,6 @@ from howdeep.study.seeds import of_seed
 
 JUDGED, MADE_OF = "judged.json", "data.json"
 PILOT = "INCONCLUSIVE (pilot)"  # of seeds on which the claim was planned
-SOURCES = {  # below src/howdeep: what each stage depends on, beside its claim
-    "plan": (
-        *("data", "diagnostics", "nets", "study", "tasks", "training", "inspection/measures.py"),
-        *("errors.py", "stages/plan.py", "stages/claim.py"),
-    ),
-    "judge": (
-        *("data", "diagnostics", "inspection", "nets", "tasks", "training", "study/claim.py"),
-        *("results/claims.py", "results/statistics.py"),
-        *("stages/claim.py", "stages/evaluate.py", "stages/inspect.py"),
-    ),
-    "ledger": ("figures", "report", "results", "study/claim.py", "stages/claim.py", "stages/ledger.py"),
-}
-
-
-def note_code(project: Project) -> None:
-    """Writes claims/code/: a checksum of the sources of each stage, which no comment changes."""
-    home = Path(howdeep.__file__).parent
-    for stage, places in SOURCES.items():
-        paths = [path for place in places for path in sorted((home / place).rglob("*.py")) or [home / place]]
-        with file_aside(project.claims / "code" / f"{stage}.txt") as aside:
-            aside.write_text(checksum(paths) + "\n")
 
 
 def plan_claim(name: str, project: Project) -> None:
