@@ -3,12 +3,16 @@
 import os
 import shutil
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
+from filelock import FileLock
 
 from howdeep.tracking.store import Store
+from tests import commands
+from tests.commands import ENV
 
 STUDY = {
     "study": "test",
@@ -39,8 +43,6 @@ TUNED = {
     "tune": {"trials": 3, "epochs": [0.4, 0.7], "optimizers": {"adam": [0.001, 0.1], "sgd": [0.01, 1.0]}},
     "entries": {"digits-mlp": STUDY["entries"]["digits-mlp"]},
 }
-ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-ENV = {name: value for name, value in ENV.items() if not name.startswith(("DVC_", "GIT_", "MLFLOW_", "MAKE"))}
 
 
 class Clone:
@@ -67,7 +69,12 @@ class Clone:
         self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "study")
 
     def run(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(args, cwd=self.folder, env=ENV, capture_output=True, text=True, timeout=300)
+        runs_stages = args[0] == "dvc" and not {"repro", "run"}.isdisjoint(args)
+        if runs_stages or args[0] == "howdeep":
+            words = args if runs_stages else args[1:]
+            done = commands.completed(self.folder, *words, PYTHONPATH=str(self.folder / "src"))
+        else:
+            done = subprocess.run(args, cwd=self.folder, env=ENV, capture_output=True, text=True, timeout=300)
         assert not check or done.returncode == 0, f"{args}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -92,9 +99,32 @@ class Clone:
         return Store(f"sqlite:///{self.folder}/mlflow.db", "test", self.folder)
 
 
+# The warm process outlives its dvc for a moment, and a socket cannot be copied.
+SOCKETS = shutil.ignore_patterns("warm-*.sock")
+
+
+def at(folder: Path) -> Clone:
+    """The clone that lies there."""
+    clone = object.__new__(Clone)
+    clone.folder = folder
+    return clone
+
+
 def copy_of(clone: Clone, folder: Path) -> Clone:
-    copy = object.__new__(Clone)
-    copy.folder = folder
-    # The warm process outlives its dvc for a moment, and a socket cannot be copied.
-    shutil.copytree(clone.folder, folder, ignore=shutil.ignore_patterns("warm-*.sock"))
-    return copy
+    shutil.copytree(clone.folder, folder, ignore=SOCKETS)
+    return at(folder)
+
+
+def made_once(name: str, make: Callable[[Path], object], factory: pytest.TempPathFactory) -> Path:
+    """A worker's own copy of a folder that takes long to make: the first of all workers who asks makes it."""
+    top = factory.getbasetemp()
+    made = (top.parent if "PYTEST_XDIST_WORKER" in os.environ else top) / name / "made"
+    made.parent.mkdir(exist_ok=True)
+    with FileLock(f"{made.parent}.lock"):
+        if not made.exists():
+            shutil.rmtree(made.parent / "making", ignore_errors=True)
+            make(made.parent / "making")
+            (made.parent / "making").rename(made)
+    own = factory.mktemp(name) / "own"
+    shutil.copytree(made, own, symlinks=True, ignore=SOCKETS)
+    return own

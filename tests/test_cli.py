@@ -1,7 +1,9 @@
-"""The `howdeep` command as people type it: real processes, their output and exit codes."""
+"""The `howdeep` command as people type it: real processes, their output and exit codes.
+
+Most are forked from a process that has made the imports.
+"""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from howdeep.cli import main
+from tests.commands import completed as howdeep
 
 pytestmark = pytest.mark.slow
 
@@ -25,11 +28,11 @@ def clone(project, tmp_path) -> Path:
     return tmp_path / "clone"
 
 
-def howdeep(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+def typed(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """The command from its very start, with all that it imports."""
     return subprocess.run(
-        [sys.executable, "-m", "howdeep", *args],
-        cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-m", "howdeep", *args], cwd=folder, capture_output=True, text=True, timeout=120
+    )
 
 
 @pytest.fixture
@@ -56,11 +59,11 @@ def test_help_lists_every_command_and_imports_nothing_heavy(capsys):
 def test_version(clone):
     from importlib.metadata import version
 
-    assert howdeep(clone, "--version").stdout == f"howdeep {version('howdeep')}\n"
+    assert typed(clone, "--version").stdout == f"howdeep {version('howdeep')}\n"
 
 
 def test_train_says_what_came_out_and_leaves_a_record(clone):
-    done = howdeep(
+    done = typed(
         clone, "train", "model=lstm", "data=sunspots", "model.depth=2", "optimizer=rmsprop", "seed=3", *SMALL
     )
     assert done.returncode == 0, done.stderr
@@ -154,7 +157,7 @@ def test_a_command_that_does_not_exist_is_refused_with_the_list(capsys):
 
 
 def test_outside_of_a_project_the_line_says_so(tmp_path):
-    done = howdeep(tmp_path, "train")
+    done = typed(tmp_path, "train")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"expected params.yaml and a folder conf/ in {tmp_path}" in done.stderr
     assert "a clone of howdeep" in done.stderr
@@ -204,7 +207,7 @@ def tiny_disk(tmp_path):
 def test_a_full_disk_is_one_line_and_leaves_no_half_result(project, tiny_disk):
     shutil.copytree(project.conf, tiny_disk / "conf")
     shutil.copy(project.params, tiny_disk)
-    done = howdeep(tiny_disk, "train", *SMALL)
+    done = typed(tiny_disk, "train", *SMALL)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "No space left on device" in done.stderr
     assert not (tiny_disk / "data/prepared/digits").exists()

@@ -3,8 +3,6 @@
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from hydra.core.override_parser.types import IntervalSweep
 
 from howdeep.cli import parser
 from howdeep.study.composition import compose_train
+from tests.commands import completed
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -67,10 +66,7 @@ def test_readme_s_targets_are_in_the_makefile(target):
 @pytest.mark.parametrize("debug", ["smoke", "overfit", "profile"])
 def test_every_debug_config_trains(project, tmp_path, debug):
     shutil.copytree(project.root, tmp_path / "here")
-    command = [sys.executable, "-m", "howdeep", "train", f"debug={debug}", "hydra.run.dir=out"]
-    done = subprocess.run(
-        command, cwd=tmp_path / "here", check=False, capture_output=True, text=True, timeout=300
-    )
+    done = completed(tmp_path / "here", "train", f"debug={debug}", "hydra.run.dir=out")
     assert done.returncode == 0, done.stderr
     asked = "train loss" if debug == "overfit" else "val loss"
     assert f"mlp depth 1 on digits, seed 0: {asked}" in done.stdout
@@ -81,8 +77,7 @@ def test_every_debug_config_trains(project, tmp_path, debug):
 def test_cfg_job_shows_what_would_be_trained_and_trains_nothing(project, tmp_path):
     shutil.copytree(project.conf, tmp_path / "conf")
     shutil.copy(project.params, tmp_path)
-    command = [sys.executable, "-m", "howdeep", "train", "model=lstm", "data=sunspots", "--cfg", "job"]
-    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=300)
+    done = completed(tmp_path, "train", "model=lstm", "data=sunspots", "--cfg", "job")
     assert done.returncode == 0, done.stderr
     assert "_target_: howdeep.nets.lstm.LSTM" in done.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"conf", "params.yaml"}

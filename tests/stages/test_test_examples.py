@@ -1,10 +1,7 @@
 """Nothing but `evaluate` opens the test examples: the other stages are run with the file away."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +12,9 @@ from howdeep.files.project import Project
 from howdeep.runs.examples import ensure_prepared
 from howdeep.study.composition import compose_train
 from howdeep.study.seeds import of_seed
+from tests.commands import completed as howdeep
 
 pytestmark = pytest.mark.slow
-NO_THREADS = {"OMP_NUM_THREADS": "1"}
 
 
 def small_study(project: Project, folder: Path, **changes: object) -> Project:
@@ -45,29 +42,22 @@ def without_test_examples(project, tmp_path) -> Project:
     return here
 
 
-def howdeep(here: Project, *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "howdeep", *args], cwd=here.root, env=os.environ | NO_THREADS,
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-
-
 def test_tuning_training_comparing_and_reporting_never_open_the_test_examples_and_evaluate_does(
     without_test_examples,
 ):
     here = without_test_examples
     for stage in ("tune-entry", "train-entry"):
-        done = howdeep(here, stage, "digits-mlp")
+        done = howdeep(here.root, stage, "digits-mlp")
         assert done.returncode == 0, done.stderr
     assert len(list(here.runs.glob("**/record.json"))) == 4
-    refused = howdeep(here, "evaluate")
+    refused = howdeep(here.root, "evaluate")
     assert refused.returncode == 1
     assert "test.safetensors" in refused.stderr
     assert not (here.results / "test.json").exists()
 
     test = here.prepared("digits") / "test.safetensors"
     (here.root / "away.safetensors").rename(test)
-    assert howdeep(here, "evaluate").returncode == 0
+    assert howdeep(here.root, "evaluate").returncode == 0
     scored = json.loads((here.results / "test.json").read_text())
     assert len(scored["runs"]) == 4
     assert scored["examples"] == {"digits-mlp": 359}
@@ -81,7 +71,7 @@ def test_tuning_training_comparing_and_reporting_never_open_the_test_examples_an
 
     test.unlink()
     for stage in ("compare", "report"):
-        done = howdeep(here, stage)
+        done = howdeep(here.root, stage)
         assert done.returncode == 0, done.stderr
     assert (here.reports / "index.html").stat().st_size > 0
 
@@ -102,18 +92,18 @@ def test_where_each_seed_draws_test_examples_nothing_but_evaluate_opens_them_eit
     for path in tests:
         path.unlink()
     for stage in ("tune-entry", "train-entry"):
-        done = howdeep(here, stage, "digits-mlp")
+        done = howdeep(here.root, stage, "digits-mlp")
         assert done.returncode == 0, done.stderr
     records = [json.loads(path.read_text()) for path in here.runs.glob("**/record.json")]
     assert {(of["seed"], of["config"]["data"]["prepare"]["seed"]) for of in records} == {(1, 1), (2, 2)}
-    assert howdeep(here, "inspect").returncode == 0
-    refused = howdeep(here, "evaluate")
+    assert howdeep(here.root, "inspect").returncode == 0
+    refused = howdeep(here.root, "evaluate")
     assert refused.returncode == 1
     assert "test.safetensors" in refused.stderr
 
     for path in tests[:2]:  # those of the seeds; that of the pipeline tests no run
         path.write_bytes(content[path])
-    done = howdeep(here, "evaluate")
+    done = howdeep(here.root, "evaluate")
     assert done.returncode == 0, done.stderr
     scored = json.loads((here.results / "test.json").read_text())
     assert scored["resampled"] == {"digits-mlp": 359 / 1078}
@@ -132,6 +122,6 @@ def test_where_each_seed_draws_test_examples_nothing_but_evaluate_opens_them_eit
     for path in tests[:2]:
         path.unlink()
     for stage in ("compare", "report"):
-        done = howdeep(here, stage)
+        done = howdeep(here.root, stage)
         assert done.returncode == 0, done.stderr
     assert "Nadeau and Bengio" in (here.reports / "index.html").read_text()

@@ -10,16 +10,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.clones import ENV, STUDY, Clone, copy_of
+from howdeep.files.project import Project
+from tests.clones import STUDY, Clone, at, copy_of, made_once
+from tests.commands import ENV, SECONDS, Command, howdeep
 from tests.torture import harness
 from tests.torture.harness import (
     COMMANDS,
     OUTPUTS,
     RUN,
-    SECONDS,
     UNTRACKED,
-    Command,
-    howdeep,
     tree,
     wait_until,
 )
@@ -82,10 +81,13 @@ def fresh(root, tmp_path_factory) -> Clone:
 @pytest.fixture(scope="session")
 def whole(fresh, tmp_path_factory) -> Clone:
     """The same study, from its beginning to its end without a pause: what every other one must end as."""
-    clone = copy_of(fresh, tmp_path_factory.mktemp("torture") / "whole")
-    clone.repro()
-    harness.check_quiet(clone.folder)
-    return clone
+
+    def make(folder: Path) -> None:
+        clone = copy_of(fresh, folder)
+        clone.repro()
+        harness.check_quiet(clone.folder)
+
+    return at(made_once("whole", make, tmp_path_factory))
 
 
 @pytest.fixture
@@ -100,7 +102,10 @@ def victim(fresh, tmp_path) -> Iterator[Clone]:
 @pytest.fixture(scope="session")
 def trained(project, tmp_path_factory) -> Path:
     """A study of two runs, tuned, trained, tested and compared, and a run that was killed in the middle."""
-    folder = tmp_path_factory.mktemp("trained") / "project"
+    return made_once("trained", lambda folder: train(project, folder), tmp_path_factory)
+
+
+def train(project: Project, folder: Path) -> None:
     shutil.copytree(project.conf, folder / "conf")
     for part in ("raw", "prepared"):
         shutil.copytree(project.root / "data" / part / "digits", folder / "data" / part / "digits")
@@ -130,7 +135,6 @@ def trained(project, tmp_path_factory) -> Path:
     command.wait()
     assert list(folder.glob("scratch/*.ckpt")), "the kill came too late"
     (folder / "expected.json").write_text(json.dumps(whole | tree(folder, *OUTPUTS)))
-    return folder
 
 
 @pytest.fixture

@@ -9,26 +9,20 @@ import os
 import random
 import re
 import signal
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import psutil
 import pytest
 
-from howdeep.warm import IMPORTS
-from tests.clones import ENV
+from tests.commands import SECONDS
 
 FULL = os.environ.get("HOWDEEP_TORTURE") == "full"
 KINDS = ("kills", "disks", "flips", "hostile")
 OUTPUTS = ("data", "plans", "tuned", "runs", "results")  # the folders that DVC takes into its cache
 UNTRACKED = {"MLFLOW_TRACKING_URI": ""}
-SECONDS = 120.0  # more than any command here takes on a busy machine
 
 RUN = (
     "train", "model.width=4", "train_examples=60", "trainer.max_epochs=12", "tracking.uri=null", "hydra.run.dir=out",
@@ -85,85 +79,6 @@ def differences(found: dict[str, str], expected: dict[str, str]) -> dict[str, tu
     names = sorted({*found, *expected})
     both = {name: (found.get(name), expected.get(name)) for name in names}
     return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
-
-
-# Commands, forked from a process that has imported what they need
-
-
-@dataclass
-class Done:
-    code: int | None
-    out: str
-    err: str
-
-    @property
-    def complaints(self) -> list[str]:
-        return [line for line in self.err.splitlines() if line.startswith("howdeep: ")]
-
-    def check_words(self) -> None:
-        """Whatever happened: no traceback, and a mistake is one line."""
-        assert "Traceback" not in self.out + self.err, self.err[-3000:]
-        assert self.code is not None, f"it took longer than {SECONDS:g} s\n{self.err[-3000:]}"
-        if self.code:
-            assert len(self.complaints) == 1, (
-                f"exit code {self.code} with other than one line\n{self.err[-3000:]}"
-            )
-
-
-def _forks() -> ForkServerContext:
-    context = ForkServerContext()
-    # Not howdeep itself: what its modules share between forks of one process is not shared between two commands.
-    others = [name for name in IMPORTS["torch"] if not name.startswith("howdeep")]
-    context.set_forkserver_preload(
-        ["torch", "pytorch_lightning", "torchmetrics", "hydra", "pandas", "scipy.stats", *others]
-    )
-    return context
-
-
-def _command(argv: list[str], folder: str, env: dict[str, str], out: str, err: str) -> None:
-    """In the fork: a howdeep command at a folder, as if it had been typed there."""
-    os.setsid()
-    os.environ.clear()
-    os.environ.update(env)
-    os.chdir(folder)
-    for descriptor, path in ((1, out), (2, err)):
-        os.dup2(os.open(path, os.O_WRONLY), descriptor)
-    from howdeep.cli import main
-
-    sys.exit(main(argv))
-
-
-class Command:
-    """A howdeep command that has been started; a real process, but without the seconds that imports take."""
-
-    def __init__(self, folder: Path, *argv: str, **env: str) -> None:
-        self._texts = []
-        for _ in range(2):
-            descriptor, path = tempfile.mkstemp(prefix="torture-")
-            os.close(descriptor)
-            self._texts.append(path)
-        words = (list(argv), str(folder), ENV | env, *self._texts)
-        self.process = _forks().Process(target=_command, args=words)
-        self.process.start()
-
-    def kill(self) -> None:
-        self.process.kill()
-
-    def wait(self, seconds: float = SECONDS) -> Done:
-        self.process.join(seconds)
-        code = self.process.exitcode
-        if code is None:
-            for process in [*psutil.Process(self.process.pid).children(recursive=True), self.process]:
-                process.kill()
-            self.process.join()
-        out, err = (Path(path).read_text(errors="replace") for path in self._texts)
-        for path in self._texts:
-            os.unlink(path)
-        return Done(code, out, err)
-
-
-def howdeep(folder: Path, *argv: str, **env: str) -> Done:
-    return Command(folder, *argv, **env).wait()
 
 
 # Processes

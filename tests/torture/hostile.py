@@ -4,12 +4,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.commands import Done, howdeep
 from tests.torture.harness import (
     OUTPUTS,
     UNTRACKED,
-    Done,
     differences,
-    howdeep,
     tree,
 )
 

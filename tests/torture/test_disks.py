@@ -11,14 +11,12 @@ import pytest
 import yaml
 
 from howdeep.tracking.store import Store
-from tests.clones import ENV, Clone, copy_of
+from tests.clones import Clone, copy_of
+from tests.commands import ENV, SECONDS, Done, howdeep
 from tests.torture.harness import (
-    SECONDS,
-    Done,
     check_quiet,
     differences,
     drawn,
-    howdeep,
     kill_all_at,
     own_traceback,
     times,

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.clones import Clone, copy_of
+from tests.commands import Done, howdeep
 from tests.torture.harness import (
     COMMANDS,
     OUTPUTS,
     UNTRACKED,
-    Done,
     differences,
-    howdeep,
     seeds,
     times,
     tree,

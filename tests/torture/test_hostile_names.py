@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from tests.clones import ENV, Clone, copy_of
+from tests.clones import Clone, copy_of
+from tests.commands import ENV, SECONDS
 from tests.torture.harness import (
-    SECONDS,
     check_quiet,
     differences,
     drawn,

@@ -14,10 +14,9 @@ import pytest
 
 from howdeep.sweeping.storage import Storage
 from howdeep.tracking.store import Store
+from tests.commands import Command, howdeep
 from tests.torture.harness import (
-    Command,
     check_quiet,
-    howdeep,
     seeds,
     wait_until,
 )

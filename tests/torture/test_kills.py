@@ -21,7 +21,8 @@ import yaml
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from voluptuous import Invalid
 
-from tests.clones import ENV, Clone, copy_of
+from tests.clones import Clone, copy_of
+from tests.commands import ENV
 from tests.torture.conftest import KILLED
 from tests.torture.harness import (
     FULL,
