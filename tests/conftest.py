@@ -50,6 +50,16 @@ def compose(project: Project):
     return of
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory) -> bytes:
+    """The bytes of a database of MLflow with its tables, which take two seconds to make."""
+    from howdeep.tracking.store import Store
+
+    root = tmp_path_factory.mktemp("made")
+    Store(f"sqlite:///{root}/mlflow.db", "study", root).client  # noqa: B018
+    return (root / "mlflow.db").read_bytes()
+
+
 @pytest.fixture(autouse=True)
 def paths_of_imports() -> Iterator[None]:
     """Puts back where Python looks for modules: MLflow adds the code that lies beside a model when it loads one."""

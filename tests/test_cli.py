@@ -22,9 +22,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def clone(project, tmp_path) -> Path:
+def clone(project, made, tmp_path) -> Path:
     """A folder to type commands in, with the data prepared."""
     shutil.copytree(project.root, tmp_path / "clone", ignore=shutil.ignore_patterns("scratch"))
+    (tmp_path / "clone/mlflow.db").write_bytes(made)
     return tmp_path / "clone"
 
 

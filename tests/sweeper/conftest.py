@@ -14,12 +14,13 @@ from tests.sweeper.sweeps import ROOT, SMALL
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory, project) -> Project:
+def home(tmp_path_factory, project, made) -> Project:
     """A project of its own, with the prepared data of the others."""
     folder = tmp_path_factory.mktemp("sweeps")
     shutil.copytree(ROOT / "conf", folder / "conf")
     shutil.copy(ROOT / "params.yaml", folder)
     (folder / "data").symlink_to(project.root / "data")
+    (folder / "mlflow.db").write_bytes(made)
     return Project(folder)
 
 

@@ -7,14 +7,6 @@ import pytest
 from howdeep.tracking.store import Store
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory) -> bytes:
-    """The bytes of a database with its tables, which take two seconds to make."""
-    root = tmp_path_factory.mktemp("made")
-    Store(f"sqlite:///{root}/mlflow.db", "study", root).client  # noqa: B018
-    return (root / "mlflow.db").read_bytes()
-
-
 @pytest.fixture
 def store(made, tmp_path) -> Store:
     (tmp_path / "mlflow.db").write_bytes(made)

@@ -50,20 +50,6 @@ def record(key="k1", state="finished", entry="digits-mlp"):
     }  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """A store with its tables made once; making them takes two seconds."""
-    root = tmp_path_factory.mktemp("mlflow")
-    Store(f"sqlite:///{root / 'mlflow.db'}", "default", root).client  # noqa: B018
-    return root / "mlflow.db"
-
-
-@pytest.fixture
-def store(empty_store, tmp_path):
-    (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
-    return Store(f"sqlite:///{tmp_path / 'mlflow.db'}", "study", tmp_path)
-
-
 def test_a_run_has_parameters_curves_summary_data_set_and_config(store):
     parent = store.open_parent("digits-mlp", {"commit": "c0"})
     run = store.start(record(), parent=parent, about={"commit": "c0", "dirty": "false"}, dataset=CARD)
