@@ -6,6 +6,9 @@ BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# each file in one of them, the longest first
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: bench calibrate claims help docs repro test test-unit torture lint ui report clean constraints install install-test
 
@@ -25,11 +28,11 @@ claims: install ## judge what is said about depth, each sentence by an experimen
 	@dvc --cd claims repro > /dev/null
 	@echo "report: $(CURDIR)/reports/claims.html; a single one: howdeep claim NAME"
 
-test: test-unit ## all tests, in two processes; each file in one of them
-	python -m pytest -m slow -n 2 --dist loadfile
+test: test-unit ## all tests, in two processes
+	python -m pytest -m slow $(IN_TWO)
 
 test-unit: install-test ## the fast tests only, in two processes
-	python -m pytest -m 'not slow' -n 2 --dist loadfile
+	python -m pytest -m 'not slow' $(IN_TWO)
 
 torture: install-test ## half an hour of kills, full disks, flipped bits, hostile names and files; counts at its end
 	HOWDEEP_TORTURE=full python -m pytest tests/torture

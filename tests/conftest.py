@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,15 @@ ROOT = Path(__file__).parents[1]
 # The commands that tests start run this checkout's source, in folders of configs alone too.
 os.environ["PYTHONPATH"] = os.pathsep.join([f"{ROOT}/src", *filter(None, [os.environ.get("PYTHONPATH")])])
 pytest_plugins = ["tests.studies"]  # records that nobody trained, for results, figures and report
+
+STUDIES = {"reproduced", "judged", "fresh"}  # fixtures of those who run `dvc repro`
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first: no process is left alone with one in the end (`--no-loadscope-reorder`)."""
+    n_tests = Counter(item.path for item in items)
+    n_studies = Counter(item.path for item in items if STUDIES & {*getattr(item, "fixturenames", ())})
+    items.sort(key=lambda item: (-n_studies[item.path], -n_tests[item.path]))
 
 
 @pytest.fixture(scope="session")
