@@ -60,6 +60,18 @@ def test_networks_with_other_weights_are_explained_less_alike(mlp, digits):
     assert max(found) < 0.9
 
 
+def test_a_network_with_the_weights_of_its_untrained_control_is_explained_by_its_architecture_alone(
+    mlp, digits
+):
+    alike, other = (
+        trained(mlp(0), digits)._replace(other=mlp(0)),
+        trained(mlp(0), digits)._replace(other=mlp(1)),
+    )
+    same, differs = measures.attribution_without_training([alike, other])
+    assert same == pytest.approx(1.0)
+    assert differs < 0.9
+
+
 def test_a_probe_gains_nothing_where_the_layer_is_that_of_the_control(mlp, digits):
     net = mlp(0, "model.normalisation=none")
     assert measures.probe_gain([trained(net, digits)]) == [0.0]

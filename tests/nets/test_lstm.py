@@ -126,3 +126,19 @@ def test_a_forget_bias_that_is_no_number_is_told_in_one_line(forget_bias, messag
     with pytest.raises(UserError) as error:
         lstm(forget_bias=forget_bias)
     assert str(error.value) == message
+
+
+def test_chrono_starts_forget_gates_at_spans_up_to_the_longest_and_input_gates_at_their_opposite():
+    for part in biases(lstm(depth=2, width=2000, chrono_steps=101)):
+        i, f, _, _ = part
+        np.testing.assert_allclose(i, -f)
+        spans = np.exp(f)
+        assert spans.min() >= 1
+        assert spans.max() <= 100
+        assert np.mean(spans) == pytest.approx((1 + 100) / 2, rel=0.05)  # uniform
+
+
+@pytest.mark.parametrize("options", [{"chrono_steps": 1}, {"chrono_steps": 9, "forget_bias": 1.0}])
+def test_a_chrono_start_that_means_nothing_is_told_in_one_line(options):
+    with pytest.raises(UserError, match="chrono_steps must be at least 2, and forget_bias null beside it"):
+        lstm(**options)

@@ -8,10 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from howdeep.report.ledger import Line, as_csv, as_markdown, as_text, page, what_we_saw
+from howdeep.figures.claims import front
+from howdeep.records.trials import TrialRow
+from howdeep.report.ledger import Line, as_csv, as_further, as_markdown, as_text, drawn, page, what_we_saw
 from howdeep.results.claims import FAILED, NO_POWER, REFUTED, SUPPORTED, judge
 from howdeep.results.scores import rows_of
-from howdeep.stages.claim import verdict_of
+from howdeep.stages.claim import further_of, verdict_of
 from howdeep.study import claim
 from tests.study.test_claim import changed
 
@@ -19,14 +21,17 @@ from tests.study.test_claim import changed
 def line(name="degradation", shift=0.0, verdict=None, **of):
     declared = claim.parse(changed(**of.pop("nodes", {})), name)
     rows = [
-        {"arm": arm, "depth": depth, "seed": seed, "key": f"{arm}{depth}{seed}", "state": "finished",
+        {"metric": declared.estimand.label, "arm": arm, "depth": depth, "seed": seed,
+         "key": f"{arm}{depth}{seed}", "state": "finished",
          "value": 0.9 + 0.001 * seed - (shift if (arm, depth) == ("plain", 56) else 0)}
         for arm in declared.arms for depth in declared.depths for seed in range(8)
     ]  # fmt: skip
     values = [-shift + 0.001 * (seed % 2) for seed in range(8)]
     judged = judge(values, declared.supports.ends, declared.refutes.ends, spread=0.01, effect=0.4)
     verdict = verdict or judged.verdict
-    return Line(name, declared, verdict, verdict, 0.01, judged, True, rows, **of)
+    return Line(
+        name, declared, verdict, verdict, 0.01, judged, True, rows, further=further_of(declared, rows), **of
+    )
 
 
 def test_the_page_counts_verdicts_and_has_a_row_and_a_section_a_claim():
@@ -73,6 +78,50 @@ def test_the_tables_hold_the_same_numbers():
     assert math.isclose(mean, -0.2995)
 
 
+def test_what_was_measured_beside_a_claim_stands_in_its_section_and_in_a_table_of_its_own():
+    deep, shallow = [{"arm": "plain", "depth": 8}], [{"arm": "plain", "depth": 1}]
+    more = [
+        {"text": "eight layers less one", "plus": deep, "minus": shallow},
+        {
+            "text": "what was not run",
+            "plus": deep,
+            "estimand": {"metric": "test/accuracy", "unit": "accuracy"},
+        },
+    ]
+    found = line(nodes={"further": more})
+    for text in (page([found], "full"), as_text(found)):
+        assert "eight layers less one" in text
+        assert "0 [0, 0] training accuracy, 8 seeds" in text
+    table = pd.read_csv(io.StringIO(as_further([found])))
+    assert table["contrast"].tolist() == ["eight layers less one", "what was not run"]
+    assert table["seeds"].tolist() == [8, 0]
+    assert table["estimate"].isna().tolist() == [False, True]
+
+
+def test_a_scatter_and_trials_are_drawn_where_there_are_any():
+    axes = {
+        "x": {"metric": "cost/parameters", "unit": "weights"},
+        "y": {"metric": "test/accuracy", "unit": "accuracy"},
+    }
+    found = line(nodes={"scatter": axes})
+    rows = [
+        {"metric": of["metric"], "arm": arm, "depth": depth, "seed": 0, "key": "k", "value": value}
+        for arm in found.claim.arms
+        for depth, weights in zip(found.claim.depths, (100.0, 1000.0, 10000.0), strict=True)
+        for of, value in ((axes["x"], weights), (axes["y"], 0.9 - weights / 1e5))
+    ]
+    trials = [TrialRow(depth, "plain", 0.1, loss) for depth in (1, 8) for loss in (0.2, 0.3)]
+    [_, _, scatter, best] = drawn(found._replace(rows=[*found.rows, *rows], trials=trials))
+    assert "The front: plain at depth 1: 0.899 for 100" in scatter
+    assert "depth 8: 0.250 after 1, 0.200 after 2" in best.split("\n")[0]
+    assert len(drawn(found._replace(claim=line().claim))) == 2
+
+
+def test_the_front_has_what_nothing_cheaper_equals():
+    points = [(1.0, 0.5), (2.0, 0.5), (2.0, 0.4), (3.0, 0.9), (0.5, 0.1), (4.0, 0.8)]
+    assert front(points) == [(0.5, 0.1), (1.0, 0.5), (3.0, 0.9)]
+
+
 def test_the_terminal_has_the_whole_section():
     text = as_text(line(shift=0.3))
     for part in (
@@ -105,3 +154,17 @@ def test_every_stored_verdict_follows_from_the_stored_values_of_its_runs():
         expected = [row[column] for column in ("estimate", "low", "high")]
         assert [*judged.interval] == pytest.approx(expected, rel=1e-5, nan_ok=True)
         assert judged.n == row["seeds"]
+
+
+def test_every_stored_number_beside_a_verdict_follows_from_the_stored_values_too():
+    stored, values = (pd.read_csv(STORED / f"{name}.csv") for name in ("further", "values"))
+    for name, table in stored.groupby("claim"):
+        declared = claim.read(str(name), STORED.parents[1] / "claims")
+        runs = [row | {"value": None if pd.isna(row["value"]) else row["value"]}
+                for row in rows_of(values[values["claim"] == name])]  # fmt: skip
+        found = further_of(declared, runs)
+        assert [of.text for of, _, _ in found] == table["contrast"].tolist()
+        for (_, interval, seeds), row in zip(found, rows_of(table), strict=True):
+            assert seeds == row["seeds"] > 0
+            expected = [row[column] for column in ("estimate", "low", "high")]
+            assert [*interval] == pytest.approx(expected, rel=1e-5, nan_ok=True)

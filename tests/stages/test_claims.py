@@ -22,17 +22,26 @@ TINY = {
     "said_by": "this test", "why": "it must be said", "scope": "300 images", "data": "digits",
     "task": "classification", "depths": [1, 2],
     "overrides": ["model=mlp", "train_examples=300", "trainer.max_epochs=4"],
-    "arms": {"narrow": ["model.width=2"], "wide": ["model.width=32"]},
+    "arms": {"narrow": ["model.width=2"], "wide": ["model.width=32"], "wide_once_more": ["model.width=32"]},
     "seeds": {"confirmation": [0, 1, 2, 3], "quick": 2, "exploration": [9, 10]},
     "estimand": {"metric": "gap/train_accuracy", "at": "last", "unit": "training accuracy"},
     "contrast": {"plus": [{"arm": "wide", "depth": 1}], "minus": [{"arm": "narrow", "depth": 1}]},
+    "further": [
+        {"text": "beyond a linear model", "plus": [{"arm": "wide", "depth": 2}],
+         "estimand": {"metric": "test/accuracy", "against": "logistic regression", "unit": "accuracy"}},
+        {"text": "random weights", "plus": [{"arm": "wide", "depth": 1}],
+         "estimand": {"metric": "inside/attribution_without_training", "unit": "rank correlation"}},
+    ],
+    "scatter": {"x": {"metric": "cost/training_flops", "unit": "operations"},
+                "y": {"metric": "test/accuracy", "unit": "accuracy"}},
     "supports": {"above": 0.05}, "refutes": {"below": 0.05},
     "prediction": {"verdict": "supported", "because": "two units are few"},
     "power": {"standard_deviation": 0.05, "effect": 0.2},
     "published": [{"figure": "none", "source": "nobody"}], "change_of_mind": "another outcome",
 }  # fmt: skip
 DIVERGES = {
-    **TINY, "sentence": "A learning rate of a billion is a good one",
+    **{key: value for key, value in TINY.items() if key not in ("further", "scatter")},
+    "sentence": "A learning rate of a billion is a good one",
     "arms": {**TINY["arms"], "narrow": ["model.normalisation=none", "model.residual=false", "optimizer.lr=1.0e+30"]},
     "estimand": {"metric": "test/accuracy", "unit": "test accuracy"},
 }  # fmt: skip
@@ -88,7 +97,14 @@ def test_the_ledger_has_every_claim_its_controls_and_a_page(judged):
     assert found["diverges"]["verdict"] == "FAILED"
     page = (judged.folder / "reports/claims.html").read_text()
     assert "The experiment failed: narrow at depth 1 diverged with every seed: " in page
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
+    with (judged.folder / "results/claims/further.csv").open() as file:
+        further = list(csv.DictReader(file))
+    assert [(row["contrast"], row["metric"], row["seeds"]) for row in further] == [
+        ("beyond a linear model", "test/accuracy less logistic regression", "4"),
+        ("random weights", "inside/attribution_without_training", "4"),
+    ]
+    assert -0.5 < float(further[0]["estimate"]) < 0.1
     assert "did not stand" not in page
 
 
@@ -98,6 +114,8 @@ def test_every_verdict_is_what_the_records_of_its_runs_give(judged):
         content, of = read_judged(name, here), claim.read(name, here.claims)
         assert content is not None
         for row in content["values"]:
+            if row["metric"] != of.estimand.label:
+                continue
             run = f"{of.entry(row['arm'])}/depth={row['depth']}-seed={row['seed']}"
             record = json.loads((here.claim(name).runs / run / "record.json").read_text())
             assert record["key"] == row["key"]
@@ -108,7 +126,9 @@ def test_every_verdict_is_what_the_records_of_its_runs_give(judged):
         assert seeds == [0, 1, 2, 3]
         if name == "tiny":
             by_hand = {
-                (row["arm"], row["seed"]): row["value"] for row in content["values"] if row["depth"] == 1
+                (row["arm"], row["seed"]): row["value"]
+                for row in content["values"]
+                if row["depth"] == 1 and row["metric"] == of.estimand.label
             }
             assert values.tolist() == [by_hand["wide", seed] - by_hand["narrow", seed] for seed in seeds]
 
@@ -118,11 +138,11 @@ def test_a_second_time_nothing_runs_and_a_longer_run_keeps_what_is_there(clone):
     assert [line for line in ran.splitlines() if "Running stage" in line] == ["Running stage 'code':"]
     params(clone, "quick")
     said = clone.run("dvc", "--cd", "claims", "repro", "judge@tiny")
-    assert "tiny-wide: 0 runs to train, 4 kept, 4 removed" in said.stderr
+    assert "tiny-wide: 0 runs to train, 2 kept, 6 removed" in said.stderr
     assert "tiny: INCONCLUSIVE (power), " in said.stderr
     params(clone, "full")
     said = clone.run("dvc", "--cd", "claims", "repro", "judge@tiny")
-    assert "tiny-wide: 4 runs to train, 4 kept, 0 removed" in said.stderr
+    assert "tiny-wide: 6 runs to train, 2 kept, 0 removed" in said.stderr
 
 
 def test_a_declaration_that_was_changed_after_its_runs_is_stale_until_they_are_judged_anew(clone):

@@ -192,6 +192,7 @@ MEANINGLESS = {
     **{name: NOT_FLAG for name in ("residual", "norm_first", "causal")},
     "dropout": NOT_SHARE,
     "forget_bias": ["nan", "inf", "open", "true", "[1]"],
+    "chrono_steps": ["0", "1", "-3", "1.5", "long", "true", "[9]"],
     "in_shape": ["[]", "[0,64]", "[-1,64]", "64", "null", "image", "[1.5]", "[3]"],
     "out_features": [*NOT_WHOLE, "77"],
     "vocabulary": ["0", "5", "many", "[1]", "null", HUGE],

@@ -1,13 +1,15 @@
 """The declarations of claims: what is refused, in one line, before anything is run."""
 
 import copy
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from howdeep.errors import UserError
-from howdeep.stages.claim import PILOT, check_power, verdict_of
+from howdeep.stages.claim import PILOT, check_power, further_of, verdict_of
 from howdeep.study import claim, params
 
 FOLDER = Path(__file__).parents[2] / "claims"
@@ -62,6 +64,12 @@ def test_there_are_two_false_claims_and_one_with_permuted_labels():
         ({"overrides": ["model=mlp", "seed=3"]}, "`overrides` sets seed"),
         ({"arms__plain": ["model.residual"]}, "must be NAME=VALUE, got 'model.residual'"),
         ({"seeds__exploration": [3, 100]}, r"seeds \[3\] stand in both confirmation and exploration"),
+        ({"further": [{"text": "it", "plus": [{"arm": "plan", "depth": 56}]}]},
+         "further 'it' names the unknown arm 'plan', did you mean 'plain'?"),
+        ({"further": [{"plus": [{"arm": "plain", "depth": 56}]}]}, "lacks the key 'further.0.text'"),
+        ({"further": [{"text": "it", "plus": [{"arm": "plain", "depth": 56}], "estimand": {"metric": "test"}}]},
+         "further.0.estimand.metric must be KIND/NAME"),
+        ({"scatter": {"x": {"metric": "cost/parameters", "unit": "weights"}}}, "lacks the key 'scatter.y'"),
         ({"supports__above": -0.2}, "`supports` and `refutes` overlap"),
         ({"supports": {}}, "supports: must have `above`, `below` or both"),
         ({"depths": [0, 56]}, "depths.0: input should be greater than or equal to 1, got 0"),
@@ -84,7 +92,8 @@ def test_seeds_on_which_a_claim_was_planned_decide_nothing_however_large_the_eff
     of = claim.parse(DECLARED, "degradation")
     for seeds, verdict in ((of.seeds.exploration, PILOT), (of.seeds.confirmation, "REFUTED")):
         rows = [
-            {"arm": arm, "depth": depth, "seed": seed, "value": 0.1 if (arm, depth) == ("plain", 56) else 0.99}
+            {"metric": of.estimand.label, "arm": arm, "depth": depth, "seed": seed,
+             "value": 0.1 if (arm, depth) == ("plain", 56) else 0.99}
             for arm in of.arms for depth in of.depths for seed in seeds
         ]  # fmt: skip
         assert verdict_of(of, rows)[0].verdict == verdict
@@ -115,14 +124,45 @@ def test_a_claim_is_a_study_of_its_arms(mode, tmp_path):
     (tmp_path / "params.yaml").write_text(yaml_text(of.study(mode)))
     study = params.read(tmp_path / "params.yaml")
     assert study.name == "claims"
-    assert list(study.entries) == ["degradation-plain", "degradation-residual"]
+    everything = ["plain", "residual", "plain_cnn", "residual_cnn"]
+    assert list(study.entries) == [
+        f"degradation-{arm}" for arm in (["plain"] if mode == "quick" else everything)
+    ]
     plain = study.entries["degradation-plain"]
     assert (plain.data, plain.model, plain.task) == ("digits", "mlp", "classification")
     assert "model.residual=false" in plain.overrides
     assert plain.seeds == {
         "full": tuple(DECLARED["seeds"]["confirmation"]), "quick": (0, 1, 2), "pilot": (100, 101, 102, 103)
     }[mode]  # fmt: skip
-    assert {cell.depth for cell in study.cells(plain)} == {1, 8, 56}
+    assert {cell.depth for cell in study.cells(plain)} == ({1, 56} if mode == "quick" else {1, 8, 56})
+
+
+def test_a_further_contrast_is_told_with_an_interval_of_what_it_measures_and_decides_nothing():
+    of = claim.parse(
+        changed(further=[
+            {"text": "of the verdict", "plus": [{"arm": "plain", "depth": 8}], "minus": [{"arm": "plain", "depth": 1}]},
+            {"text": "another", "plus": [{"arm": "residual", "depth": 8}],
+             "estimand": {"metric": "test/accuracy", "unit": "accuracy"}},
+            {"text": "not run", "plus": [{"arm": "residual", "depth": 56}]},
+        ]),
+        "degradation",
+    )  # fmt: skip
+    rows = [
+        {"metric": metric, "arm": arm, "depth": depth, "seed": seed, "value": value + seed / 100}
+        for metric, arm, depth, value in (
+            ("gap/train_accuracy at last", "plain", 1, 0.9),
+            ("gap/train_accuracy at last", "plain", 8, 0.5),
+            ("gap/train_accuracy at last", "plain", 56, 0.1),
+            ("test/accuracy", "residual", 8, 0.7),
+        )
+        for seed in range(8)
+    ]
+    first, second, third = further_of(of, rows)
+    assert [*first[1]] == pytest.approx([-0.4] * 3)
+    spread = 2.3646 * np.std(np.arange(8) / 100, ddof=1) / math.sqrt(8)  # t of 7 degrees of freedom
+    assert [*second[1]] == pytest.approx([0.735, 0.735 - spread, 0.735 + spread], rel=1e-4)
+    assert (first[2], second[2], third[2]) == (8, 8, 0)
+    assert verdict_of(of, rows)[0].interval.mean == pytest.approx(-0.8)
 
 
 def test_a_ledger_that_names_no_file_or_lacks_one_is_refused(tmp_path):

@@ -136,7 +136,22 @@ def attribution_agreement(runs: Sequence[Trained]) -> list[float]:
     return [attribution.rank_agreement(own, of, shown) for own, of in zip(pixels, others, strict=True)]
 
 
+def attribution_without_training(runs: Sequence[Trained]) -> list[float]:
+    """Rank agreement of the integrated gradients of each run with those of the same network with random weights: an
+    explanation that does not change with the weights explains nothing of what was learned.
+
+    Source: Adebayo et al., "Sanity checks for saliency maps" (2018), the model parameter randomisation test.
+    """
+    found = []
+    for run in runs:
+        x, smallest = run.split.validation[0][:SHOWN], run.split.train[0].amin(0, keepdim=True)
+        own, other = (_attributions(run, net).pixels for net in (run.net, run.other))
+        found.append(attribution.rank_agreement(own, other, x != smallest))
+    return found
+
+
 MEASURES = (
     *(gradient_ratio_at_start, gradient_distance_at_start, probe_of_last_layer, probe_gain, layers_matched),
     *(attention_on_marks, completeness_error, attribution_agreement),
+    attribution_without_training,
 )

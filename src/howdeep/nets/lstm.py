@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from howdeep.errors import UserError
 from howdeep.nets import checks, layers
 
 
@@ -34,6 +35,9 @@ class LSTM(nn.Module):
             the last one too.
         forget_bias: what b_f starts from, the sum of both of PyTorch's bias vectors; 1 keeps the memory open
             (Jozefowicz et al., 2015). None leaves it to the initialisation.
+        chrono_steps: the longest span to be remembered, at least 2: b_f starts from log(u), u uniform from 1 to
+            chrono_steps - 1, and b_i from -b_f, so that units remember over spans of all lengths (Tallec and
+            Ollivier, 2018, "Can recurrent neural networks warp time?"). None leaves both to the others.
         vocabulary: how many characters there are, each of which gets a vector of `width` numbers; None where
             x holds numbers.
         every_step: whether there is an output at every step, or one at the last.
@@ -54,6 +58,7 @@ class LSTM(nn.Module):
         normalisation: str,
         dropout: float,
         forget_bias: float | None,
+        chrono_steps: int | None = None,
         vocabulary: int | None,
         every_step: bool,
     ) -> None:
@@ -62,6 +67,13 @@ class LSTM(nn.Module):
         checks.flag(residual=residual, every_step=every_step)
         if forget_bias is not None:
             checks.number(forget_bias=forget_bias)
+        if chrono_steps is not None:
+            checks.whole(chrono_steps=chrono_steps)
+            if chrono_steps < 2 or forget_bias is not None:
+                raise UserError(
+                    f"chrono_steps must be at least 2, and forget_bias null beside it, "
+                    f"got {chrono_steps} and {forget_bias}"
+                )
         super().__init__()
         self.every_step = every_step
         self.front, features = layers.sequence_front("lstm", in_shape, vocabulary, width)
@@ -78,8 +90,13 @@ class LSTM(nn.Module):
         self.head = nn.Linear(width, out_features)
         layers.initialise(self.layers, initialisation, "tanh")
         layers.initialise(self.head, initialisation, "linear")
-        if forget_bias is not None:
-            _set_forget_bias(self.layers, forget_bias)
+        for part in self.layers.modules():
+            if isinstance(part, nn.LSTM):
+                if forget_bias is not None:
+                    _start(part, forget=torch.full((width,), float(forget_bias)))
+                if chrono_steps is not None:
+                    memory = torch.empty(width).uniform_(1, chrono_steps - 1).log()
+                    _start(part, forget=memory, input=-memory)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, time, features), or (batch, time) of characters, -> (batch, [time,] out_features)."""
@@ -90,10 +107,10 @@ class LSTM(nn.Module):
 
 
 @torch.no_grad()
-def _set_forget_bias(module: nn.Module, value: float) -> None:
-    for part in module.modules():
-        if isinstance(part, nn.LSTM):
-            _, _, bias_ih, bias_hh = part.parameters()  # (4 * width,) each; the layer adds them
-            for bias, start in ((bias_ih, value), (bias_hh, 0.0)):
-                _, forget, _, _ = bias.chunk(4)  # PyTorch's order: i, f, g, o
-                forget.fill_(start)
+def _start(part: nn.LSTM, **gates: Tensor) -> None:
+    """Sets the sum of both biases of some gates, (width,) each."""
+    _, _, bias_ih, bias_hh = part.parameters()  # (4 * width,) each; the layer adds them
+    for gate, value in gates.items():
+        place = ("input", "forget", "cell", "output").index(gate)  # PyTorch's order
+        bias_ih.chunk(4)[place].copy_(value)
+        bias_hh.chunk(4)[place].zero_()

@@ -5,16 +5,20 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from howdeep.figures import claims
 from howdeep.figures.figure import PAPER
+from howdeep.records.trials import TrialRow
+from howdeep.report import best_so_far
 from howdeep.results.claims import Judged
+from howdeep.results.statistics import Interval
 from howdeep.results.tables import Table, Text, markdown
 from howdeep.results.wording import MISSING
-from howdeep.study.claim import Claim, Region
+from howdeep.study.claim import Claim, Estimand, Further, Region
 
 PERMUTED = "labels permuted"
 
@@ -30,8 +34,11 @@ class Line(NamedTuple):
         adjusted: p of Holm.
         judged: its numbers; None where there are none.
         registered: whether the declaration stood in the commit that the runs were started from; None: not known.
-        rows: the value of each run.
+        rows: the values of each run.
         reason: why it failed.
+        permuted: whether it is the control made of another claim's runs.
+        further: the other contrasts, with their intervals and seeds.
+        trials: of the arms that were tuned; an arm stands in place of the optimizer.
     """
 
     name: str
@@ -44,6 +51,8 @@ class Line(NamedTuple):
     rows: Sequence[Mapping[str, Any]]
     reason: str | None = None
     permuted: bool = False
+    further: Sequence[tuple[Further, Interval, int]] = ()
+    trials: Sequence[TrialRow] = ()
 
     @property
     def control(self) -> bool:
@@ -55,11 +64,11 @@ def shown(value: float) -> str:
     return MISSING if math.isnan(value) else f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
-def estimate(judged: Judged | None) -> str:
+def estimate(interval: Interval) -> str:
     """'0.21 [0.18, 0.24]'."""
-    if judged is None or math.isnan(judged.interval.mean):
+    if math.isnan(interval.mean):
         return MISSING
-    mean, low, high = map(shown, judged.interval)
+    mean, low, high = map(shown, interval)
     return f"{mean} [{low}, {high}]"
 
 
@@ -80,7 +89,7 @@ def table(lines: Sequence[Line]) -> Table:
         sentence = f"{claim.sentence} ({PERMUTED})" if line.permuted else claim.sentence
         predicted = "not supported" if line.control else claim.prediction.verdict
         verdict = line.verdict if line.together == line.verdict else f"{line.verdict}; {line.together} (Holm)"
-        ours = f"{estimate(line.judged)} {claim.estimand.unit}" if line.judged else MISSING
+        ours = f"{estimate(line.judged.interval)} {claim.estimand.unit}" if line.judged else MISSING
         rows.append(
             [
                 Text(line.name, line.name, f"claim-{line.name}"),
@@ -121,19 +130,43 @@ def as_csv(lines: Sequence[Line]) -> str:
     return pd.DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
+def as_further(lines: Sequence[Line]) -> str:
+    """further.csv: a row a contrast that was declared beside the one that decides."""
+    rows = [
+        (line.name, of.text, estimand.label, estimand.unit, *interval, seeds)
+        for line in lines
+        for of, interval, seeds in line.further
+        for estimand in [line.claim.estimand_of(of)]
+    ]
+    columns = ["claim", "contrast", "metric", "unit", "estimate", "low", "high", "seeds"]
+    return pd.DataFrame(rows, columns=columns).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def beside(line: Line) -> list[tuple[str, str]]:
+    """The other contrasts of a claim in words: what it is, and its number with its unit and seeds."""
+    return [
+        (
+            of.text,
+            f"{estimate(interval)} {line.claim.estimand_of(of).unit}, {seeds} seeds" if seeds else MISSING,
+        )
+        for of, interval, seeds in line.further
+    ]
+
+
 def as_values(lines: Sequence[Line]) -> str:
-    """values.csv: a row a run with what was measured, from which every verdict follows."""
+    """values.csv: a row a run and metric with what was measured, from which every number follows."""
     rows = [{"claim": line.name, **row} for line in lines for row in line.rows]
-    columns = ["claim", "arm", "depth", "seed", "key", "state", "value"]
+    columns = ["claim", "metric", "arm", "depth", "seed", "key", "state", "value"]
     return pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n")
 
 
-def values_of(line: Line) -> dict[str, dict[int, list[float]]]:
+def values_of(line: Line, estimand: Estimand) -> dict[str, dict[int, list[float]]]:
     """The values of each arm, by depth."""
     found: dict[str, dict[int, list[float]]] = {arm: {} for arm in line.claim.arms}
     for row in line.rows:
-        value = math.nan if row["value"] is None else row["value"]
-        found[row["arm"]].setdefault(row["depth"], []).append(value)
+        if row["metric"] == estimand.label:
+            value = math.nan if row["value"] is None else row["value"]
+            found[row["arm"]].setdefault(row["depth"], []).append(value)
     return {arm: dict(sorted(of.items())) for arm, of in found.items() if of}
 
 
@@ -141,11 +174,22 @@ def drawn(line: Line) -> list[str]:
     """The pictures of a claim; none where nothing was run."""
     if line.judged is None or line.permuted:
         return []
-    claim, unit = line.claim, line.claim.estimand.unit
-    return [
-        claims.measured(line.name.replace("_", " "), unit, values_of(line)),
+    claim, unit, title = line.claim, line.claim.estimand.unit, line.name.replace("_", " ")
+    found = [
+        claims.measured(title, unit, values_of(line, claim.estimand)),
         claims.judged(unit, line.judged.interval, claim.supports.ends, claim.refutes.ends),
     ]
+    if (scatter := claim.scatter) and line.rows:
+        x, y = (_means(values_of(line, of)) for of in (scatter.x, scatter.y))
+        points = {arm: {depth: (x[arm][depth], y[arm][depth]) for depth in x[arm]} for arm in x}
+        found.append(claims.scatter(title, scatter.x.unit, scatter.y.unit, points))
+    if line.trials:
+        found.append(best_so_far.picture(title, line.trials))
+    return found
+
+
+def _means(values: Mapping[str, Mapping[int, Sequence[float]]]) -> dict[str, dict[int, float]]:
+    return {arm: {depth: float(np.mean(of)) for depth, of in by.items()} for arm, by in values.items()}
 
 
 def what_we_saw(line: Line) -> str:
@@ -160,7 +204,7 @@ def what_we_saw(line: Line) -> str:
         "REFUTED": "This refutes the sentence",
         "STALE": "The declaration was changed after these runs, so that they decide nothing",
     }.get(line.verdict, "This decides nothing")
-    was = f"What was measured {'differs by' if claim.contrast.minus else 'is'} {estimate(judged)}"
+    was = f"What was measured {'differs by' if claim.contrast.minus else 'is'} {estimate(judged.interval)}"
     text = (
         f"{was} {claim.estimand.unit} over {judged.n} seeds. {said}: it would be supported "
         f"{region(claim.supports)}, and refuted {region(claim.refutes)}."
@@ -197,6 +241,8 @@ def page(lines: Sequence[Line], mode: str) -> str:
         table=table(lines),
         pictures={line.name: [Markup(picture) for picture in drawn(line)] for line in lines},
         saw={line.name: what_we_saw(line) for line in lines},
+        keys={line.name: list(dict.fromkeys(row["key"] for row in line.rows)) for line in lines},
+        beside={line.name: beside(line) for line in lines},
     )
 
 
@@ -204,6 +250,7 @@ def as_text(line: Line) -> str:
     """The section of a claim for a terminal."""
     claim = line.claim
     arms = "\n".join(f"  {arm}: {' '.join((*claim.overrides, *words))}" for arm, words in claim.arms.items())
+    also = "".join(f"  {what}: {number}\n" for what, number in beside(line))
     published = "\n".join(f"  {of.figure} ({of.source})" for of in claim.published)
     return (
         f"{line.name}: {claim.sentence}\nSaid by: {claim.said_by}\nWhy people believe it: {claim.why}\n\n"
@@ -212,4 +259,5 @@ def as_text(line: Line) -> str:
         f"Supported {region(claim.supports)}, refuted {region(claim.refutes)}\n"
         f"Predicted: {claim.prediction.verdict}, because {claim.prediction.because}\nPublished:\n{published}\n\n"
         f"Verdict: {line.verdict}\n{what_we_saw(line)}\nWhat would change our mind: {claim.change_of_mind}\n"
+        f"{also and f'Beside it, deciding nothing:{chr(10)}{also}'}"
     )

@@ -1,28 +1,29 @@
 """The stages of a claim: `plan`, `tune`, `train` and `judge`, those of a study for the claim's arms."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.utils import get_class
 
 from howdeep.errors import UserError, near
 from howdeep.files import reading
 from howdeep.files.folders import file_aside
 from howdeep.files.project import Project
 from howdeep.files.writing import write_json, write_sealed, yaml_text
-from howdeep.processes.workers import cores, run_all
 from howdeep.records.cell import run_name
-from howdeep.records.record import config_of, read_record
+from howdeep.records.record import read_record
+from howdeep.records.trials import trials_of
 from howdeep.results.claims import FAILED, Judged, contrast, detectable, judge
-from howdeep.results.statistics import Interval
+from howdeep.results.statistics import Interval, mean_interval
 from howdeep.runs.examples import recipe
+from howdeep.stages import estimands
 from howdeep.study import claim as declared
 from howdeep.study import params
-from howdeep.study.claim import Claim, Estimand, Place
+from howdeep.study.claim import Claim, Contrast, Further, Place
 from howdeep.study.composition import Compositions
 from howdeep.study.seeds import of_seed
 
@@ -46,7 +47,7 @@ def plan_claim(name: str, project: Project) -> None:
                 f"# Made of claims/{name}.yaml by `howdeep claim-plan`.\n{yaml_text(claim.study(mode))}"
             )
         plan = params.read(own.params)
-        _check_metric(claim, plan, own)
+        _check_metrics(claim, plan, own)
         from howdeep.stages.plan import plan as plan_study
 
         plan_study(own)
@@ -79,21 +80,22 @@ def _of(name: str) -> Iterator[None]:
         raise UserError(f"claims/{name}.yaml: {told}") from None
 
 
-def _check_metric(claim: Claim, plan: params.Study, own: Project) -> None:
-    from howdeep.inspection.measures import MEASURES
-
-    kind, _, metric = claim.estimand.metric.partition("/")
-    for entry in plan.entries.values():
-        cell = next(plan.cells(entry))
-        cfg = Compositions(own.conf, own.compositions).of(plan.overrides(entry, cell))
-        task = get_class(cfg.task._target_)
-        inside = tuple(function.__name__ for function in MEASURES)
-        known = declared.known_metrics(task.score_name, task.more_score_names, inside)[kind]
-        if metric not in known:
-            raise UserError(
-                f"estimand.metric names the unknown metric '{claim.estimand.metric}'"
-                f"{near(claim.estimand.metric, [f'{kind}/{name}' for name in known])}"
-            )
+def _check_metrics(claim: Claim, plan: params.Study, own: Project) -> None:
+    """Refuses a metric that an arm of its contrast does not have."""
+    for of, where in [
+        (claim.contrast, "estimand"),
+        *((of, f"further '{of.text}': estimand") for of in claim.further),
+    ]:
+        metric = claim.estimand_of(of).metric
+        for arm in {place.arm: None for place in of.places()}:
+            if (
+                entry := plan.entries.get(claim.entry(arm))
+            ) is None:  # a quick run has the arms of the verdict alone
+                continue
+            cell = next(plan.cells(entry))
+            task = Compositions(own.conf, own.compositions).of(plan.overrides(entry, cell)).task._target_
+            if metric not in (known := estimands.metrics_of(task, metric)):
+                raise UserError(f"{where}.metric names the unknown metric '{metric}'{near(metric, known)}")
 
 
 def _made_of(plan: params.Study, own: Project) -> dict[str, dict[str, str]]:
@@ -149,21 +151,11 @@ def judge_claim(name: str, project: Project) -> dict[str, Any]:
                 own.runs / claim.entry(arm) / run_name(depth, claim.matching, seed)
             )
             for arm in claim.arms
-            for depth in claim.depths
+            if claim.entry(arm) in plan.entries
+            for depth in plan.depths
             for seed in plan.entries[claim.entry(arm)].seeds
         }
-        values = _measured(claim, records, own)
-    rows = [
-        {
-            "arm": arm,
-            "depth": depth,
-            "seed": seed,
-            "key": record["key"],
-            "state": record["state"],
-            "value": value,
-        }
-        for ((arm, depth, seed), record), value in zip(records.items(), values, strict=True)
-    ]
+        rows = estimands.measured(claim, records, own)
     judged, seeds, of_seeds = verdict_of(claim, rows)
     reason = _reason(claim, records) if judged.verdict == FAILED else None
     content = {
@@ -174,11 +166,18 @@ def judge_claim(name: str, project: Project) -> dict[str, Any]:
         "contrast": dict(zip(map(str, seeds), of_seeds.tolist(), strict=True)),
         **as_json(judged),
         "reason": reason,
+        "trials": _trials(claim, plan, own),
     }
     write_sealed(own.home / JUDGED, content)
     spread = f", standard deviation {np.nanstd(of_seeds, ddof=1):.3g}" if judged.verdict == PILOT else ""
     print(f"{name}: {told(claim, judged)}{spread}", file=sys.stderr)
     return content
+
+
+def _trials(claim: Claim, plan: params.Study, own: Project) -> dict[str, list[dict[str, Any]]]:
+    """What was tried for each arm that was tuned."""
+    tuned = [arm for arm in claim.arms if (entry := plan.entries.get(claim.entry(arm))) and entry.tuning]
+    return {arm: [asdict(row) for row in trials_of(claim.entry(arm), own)] for arm in tuned}
 
 
 def as_json(judged: Judged) -> dict[str, Any]:
@@ -196,18 +195,9 @@ def verdict_of(claim: Claim, rows: Iterable[Mapping[str, Any]]) -> tuple[Judged,
     """The verdict that the values of runs give, with the seeds and their contrasts; none on seeds of the exploration.
 
     Args:
-        rows: arm, depth, seed and value of each run; a value is None where the run diverged.
+        rows: metric, arm, depth, seed and value of each run; a value is None where the run diverged.
     """
-    found: dict[tuple[str, int], dict[int, float]] = {}
-    for row in rows:
-        value = np.nan if row["value"] is None else float(row["value"])
-        found.setdefault((row["arm"], row["depth"]), {})[row["seed"]] = value
-    seeds = sorted({seed for of in found.values() for seed in of})
-
-    def cells(places: list[Place]) -> list[list[float]]:
-        return [[found[place.arm, place.depth].get(seed, np.nan) for seed in seeds] for place in places]
-
-    plus, minus = cells(claim.contrast.plus), cells(claim.contrast.minus)
+    seeds, plus, minus = cells_of(claim, claim.contrast, rows)
     values = contrast(plus, minus)
     judged = judge(
         values.tolist(),
@@ -223,6 +213,36 @@ def verdict_of(claim: Claim, rows: Iterable[Mapping[str, Any]]) -> tuple[Judged,
     return judged, seeds, values
 
 
+def cells_of(
+    claim: Claim, of: Contrast, rows: Iterable[Mapping[str, Any]]
+) -> tuple[list[int], list[list[float]], list[list[float]]]:
+    """The seeds that were run, and the values of each cell of a contrast by seed, of both its sides; NaN for none."""
+    label, found = claim.estimand_of(of).label, {}
+    for row in rows:
+        if row["metric"] == label:
+            value = np.nan if row["value"] is None else float(row["value"])
+            found.setdefault((row["arm"], row["depth"]), {})[row["seed"]] = value
+    seeds = sorted({seed for cell in found.values() for seed in cell})
+
+    def values(places: list[Place]) -> list[list[float]]:
+        return [
+            [found.get((place.arm, place.depth), {}).get(seed, np.nan) for seed in seeds] for place in places
+        ]
+
+    return seeds, values(of.plus), values(of.minus)
+
+
+def further_of(claim: Claim, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Further, Interval, int]]:
+    """Each further contrast with its interval and the seeds that it rests on; a quick run has none of other cells."""
+    found = []
+    for of in claim.further:
+        _, plus, minus = cells_of(claim, of, rows)
+        values = contrast(plus, minus)
+        there = values[np.isfinite(values)]
+        found.append((of, mean_interval(there), len(there)))
+    return found
+
+
 def _reason(claim: Claim, records: Mapping[tuple[str, int, int], dict]) -> str:
     """Why nothing is there of a cell of the contrast."""
     for place in claim.contrast.places():
@@ -230,113 +250,6 @@ def _reason(claim: Claim, records: Mapping[tuple[str, int, int], dict]) -> str:
         if all(record["state"] != "finished" for record in cell):
             return f"{place.arm} at depth {place.depth} diverged with every seed: {cell[0]['reason']}"
     return "a measure has no value with any seed"
-
-
-def _measured(claim: Claim, records: Mapping[tuple[str, int, int], dict], own: Project) -> list[float | None]:
-    """The estimand of each run, in the order of the records."""
-    kind, _, metric = claim.estimand.metric.partition("/")
-    if kind == "inside":
-        found = _inside(claim, metric, records, own)
-    elif kind == "test":
-        from howdeep.stages.evaluate import evaluate
-
-        scored = evaluate(own)
-        found = {
-            place: scored["runs"].get(record["key"], {}).get(metric) for place, record in records.items()
-        }
-        if method := claim.estimand.against:
-            known = _baseline(scored["baselines"], method, metric, claim)
-            found = {place: None if value is None else value - known for place, value in found.items()}
-    else:
-        found = {place: _of_record(record, claim.estimand, kind, metric) for place, record in records.items()}
-    return [_scaled(found.get(place), claim.estimand.scale) for place in records]
-
-
-def _baseline(baselines: Mapping[str, Any], method: str, metric: str, claim: Claim) -> float:
-    """What a simple method reaches on the claim's test examples.
-
-    Raises:
-        UserError: the task has no such method.
-    """
-    methods = baselines[claim.data]
-    if method not in methods:
-        raise UserError(f"estimand.against names the unknown method '{method}'{near(method, methods)}")
-    return methods[method]["test"][metric]
-
-
-def _of_record(record: Mapping[str, Any], estimand: Estimand, kind: str, metric: str) -> float | None:
-    if kind == "cost":
-        return record["cost"][metric]
-    if record["state"] != "finished":
-        return None
-    if kind == "gap" and estimand.at != "first":  # gaps are looked at in some epochs only, but in these two
-        return record["gap"][estimand.at].get(metric)
-    epoch = {"best": record["best_epoch"], "last": -1, "first": 0}[estimand.at]
-    return record["epochs"][epoch].get(f"{kind}/{metric}")
-
-
-def _scaled(value: float | None, scale: str) -> float | None:
-    if value is None or not np.isfinite(value):
-        return None
-    if scale == "linear":
-        return float(value)
-    return float(np.log10(max(value, np.finfo(np.float32).tiny)))
-
-
-def _inside(
-    claim: Claim, metric: str, records: Mapping[tuple[str, int, int], dict], own: Project
-) -> dict[tuple[str, int, int], float]:
-    """What a function of `inspection.measures` says of each run that finished."""
-    cells: dict[tuple[str, int], list[tuple[int, dict]]] = {}
-    for (arm, depth, seed), record in records.items():
-        if record["state"] == "finished":
-            cells.setdefault((arm, depth), []).append((seed, record))
-
-    def work(cell: tuple[str, int]) -> list[float]:
-        import torch
-
-        from howdeep.inspection import measures
-
-        torch.set_num_threads(1)  # the rounding depends on it
-        function = next(of for of in measures.MEASURES if of.__name__ == metric)
-        arm, depth = cell
-        folder = own.runs / claim.entry(arm)
-        return function(
-            [
-                _trained(folder / run_name(depth, claim.matching, seed), record, own)
-                for seed, record in cells[cell]
-            ]
-        )
-
-    found = {}
-    for (arm, depth), values in run_all(work, list(cells), cores()):
-        for (seed, _), value in zip(cells[arm, depth], values, strict=True):
-            found[arm, depth, seed] = value
-    return found
-
-
-def _trained(folder: Path, record: dict, own: Project) -> Any:
-    import torch
-
-    from howdeep.diagnostics.gradients import gradient_flow
-    from howdeep.inspection.measures import Trained
-    from howdeep.runs.examples import split_of
-    from howdeep.stages.evaluate import trained_task
-    from howdeep.stages.inspect import UNTRAINED, _reader
-    from howdeep.training.seeding import seed_everything
-    from howdeep.training.settings import build
-
-    cfg, split = config_of(record), split_of(record, own)
-    seed_everything(cfg.seed, 0)  # as `prepare_task` does
-    start = build(cfg.task)(net=build(cfg.model), optimizer=None, schedule=None)
-    start.prepare(split)
-    n = cfg.diagnostics.gradient_examples
-    flow = gradient_flow(start, (split.train[0][:n], split.train[1][:n]))
-    seed_everything(UNTRAINED, record["seed"])
-    other = build(cfg.model)
-    norms = torch.tensor([float(row["activation_gradient"]) for row in flow], dtype=torch.float64)
-    trained = trained_task(cfg, folder, record).net
-    return Trained(_reader(trained).eval(), _reader(start.net).eval(), _reader(other).eval(), split, norms)
 
 
 def read_judged(name: str, project: Project) -> dict[str, Any] | None:

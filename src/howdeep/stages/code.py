@@ -31,12 +31,12 @@ SOURCES = {  # below the package: as dvc.yaml of a clone declares them
 SOURCES_OF_CLAIMS = {
     "plan": (
         *("conf", "data", "diagnostics", "nets", "study", "tasks", "training", "inspection/measures.py"),
-        *("errors.py", "stages/plan.py", "stages/claim.py"),
+        *("errors.py", "stages/plan.py", "stages/claim.py", "stages/estimands.py"),
     ),
     "judge": (
         *("data", "diagnostics", "inspection", "nets", "tasks", "training", "study/claim.py"),
         *("results/claims.py", "results/statistics.py"),
-        *("stages/claim.py", "stages/evaluate.py", "stages/inspect.py"),
+        *("stages/claim.py", "stages/estimands.py", "stages/evaluate.py", "stages/inspect.py"),
     ),
     "ledger": ("figures", "report", "results", "study/claim.py", "stages/claim.py", "stages/ledger.py"),
 }

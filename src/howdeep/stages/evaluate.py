@@ -1,7 +1,7 @@
 """The `evaluate` stage: the only reader of the test examples, once, after everything is chosen."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -62,7 +62,7 @@ def evaluate(project: Project) -> dict:
         for data, methods in of_splits.items()
     }
     content = {
-        "runs": dict(sorted(run for scored in found.values() for run in scored.runs.items())),
+        "runs": _by_name(scored.runs for scored in found.values()),
         "baselines": dict(sorted(baselines.items())),
         "examples": {name: found[name].examples for name in sorted(found)},
         "train_examples": {name: found[name].train_examples for name in sorted(found)},
@@ -72,13 +72,19 @@ def evaluate(project: Project) -> dict:
     }
     _write(
         project.results / ANSWERS,
-        dict(sorted(answer for scored in found.values() for answer in scored.answers.items())),
+        _by_name(scored.answers for scored in found.values()),
     )
     content["files"] = {ANSWERS: seals.checksum(project.results / ANSWERS)}
     write_sealed(project.results / "test.json", content)
     _log(found, project)
     print(f"evaluate: {len(content['runs'])} runs on the test examples", file=sys.stderr)
     return content
+
+
+def _by_name(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """All of them in the order of their names; two entries may hold the same run."""
+    whole = {name: of for part in parts for name, of in part.items()}
+    return {name: whole[name] for name in sorted(whole)}
 
 
 def _log(found: Mapping[str, "Scored"], project: Project) -> None:

@@ -15,10 +15,11 @@ from howdeep.errors import UserError
 from howdeep.files import reading
 from howdeep.files.folders import file_aside
 from howdeep.files.project import Project
-from howdeep.report.ledger import Line, as_csv, as_markdown, as_text, as_values, page
+from howdeep.records.trials import TrialRow
+from howdeep.report.ledger import Line, as_csv, as_further, as_markdown, as_text, as_values, page
 from howdeep.results.claims import FAILED, STALE, Judged, judge, over_the_ledger, permuted
 from howdeep.results.statistics import Interval
-from howdeep.stages.claim import PILOT, read_judged, verdict_of
+from howdeep.stages.claim import PILOT, further_of, read_judged, verdict_of
 from howdeep.stages.synchronise import study_store
 from howdeep.study import claim as declared
 from howdeep.study.claim import Claim
@@ -29,11 +30,14 @@ SEED = 0  # of the permutation
 
 
 def ledger(project: Project) -> list[Line]:
-    """Writes ledger.csv, ledger.md and values.csv into results/claims/, and reports/claims.html; tells MLflow."""
+    """Writes ledger.csv, ledger.md, further.csv and values.csv into results/claims/, and reports/claims.html; tells
+    MLflow.
+    """
     found, mode = lines(project), declared.ledger(project.claims).claims
     for path, text in (
         (project.results / "claims" / "ledger.csv", as_csv(found)),
         (project.results / "claims" / "ledger.md", as_markdown(found)),
+        (project.results / "claims" / "further.csv", as_further(found)),
         (project.results / "claims" / "values.csv", as_values(found)),
         (project.reports / "claims.html", page(found, mode)),
     ):
@@ -80,8 +84,12 @@ def _line(claim: Claim, project: Project) -> Line:
         return Line(claim.name, claim, STALE, STALE, np.nan, _as_it_was(content), None, rows)
     judged, _, _ = verdict_of(claim, rows)
     registered = is_registered(claim, {row["key"] for row in rows}, project)
+    trials = [TrialRow(**{**row, "optimizer": arm}) for arm, own in content["trials"].items() for row in own]
     return Line(
-        claim.name, claim, judged.verdict, judged.verdict, np.nan, judged, registered, rows, content["reason"]
+        *(claim.name, claim, judged.verdict, judged.verdict, np.nan, judged, registered, rows),
+        reason=content["reason"],
+        further=further_of(claim, rows),
+        trials=trials,
     )
 
 
@@ -101,7 +109,7 @@ def _known(value: float | None) -> float:
 
 def _permuted(line: Line) -> Line:
     """The control made of a claim's runs: the two sides of its contrast exchanged in half of the seeds."""
-    control = line._replace(name=f"{line.name}-permuted", permuted=True, rows=[])
+    control = line._replace(name=f"{line.name}-permuted", permuted=True, rows=[], further=(), trials=())
     if line.judged is None or line.verdict in (STALE, FAILED, PILOT):
         return control._replace(judged=None, verdict=NOT_RUN, together=NOT_RUN)
     claim = line.claim

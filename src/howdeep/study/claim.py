@@ -62,6 +62,33 @@ class Estimand(Part):
     scale: Literal["linear", "log10"] = "linear"
     unit: Text
 
+    @property
+    def label(self) -> str:
+        """What is measured, for a table: 'gap/train_accuracy at last', 'test/mse_ratio less PCA'."""
+        kind = self.metric.partition("/")[0]
+        at = f" at {self.at}" if kind in OF_EPOCHS else ""
+        less = f" less {self.against}" if self.against else ""
+        return f"{self.metric}{at}{less}{'' if self.scale == 'linear' else f' {self.scale}'}"
+
+
+class Further(Contrast):
+    """One more contrast of the runs: it is told with its interval, and decides nothing.
+
+    Args:
+        text: what it is, for readers.
+        estimand: what is measured; None: what the claim is judged by.
+    """
+
+    text: Text
+    estimand: Estimand | None = None
+
+
+class Scatter(Part):
+    """A picture of all cells, one measure against another, with the cells that no other is better than in both."""
+
+    x: Estimand
+    y: Estimand
+
 
 class Region(Part):
     """Values of the contrast: above or below a number, or between two."""
@@ -143,6 +170,8 @@ class Claim(Part):
     seeds: SeedsOf
     estimand: Estimand
     contrast: Contrast
+    further: list[Further] = []
+    scatter: Scatter | None = None
     supports: Region
     refutes: Region
     prediction: Prediction
@@ -153,11 +182,17 @@ class Claim(Part):
 
     @model_validator(mode="after")
     def _fits(self) -> "Claim":
-        for place in self.contrast.places():
-            if place.arm not in self.arms:
-                raise ValueError(f"contrast names the unknown arm '{place.arm}'{near(place.arm, self.arms)}")
-            if place.depth not in self.depths:
-                raise ValueError(f"contrast names depth {place.depth}, which `depths` lacks: {self.depths}")
+        for name, of in [
+            ("contrast", self.contrast),
+            *((f"further '{of.text}'", of) for of in self.further),
+        ]:
+            for place in of.places():
+                if place.arm not in self.arms:
+                    raise ValueError(
+                        f"{name} names the unknown arm '{place.arm}'{near(place.arm, self.arms)}"
+                    )
+                if place.depth not in self.depths:
+                    raise ValueError(f"{name} names depth {place.depth}, which `depths` lacks: {self.depths}")
         for arm, words in {"": self.overrides, **self.arms}.items():
             for word in words:
                 name, equals, _ = word.partition("=")
@@ -182,14 +217,26 @@ class Claim(Part):
             return self.seeds.exploration
         return self.seeds.confirmation if mode == "full" else self.seeds.confirmation[: self.seeds.quick]
 
+    def cells_of(self, mode: str) -> tuple[list[str], list[int]]:
+        """The arms and depths that are trained: in a quick run those of the verdict alone."""
+        if mode != "quick":
+            return list(self.arms), self.depths
+        places = list(self.contrast.places())
+        arms, depths = {place.arm for place in places}, {place.depth for place in places}
+        return [arm for arm in self.arms if arm in arms], [depth for depth in self.depths if depth in depths]
+
+    def estimand_of(self, of: Contrast) -> Estimand:
+        return (of.estimand if isinstance(of, Further) else None) or self.estimand
+
     def entry(self, arm: str) -> str:
         """What the arm is called where the study of the claim trains it."""
         return f"{self.name}-{arm}"
 
     def study(self, mode: str) -> dict[str, Any]:
-        """The content of a params.yaml that trains every arm at every depth with every seed."""
-        entries = {}
-        for arm, words in self.arms.items():
+        """The content of a params.yaml that trains the arms at every depth with every seed."""
+        entries, (arms, depths) = {}, self.cells_of(mode)
+        for arm in arms:
+            words = self.arms[arm]
             own = dict(_pair(word) for word in (*self.overrides, *words))
             groups = {"data": self.data, "task": self.task} | {
                 name: own.pop(name) for name in ("data", "task", "model") if name in own
@@ -200,7 +247,7 @@ class Claim(Part):
         return {
             "study": "claims",
             "data": sorted({entry["data"] for entry in entries.values()}),
-            "depths": self.depths,
+            "depths": depths,
             "matching": [self.matching],
             "seeds": self.seeds_of(mode),
             "split": self.split,
@@ -258,9 +305,9 @@ def _told(error: ValidationError) -> str:
             annotation = owner.model_fields[str(part)].annotation if str(part) in owner.model_fields else None
             owner = annotation if isinstance(annotation, type) and issubclass(annotation, Part) else Part
         return f"has the unknown key '{place}'{near(first['loc'][-1], owner.model_fields)}"
-    if first["type"] == "string_pattern_mismatch" and place == "estimand.metric":
+    if first["type"] == "string_pattern_mismatch" and place.endswith(".metric"):
         return (
-            "estimand.metric must be KIND/NAME, KIND one of test, train, val, gap, gradient, cost and inside, "
+            f"{place} must be KIND/NAME, KIND one of test, train, val, gap, gradient, cost and inside, "
             f"got {first['input']!r}"
         )
     what = first["msg"].removeprefix("Value error, ")
