@@ -158,10 +158,10 @@ def test_every_stored_verdict_follows_from_the_stored_values_of_its_runs():
 
 def test_every_stored_number_beside_a_verdict_follows_from_the_stored_values_too():
     stored, values = (pd.read_csv(STORED / f"{name}.csv") for name in ("further", "values"))
+    rows = [row | {"value": None if pd.isna(row["value"]) else row["value"]} for row in rows_of(values)]
     for name, table in stored.groupby("claim"):
         declared = claim.read(str(name), STORED.parents[1] / "claims")
-        runs = [row | {"value": None if pd.isna(row["value"]) else row["value"]}
-                for row in rows_of(values[values["claim"] == name])]  # fmt: skip
+        runs = [row for row in rows if row["claim"] == name]
         found = further_of(declared, runs)
         assert [of.text for of, _, _ in found] == table["contrast"].tolist()
         for (_, interval, seeds), row in zip(found, rows_of(table), strict=True):
