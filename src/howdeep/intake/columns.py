@@ -1,0 +1,313 @@
+"""Columns as a data set's YAML declares them: from text to numbers, and what is refused."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from howdeep.errors import UserError, near
+from howdeep.intake.reading import Sheet
+
+SHOWN = 3  # places of an error
+YEAR = 365.2425  # days
+Missing = list[str]
+
+
+class Column(BaseModel):
+    """One column of a table.
+
+    Args:
+        missing: texts that stand for no value.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    missing: Missing = [""]
+
+    @property
+    def width(self) -> int:
+        """How many inputs it becomes."""
+        return 0
+
+    def inputs(self, values: Sequence[str], where: "Where") -> np.ndarray:
+        """(rows, width) float64; what is missing is NaN."""
+        return np.empty((len(values), 0))
+
+
+class Number(Column):
+    """Numbers; what is missing is replaced by the mean of the training rows, and told by an input of its own.
+
+    Args:
+        decimal, thousands: the signs before the fraction, and between groups of three digits.
+        indicator: whether there is an input that says that the number is missing.
+    """
+
+    kind: Literal["number"]
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    indicator: bool = False
+
+    @property
+    def width(self) -> int:
+        return 2 if self.indicator else 1
+
+    def numbers(self, values: Sequence[str], where: "Where") -> np.ndarray:
+        """(rows,) float64, NaN where one is missing.
+
+        Raises:
+            UserError: text that is no such number, or one that is not finite; with its places.
+        """
+        found, wrong = np.full(len(values), math.nan), []
+        for place, text in enumerate(values):
+            if text in self.missing:
+                continue
+            number = number_of(text, self.decimal, self.thousands)
+            if number is None or not math.isfinite(number):
+                wrong.append(place)
+            else:
+                found[place] = number
+        if wrong:
+            raise where.refused("numbers", values, wrong, "correct them, or list them under `missing`")
+        return found
+
+    def inputs(self, values: Sequence[str], where: "Where") -> np.ndarray:
+        numbers = self.numbers(values, where)
+        missing = np.isnan(numbers)
+        if self.indicator:
+            return np.stack([numbers, missing], axis=1)
+        if missing.any():
+            raise where.refused(
+                "no missing numbers", values, np.flatnonzero(missing).tolist(), "set indicator: true"
+            )
+        return numbers[:, None]
+
+
+class Category(Column):
+    """One of several words: an input for each, and one for words that are not listed, or missing.
+
+    Args:
+        values: the words.
+    """
+
+    kind: Literal["category"]
+    values: Annotated[list[str], Field(min_length=1)]
+
+    @property
+    def width(self) -> int:
+        return len(self.values) + 1
+
+    def inputs(self, values: Sequence[str], where: "Where") -> np.ndarray:
+        return np.eye(self.width)[self.indices(values)]
+
+    def indices(self, values: Sequence[str]) -> np.ndarray:
+        """(rows,) the place of each word, and the number of words for any other."""
+        place = {word: index for index, word in enumerate(self.values) if word not in self.missing}
+        return np.array([place.get(text, len(self.values)) for text in values], dtype=np.int64)
+
+
+class Boolean(Column):
+    """Yes or no: one input, 1 for the first word and 0 for the other; missing ones as those of `Number`.
+
+    Args:
+        values: the word for yes and the word for no.
+    """
+
+    kind: Literal["boolean"]
+    values: Annotated[list[str], Field(min_length=2, max_length=2)]
+    indicator: bool = False
+
+    @property
+    def width(self) -> int:
+        return 2 if self.indicator else 1
+
+    def inputs(self, values: Sequence[str], where: "Where") -> np.ndarray:
+        of = {self.values[0]: "1", self.values[1]: "0", **dict.fromkeys(self.missing, "")}
+        number = Number(kind="number", missing=[""], indicator=self.indicator)
+        return number.inputs([of.get(text, text or "?") for text in values], where)
+
+
+class Date(Column):
+    """A date: three inputs, years since 2000 and the place in the year as a point of a circle.
+
+    Args:
+        format: as `datetime.strptime` has it, such as %Y-%m-%d.
+    """
+
+    kind: Literal["date"]
+    format: str
+
+    @property
+    def width(self) -> int:
+        return 3
+
+    def days(self, values: Sequence[str], where: "Where") -> np.ndarray:
+        """(rows,) days since 2000, NaN where one is missing."""
+        found, wrong = np.full(len(values), math.nan), []
+        for place, text in enumerate(values):
+            if text in self.missing:
+                continue
+            try:
+                moment = datetime.strptime(text, self.format).replace(tzinfo=None)
+            except ValueError:
+                wrong.append(place)
+            else:
+                found[place] = (moment - datetime(2000, 1, 1)).total_seconds() / 86_400
+        if wrong:
+            raise where.refused(
+                f"dates as {self.format}", values, wrong, "correct them, or list them under `missing`"
+            )
+        return found
+
+    def inputs(self, values: Sequence[str], where: "Where") -> np.ndarray:
+        years = self.days(values, where) / YEAR
+        if np.isnan(years).any():
+            missing = np.flatnonzero(np.isnan(years)).tolist()
+            raise where.refused("no missing dates", values, missing, "fill them, or exclude the column")
+        angle = 2 * np.pi * years
+        return np.stack([years, np.sin(angle), np.cos(angle)], axis=1)
+
+
+class Text(Column):
+    """A text that is read as a sequence, see `data.own_text`."""
+
+    kind: Literal["text"]
+
+
+class Excluded(Column):
+    """A column that networks do not see.
+
+    Args:
+        because: why.
+    """
+
+    kind: Literal["excluded"]
+    because: str
+
+
+class Target(Column):
+    """What is to be told: one of several classes.
+
+    Args:
+        classes: their names, in the order of the outputs.
+    """
+
+    kind: Literal["classes"]
+    classes: Annotated[list[str], Field(min_length=2)]
+
+    def labels(self, values: Sequence[str], where: "Where") -> np.ndarray:
+        """(rows,) int64, the index of each row's class.
+
+        Raises:
+            UserError: a class that is not listed, or none.
+        """
+        place = {name: index for index, name in enumerate(self.classes)}
+        if wrong := [index for index, text in enumerate(values) if text not in place]:
+            raise where.refused("one of the classes", values, wrong, "list it under `classes`, or correct it")
+        return np.array([place[text] for text in values], dtype=np.int64)
+
+
+class NumberTarget(Number):
+    """What is to be told: a number."""
+
+    kind: Literal["number_target"]  # type: ignore[assignment]
+
+    @property
+    def width(self) -> int:
+        return 0
+
+    def inputs(self, values: Sequence[str], where: "Where") -> np.ndarray:
+        return np.empty((len(values), 0))
+
+
+KINDS: dict[str, type[Column]] = {
+    "number": Number, "category": Category, "boolean": Boolean, "date": Date, "text": Text, "excluded": Excluded,
+    "classes": Target, "number_target": NumberTarget,
+}  # fmt: skip
+
+
+class Where:
+    """A column of a file, for messages."""
+
+    def __init__(self, file: str, name: str, lines: Sequence[int]) -> None:
+        self.file, self.name, self.lines = file, name, lines
+
+    def refused(self, expected: str, values: Sequence[str], wrong: Sequence[int], advice: str) -> UserError:
+        told = ", ".join(f"'{values[place]}' in line {self.lines[place]}" for place in wrong[:SHOWN])
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        return UserError(
+            f"{self.file}, column '{self.name}': expected {expected}, got {told}{more}: {advice}"
+        )
+
+
+def declared(content: Mapping[str, Any], where: str) -> dict[str, Column]:
+    """The columns of a data set's YAML, by name.
+
+    Raises:
+        UserError: a key that is unknown or missing, in one line.
+    """
+    found = {}
+    for name, node in content.items():
+        if not isinstance(node, Mapping):
+            raise UserError(f"{where}.{name} must be a map with kind and more, got {node!r}")
+        kind = node.get("kind")
+        if kind not in KINDS:
+            raise UserError(
+                f"{where}.{name}.kind must be one of {', '.join(KINDS)}, got {kind!r}{near(kind, KINDS)}"
+            )
+        try:
+            found[str(name)] = KINDS[kind].model_validate(dict(node))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            known = list(KINDS[kind].model_fields)
+            if first["type"] == "extra_forbidden":
+                told = f"has the unknown key '{place}'{near(place, known)}"
+            elif first["type"] == "missing":
+                told = f"lacks the key '{place}'"
+            else:
+                told = f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r}"
+            raise UserError(f"{where}.{name} ({kind}) {told}") from None
+    return found
+
+
+def check_names(columns: Mapping[str, Column], sheet: Sheet, file: str) -> None:
+    """Raises `UserError` unless the file has the declared columns and no other."""
+    for name in columns:
+        if name not in sheet.names:
+            raise UserError(f"{file}: expected the column '{name}', found none{near(name, sheet.names)}")
+    for name in sheet.names:
+        if name not in columns:
+            raise UserError(
+                f"{file} has the column '{name}', of which data.prepare.columns says nothing: declare it there, "
+                "with kind: excluded if networks shall not see it"
+            )
+
+
+_PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+
+
+def number_of(text: str, decimal: str, thousands: str | None) -> float | None:
+    """The number that a text is; None if it is none. Groups of thousands have three digits each, or it is none."""
+    text = text.strip().replace("\N{MINUS SIGN}", "-")
+    if _INFINITE.fullmatch(text):
+        return math.inf
+    if thousands:
+        whole, sign, fraction = text.partition(decimal)
+        digits = whole.lstrip("+-")
+        if thousands in digits:
+            first, *groups = digits.split(thousands)
+            if not (1 <= len(first) <= 3 and all(len(group) == 3 and group.isdigit() for group in groups)):
+                return None
+            whole = whole.replace(thousands, "")
+        if thousands in fraction:
+            return None
+        text = whole + sign + fraction
+    if decimal != ".":
+        if "." in text:
+            return None
+        text = text.replace(decimal, ".", 1)
+    return float(text) if text.isascii() and _PLAIN.fullmatch(text) else None

@@ -1,0 +1,134 @@
+"""Reading tables as text, against pandas where it reads the same, and every mistake in one line."""
+
+import codecs
+import io
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from howdeep.errors import UserError
+from howdeep.intake.reading import SEPARATORS, encoding_of, read, separator_of
+
+TEXT = 'name;size;note\n"Köln; am Rhein";1,5;007\nParis;2,5;"two\nlines"\n'
+
+
+def sheet(path):
+    encoding, _ = encoding_of(path)
+    return read(path, encoding, separator_of(path, encoding)[0])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        ("utf-8", "utf-8"),
+        ("utf-8-sig", "utf-8-sig"),
+        ("utf-16", "utf-16"),
+        ("utf-32", "utf-32"),
+        ("cp1252", "cp1252"),
+    ],
+)
+def test_any_usual_encoding_gives_the_same_table(tmp_path, encoding, expected):
+    path = tmp_path / "of.csv"
+    path.write_bytes(TEXT.encode(encoding))
+    assert encoding_of(path)[0] == expected
+    found = sheet(path)
+    assert found.names == ["name", "size", "note"]
+    assert found.rows == [["Köln; am Rhein", "1,5", "007"], ["Paris", "2,5", "two\nlines"]]
+    assert found.lines == [2, 3]
+
+
+@given(
+    rows=st.lists(
+        st.lists(
+            st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=6).map(str.strip),
+            min_size=3,
+            max_size=3,
+        ).filter(any),
+        min_size=1,
+        max_size=5,
+    ),
+    separator=st.sampled_from(sorted(SEPARATORS)),
+)
+@settings(max_examples=60)
+def test_what_pandas_writes_is_read_as_it_was(tmp_path_factory, rows, separator):
+    path = tmp_path_factory.mktemp("any") / "any.csv"
+    table = pd.DataFrame(rows, columns=["a", "b", "c"])
+    table.to_csv(path, sep=separator, index=False)
+    assert read(path, "utf-8", separator).rows == rows
+
+
+@pytest.mark.parametrize("separator", sorted(SEPARATORS))
+def test_the_separator_is_that_which_gives_every_row_as_many_columns(tmp_path, separator):
+    path = tmp_path / "of.csv"
+    path.write_text(
+        "\n".join(separator.join(row) for row in (["a", "b", "c"], ["1.5", "x y", "2"], ["3", "z", "4"]))
+    )
+    assert separator_of(path, "utf-8")[0] == separator
+
+
+def test_a_single_column_needs_none(tmp_path):
+    path = tmp_path / "one.csv"
+    path.write_text("value\n1\n2\n")
+    assert sheet(path).rows == [["1"], ["2"]]
+
+
+def test_parquet_is_the_same_table_as_text(tmp_path):
+    path = tmp_path / "of.parquet"
+    pd.DataFrame(
+        {"n": [1.5, None], "day": pd.to_datetime(["2020-01-02", "2020-01-03"]), "word": ["x", None]}
+    ).to_parquet(path)
+    assert read(path, "utf-8", ",").rows == [
+        ["1.5", "2020-01-02T00:00:00", "x"],
+        ["", "2020-01-03T00:00:00", ""],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "expected a table, got an empty file"),
+        (b"a,b\n", "expected rows below the header, got none"),
+        (
+            b"a,b\n1,2\n3\n4,5,6\n",
+            "expected 2 columns in every row, as in the header, but line 3 has 1, line 4 has 3",
+        ),
+        (b"a,,c\n1,2,3\n", "column 2 has none"),
+        (b"a,b,a\n1,2,3\n", "'a' is there 2 times"),
+        (b"a,b\n1,2\n\x81\x8d,4\n", "got the byte 0x81 in line 3"),
+        (b'a,b\n1,"2\n', "not readable as a table"),
+        (codecs.BOM_UTF8 + b"a,b\n", "expected rows below the header"),
+        (b"PAR1 no parquet", "expected a Parquet file, got a broken one"),
+    ],
+)
+def test_what_is_no_table_is_told_in_one_line(tmp_path, content, told):
+    path = tmp_path / "bad.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=told.replace("(", r"\(")) as error:
+        sheet(path)
+    assert "bad.csv" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"expected a file at .*none\.csv, found none"):
+        encoding_of(tmp_path / "none.csv")
+    with pytest.raises(UserError, match="found a folder"):
+        encoding_of(tmp_path)
+
+
+def test_a_wrong_encoding_in_the_yaml_is_told_with_its_line(tmp_path):
+    path = tmp_path / "of.csv"
+    path.write_bytes("a,b\n1,2\n3,é\n".encode("cp1252"))
+    with pytest.raises(UserError, match="expected text in utf-8, got other bytes in line 3"):
+        read(path, "utf-8", ",")
+    with pytest.raises(UserError, match="encoding must be one of"):
+        read(path, "klingon", ",")
+
+
+def test_lines_are_those_of_an_editor_where_texts_have_lines_of_their_own(tmp_path):
+    path = tmp_path / "of.csv"
+    path.write_text('a,b\n"x\ny",1\n\nz,2\n')
+    assert sheet(path).lines == [2, 5]
+    assert pd.read_csv(io.StringIO(path.read_text())).shape == (2, 2)
