@@ -3,8 +3,10 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -140,3 +142,28 @@ def test_the_running_mean_weighs_batches_by_their_size_and_starts_afresh():
     assert float(mean.take()) == 2.0
     mean.add(torch.tensor(7.0), 2)
     assert float(mean.take()) == 7.0
+
+
+def test_tables_are_boosted_as_scikit_learn_does_it_and_images_are_not():
+    random = np.random.RandomState(0)
+    x = random.randn(300, 4).astype(np.float32)
+    y = (x[:, 0] * x[:, 1] > 0).astype(np.int64)
+    train, held = (
+        (torch.from_numpy(x[of]), torch.from_numpy(y[of])) for of in (slice(200), slice(200, None))
+    )
+    oracle = HistGradientBoostingClassifier(early_stopping=False, random_state=0).fit(x[:200], y[:200])  # type: ignore[arg-type]
+    found = Classification.baselines(train, held, {})
+    assert found["gradient boosting"]["accuracy"] == pytest.approx(oracle.score(x[200:], y[200:]))
+    assert found["gradient boosting"]["accuracy"] > 0.8 > found["logistic regression"]["accuracy"]
+    first, second = ((of[0].view(-1, 1, 2, 2), of[1]) for of in (train, held))
+    assert "gradient boosting" not in Classification.baselines(first, second, {})
+
+
+def test_two_classes_have_the_area_below_the_curve():
+    logits = torch.tensor([[0.0, 1.0], [0.0, 2.0], [0.0, -1.0], [0.0, 1.5]])
+    task = of(Classification)
+    told = task.more_scores([(logits, torch.tensor([0, 1, 0, 1]))])
+    assert told["auc"] == 1.0
+    assert task.more_scores([(logits, torch.tensor([0, 1, 1, 0]))])["auc"] == pytest.approx(2 / 4)
+    assert "auc" not in task.more_scores([(logits, torch.tensor([1, 1, 1, 1]))])
+    assert "auc" not in task.more_scores([(torch.randn(6, 3), torch.arange(6) % 3)])

@@ -20,11 +20,14 @@ ALPHABET = "\n" + "".join(map(chr, range(ord(" "), ord("~") + 1)))
 
 
 class Split(NamedTuple):
-    """The examples of each part; `test` is None unless the test file was given."""
+    """The examples of each part; `test` is None unless the test file was given. Of a text, `alphabet` has the character
+    that each number stands for.
+    """
 
     train: Examples
     validation: Examples
     test: Examples | None
+    alphabet: str = ALPHABET
 
 
 def labelled(
@@ -183,7 +186,7 @@ def sequences(
     split = labelled(
         train_file, test_file, in_shape=in_shape, validation_fraction=validation_fraction, seed=seed
     )
-    parts = [(x.long(), y.long()) for x, y in filter(None, split)]
+    parts = [(x.long(), y.long()) for x, y in filter(None, split[:3])]
     symbols = 1 + max(int(x.max()) for x, _ in parts)
     if not _is_whole(vocabulary) or vocabulary < symbols:
         raise UserError(
@@ -261,7 +264,7 @@ def characters(
     validation_fraction: float,
 ) -> Split:
     """Windows of a text c and, for each character, the next one: x = (c_t, ..., c_(t+context-1)), y = (c_(t+1),
-    ..., c_(t+context)), both (n, context) int64, indices into `ALPHABET`.
+    ..., c_(t+context)), both (n, context) int64, indices into the text's own alphabet, or into `ALPHABET`.
 
     Every character of a part is predicted once, but for those at its end that fill no window and the text's
     first. The last part of the training file is validation. No y of a later part is in an earlier part's x or y.
@@ -271,18 +274,18 @@ def characters(
         test_file: the characters that follow, or None to leave them unread.
         context: length of a window.
         in_shape: (context,), the shape that the network is built for.
-        vocabulary: the number of characters that the network is built for, that of `ALPHABET`.
+        vocabulary: the number of characters that the network is built for, that of the alphabet.
         validation_fraction: share of the training file that becomes validation.
 
     Raises:
         UserError: an unreadable file, a context that a part is too short for, an `in_shape` or a vocabulary
             that are not the text's, a fraction not between 0 and 1.
     """
-    text, name = _read_text(train_file), train_file.parent.name
+    (text, alphabet), name = _read_text(train_file), train_file.parent.name
     boundary = len(chronological(len(text), validation_fraction)[0])
     bounds = [(1, boundary), (boundary, len(text))]
     if test_file:
-        text = torch.cat([text, _read_text(test_file)])
+        text = torch.cat([text, _read_text(test_file)[0]])
         bounds.append((bounds[-1][1], len(text)))
     longest = min(stop - start for start, stop in bounds)
     if not _is_whole(context) or context > longest:
@@ -294,16 +297,19 @@ def characters(
         raise UserError(
             f"data.in_shape must be {[context]} here, got {in_shape}: change data.context instead"
         )
-    if vocabulary != len(ALPHABET):
-        raise UserError(
-            f"data.vocabulary must be {len(ALPHABET)}, newline and printable ASCII, got {vocabulary!r}"
-        )
+    if vocabulary != len(alphabet):
+        which = "newline and printable ASCII" if alphabet == ALPHABET else f"the characters of {name}"
+        raise UserError(f"data.vocabulary must be {len(alphabet)}, {which}, got {vocabulary!r}")
     train, validation, *test = (_spans(text, context, start, stop) for start, stop in bounds)
-    return Split(train, validation, test[0] if test else None)
+    return Split(train, validation, test[0] if test else None, alphabet)
 
 
-def _read_text(path: Path) -> Tensor:
-    return torch.from_numpy(prepared.read(path, "text")["text"]).long()  # (time,)
+def _read_text(path: Path) -> tuple[Tensor, str]:
+    """The text (time,), and its alphabet."""
+    arrays = prepared.read(path, "text")
+    own = arrays.get("alphabet")  # code points
+    alphabet = ALPHABET if own is None else "".join(map(chr, own.tolist()))
+    return torch.from_numpy(arrays["text"].astype(np.int64)), alphabet
 
 
 def _spans(text: Tensor, context: int, start: int, stop: int) -> Examples:
@@ -325,6 +331,6 @@ def encode(text: str) -> np.ndarray:
     return np.array([places[character] for character in text], dtype=np.uint8)
 
 
-def decode(indices: Tensor) -> str:
+def decode(indices: Tensor, alphabet: str = ALPHABET) -> str:
     """The text of indices (time,): the inverse of `encode`."""
-    return "".join(ALPHABET[place] for place in indices.tolist())
+    return "".join(alphabet[place] for place in indices.tolist())

@@ -59,6 +59,35 @@ def labelled(
     )
 
 
+def numbers(
+    *, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], targets: Sequence[str]
+) -> Prepared:
+    """Standardises examples with numbers as targets, both with the statistics of the training ones.
+
+    Args:
+        train: x (n, features) and y (n, targets).
+        test: the same.
+        targets: their names.
+
+    Raises:
+        UserError: a target that does not change in the training part, whose errors would have no unit.
+    """
+    (x_train, y_train), (x_test, y_test) = train, test
+    if (constant := np.flatnonzero(y_train.max(axis=0) == y_train.min(axis=0))).size:
+        name, value = targets[constant[0]], y_train[0, constant[0]]
+        raise UserError(
+            f"expected a target that changes, but '{name}' is {value:g} in all {len(y_train)} training examples"
+        )
+    x_train, x_test, card = _standardised(x_train, x_test, 0)
+    y_train, y_test, of_target = _standardised(y_train, y_test, 0)
+    told = {name: of_target[name] for name in ("mean", "std", "range")}
+    return Prepared(
+        {"x": x_train, "y": y_train},
+        {"x": x_test, "y": y_test},
+        card | {"target": {"names": list(targets), **told}},
+    )
+
+
 def unscaled(
     *,
     train: tuple[np.ndarray, np.ndarray],

@@ -30,7 +30,8 @@ ADVICE = "try again, or name a folder or URL that holds <name>/<file> with data.
 
 @dataclass(frozen=True)
 class Source:
-    """One official file: its name, where it comes from (`package` and `path`, or `url`), and its checksum.
+    """One file: its name, where it comes from (`package` and `path`, `url`, or `local`, a path below the project's own
+    folder), and its checksum.
 
     With `bytes`, its size, a server that sends more is left at once.
     """
@@ -39,6 +40,7 @@ class Source:
     package: str | None = None
     path: str | None = None
     url: str | None = None
+    local: str | None = None
     sha256: str | None = None
     md5: str | None = None
     bytes: int | None = None
@@ -54,8 +56,10 @@ class Source:
                 continue
             if value is not None and not isinstance(value, str):
                 raise UserError(f"{field.name} of {of} must be text, got {value!r}: put it into quotes")
-        if bool(self.url) == bool(self.package and self.path):
-            raise UserError(f"{of} must be either a url, or a package and a path in it")
+        if sum(map(bool, (self.url, self.package and self.path, self.local))) != 1:
+            raise UserError(f"{of} must be either a url, or a package and a path in it, or a local path")
+        if self.local and not _stays_inside(self.local):
+            raise UserError(f"local of {of} must lead to a file inside of the project, got {self.local!r}")
         if bool(self.sha256) == bool(self.md5):
             raise UserError(f"{of} must have either a sha256 or an md5")
         if self.url:
@@ -91,7 +95,7 @@ def _check_url(url: str, what: str) -> None:
         raise UserError(f"{what} must be an address such as https://host/folder, got {masked(url)!r}")
 
 
-def pull(name: str, sources: Sequence[object], folder: Path, mirror: str | None) -> None:
+def pull(name: str, sources: Sequence[object], folder: Path, mirror: str | None, root: Path = Path()) -> None:
     """Brings `folder` to hold the files of a data set, verified.
 
     A file goes aside, is verified and then renamed; files that are there and right are kept. Whoever reads one verifies
@@ -103,6 +107,7 @@ def pull(name: str, sources: Sequence[object], folder: Path, mirror: str | None)
         sources: the keys of a `Source` for each file.
         folder: where the files go.
         mirror: a folder or URL prefix that holds `<name>/<file>`, used instead of each `url`.
+        root: the folder of the project, in which `local` files lie.
 
     Raises:
         UserError: a file that cannot be had or is not the expected one; which, and what to do.
@@ -114,7 +119,8 @@ def pull(name: str, sources: Sequence[object], folder: Path, mirror: str | None)
         (folder / DRAWN).write_text(f"There is nothing to fetch: `howdeep prepare data={name}` draws it.\n")
     for source in wanted:
         if not _is_right(folder / source.file, source):
-            _fetch(_address(name, source, mirror), folder / source.file, source)
+            address = root / source.local if source.local else _address(name, source, mirror)
+            _fetch(address, folder / source.file, source)
     if others := {path.name for path in folder.iterdir()} - {source.file for source in wanted} - {DRAWN}:
         print(f"{folder} holds {', '.join(sorted(others))} too, which is left alone", file=sys.stderr)
 
@@ -195,7 +201,7 @@ def _fetch(address: str | Path, target: Path, source: Source) -> None:
             file.writelines(_chunks(address, source))
         kind, expected = source.checksum
         if (came := _digest(aside, kind)) != expected:
-            advice = _package_advice(source) if source.package else ADVICE
+            advice = _advice(source)
             raise UserError(f"expected {kind} {expected} of {_shown(address)}, got {came}: {advice}")
         aside.replace(target)
     finally:
@@ -212,7 +218,7 @@ def _chunks(address: str | Path, source: Source) -> Iterator[bytes]:
         status = f"{error.code} {error.reason}"
         raise UserError(f"expected a file at {_shown(address)}, got {status}: {ADVICE}") from None
     except FileNotFoundError:
-        advice = _package_advice(source) if source.package else "data.mirror must hold <name>/<file>"
+        advice = _advice(source, "data.mirror must hold <name>/<file>")
         raise UserError(f"expected a file at {_shown(address)}, found none: {advice}") from None
     except (OSError, HTTPException) as error:
         if isinstance(error, IsADirectoryError):
@@ -262,5 +268,9 @@ def _all_of(stream: IO[bytes], address: str | Path, source: Source) -> Iterator[
         raise UserError(f"expected {expected} bytes of {_shown(address)}, got only {came}: {ADVICE}")
 
 
-def _package_advice(source: Source) -> str:
-    return f"install the pinned version of the package that provides '{source.package}'"
+def _advice(source: Source, of_mirror: str = ADVICE) -> str:
+    if source.local:
+        return "if it was changed on purpose, write its new checksum into the data set's YAML and look at its columns"
+    if source.package:
+        return f"install the pinned version of the package that provides '{source.package}'"
+    return of_mirror

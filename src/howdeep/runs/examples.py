@@ -28,7 +28,7 @@ def pull(data: DictConfig, project: Project) -> Path:
     folder = project.raw(data.name)
     # A record's config does not say where files were fetched from.
     mirror = data.mirror if "mirror" in data else os.environ.get("HOWDEEP_MIRROR")
-    sources.pull(data.name, _plain(data)["sources"], folder, mirror)
+    sources.pull(data.name, _plain(data)["sources"], folder, mirror, project.root)
     return folder
 
 
@@ -49,7 +49,10 @@ def prepare(data: DictConfig, project: Project, folder: Path | None = None) -> P
 def recipe(data: DictConfig) -> str:
     """A digest of all that a prepared data set is a function of: options, raw files and code."""
     plain = _plain(data)
-    files = [{name: of for name, of in source.items() if name != "url"} for source in plain["sources"]]
+    files = [
+        {name: of for name, of in source.items() if name not in ("url", "local")}
+        for source in plain["sources"]
+    ]
     parts = {"prepare": plain["prepare"], "sources": files}
     return _recipe(json.dumps(parts, sort_keys=True), str(plain["prepare"]["_target_"]))
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 from torch import Tensor
@@ -27,12 +28,15 @@ class Classification(Task):
     the mean of the recalls of all classes, `balanced_accuracy`, and the least of them, `worst_recall`, of classes that
     there are examples of; and the expected calibration error, `calibration_error` (Guo et al., 2017): with the examples
     in 15 bins by their confidence, the probability of the class that was answered, the mean over the examples of the
-    distance between accuracy and mean confidence of their bin.
+    distance between accuracy and mean confidence of their bin. Of two classes that are both there, `auc` too: how
+    often an example of the second one is given a higher probability of it than one of the first (Hanley and McNeil,
+    1982).
 
     Baselines: always the most frequent class, multinomial logistic regression (Cox, 1958), the nearest neighbour (Cover
     and Hart, 1967), and a support vector machine with a Gaussian kernel (Cortes and Vapnik, 1995), which says no
-    probabilities and has no loss. The last two learn from 10,000 examples at most. Symbols are read as indicators, one
-    for each symbol at each step.
+    probabilities and has no loss. The last two learn from 10,000 examples at most. For tables, whose examples are
+    vectors of numbers, gradient boosting of trees as well (Friedman, 2001). Symbols are read as indicators, one for
+    each symbol at each step.
     """
 
     score_name = "accuracy"
@@ -58,19 +62,21 @@ class Classification(Task):
 
     @torch.no_grad()
     def more_scores(self, batches: Iterable[Examples]) -> dict[str, float]:
-        """`balanced_accuracy`, `worst_recall` and `calibration_error`."""
+        """`balanced_accuracy`, `worst_recall`, `calibration_error`, and of two classes `auc`."""
         was_training = self.training
         self.eval()
         pairs = [(self.net(x.to(self.device)).cpu(), y.cpu()) for x, y in batches]
         self.train(was_training)
         logits, y = (torch.cat(part) for part in zip(*pairs, strict=True))
-        confidence, answers = logits.double().softmax(1).max(1)
+        probabilities = logits.double().softmax(1)
+        confidence, answers = probabilities.max(1)
         right = answers == y
         recalls = recalls_of(right, y)
         return {
             "balanced_accuracy": float(recalls.mean()),
             "worst_recall": float(recalls.min()),
             "calibration_error": calibration_error(confidence, right),
+            **({"auc": _auc(y, probabilities[:, 1])} if logits.shape[1] == 2 and len(recalls) == 2 else {}),
         }
 
     @classmethod
@@ -90,17 +96,30 @@ class Classification(Task):
             "nearest neighbour": KNeighborsClassifier(1).fit(x[few], y[few]),
             "support vector machine": SVC(C=10.0).fit(x[few], y[few]),
         }
+        told = {"logistic regression": regression.predict_proba(x_held)}
+        if train[0].ndim == 2 and not symbols:
+            boosting = HistGradientBoostingClassifier(early_stopping=False, random_state=0)  # type: ignore[arg-type]
+            told["gradient boosting"] = boosting.fit(x, y).predict_proba(x_held)
         return {
             "majority": {
                 "loss": float(log_loss(y_held, shares, labels=classes.numpy())),
                 **_scored(np.full_like(y_held, int(classes[counts.argmax()])), y_held),
             },
-            "logistic regression": {
-                "loss": float(log_loss(y_held, regression.predict_proba(x_held), labels=classes.numpy())),
-                **_scored(regression.predict(x_held), y_held),
+            **{
+                name: {
+                    "loss": float(log_loss(y_held, probabilities, labels=classes.numpy())),
+                    **_scored(classes.numpy()[probabilities.argmax(1)], y_held),
+                }
+                for name, probabilities in told.items()
             },
             **{name: _scored(of.predict(x_held), y_held) for name, of in others.items()},
         }
+
+
+def _auc(y: Tensor, probabilities: Tensor) -> float:
+    if not probabilities.isfinite().all():
+        return float("nan")
+    return float(roc_auc_score(y.numpy(), probabilities.numpy()))
 
 
 def recalls_of(right: Tensor, y: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from howdeep.data.examples import ALPHABET, Examples, Split, decode
+from howdeep.data.examples import Examples, Split, decode
 from howdeep.errors import UserError
 from howdeep.tasks.task import SINGLE, Scores, Task
 
@@ -34,10 +34,10 @@ class LanguageModelling(Task):
     def prepare(self, split: Split) -> None:
         """Raises `UserError` unless the net has an output for each character of the alphabet."""
         output = self.first_output(split)
-        if output.ndim == 3 and output.shape[2] != len(ALPHABET):
+        if output.ndim == 3 and output.shape[2] != (characters := len(split.alphabet)):
             raise UserError(
-                f"language modelling expects an output for each of the {len(ALPHABET)} characters, "
-                f"got {output.shape[2]}: set data.out_features={len(ALPHABET)}"
+                f"language modelling expects an output for each of the {characters} characters, "
+                f"got {output.shape[2]}: set data.out_features={characters}"
             )
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
@@ -83,7 +83,8 @@ class LanguageModelling(Task):
     def artifacts(self, split: Split) -> dict[str, Tensor | str]:
         """The first validation window as `prompt`, and as `sample` what the net writes after it."""
         prompt = split.validation[0][0]  # (time,)
-        return {"prompt": decode(prompt), "sample": decode(self.write(prompt, SAMPLED, seed=SEED))}
+        written = self.write(prompt, SAMPLED, seed=SEED)
+        return {"prompt": decode(prompt, split.alphabet), "sample": decode(written, split.alphabet)}
 
     @torch.no_grad()
     def write(self, prompt: Tensor, n: int, *, seed: int) -> Tensor:

@@ -1,0 +1,149 @@
+"""Texts of somebody's own with a label each: sequences of characters or words, as numbers."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from howdeep.data import prepared
+from howdeep.data.splits import chronological, stratified
+from howdeep.errors import UserError
+from howdeep.intake import columns as declared
+from howdeep.intake.columns import Target, Text, Where
+from howdeep.intake.reading import read, read_text
+
+PADDING, UNKNOWN = 0, 1  # what stands before a short text, and for a symbol that training texts do not have
+RESERVED = 2
+UNKNOWN_SIGN, PRIVATE = "\N{REPLACEMENT CHARACTER}", 0xE000
+MOST_CHARACTERS = 6000  # private signs end there
+WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def prepare(
+    raw: Path,
+    *,
+    file: str,
+    encoding: str,
+    separator: str,
+    columns: Mapping[str, Mapping[str, Any]],
+    unit: str,
+    length: int,
+    vocabulary: int,
+    test_fraction: float,
+    seed: int,
+) -> prepared.Prepared:
+    """x (n, length) int64, the last `length` symbols of each text, and y (n,), the index of its class.
+
+    Texts are brought to Unicode's normal form C. The symbols are the most frequent ones of the training texts; all
+    others are one sign, and shorter texts have padding before them.
+
+    Args:
+        raw: the folder of the file.
+        file, encoding, separator: see `intake.reading`.
+        columns: what each column is: one text, one of classes.
+        unit: characters, or words, without regard to capitals.
+        length: symbols of an example.
+        vocabulary: how many symbols there are, padding and the unknown one among them.
+        test_fraction, seed: share of the texts that are the test, at random, class by class.
+
+    Raises:
+        UserError: a file or a column that is not as declared, an empty text, an option that means nothing.
+    """
+    if unit not in ("characters", "words"):
+        raise UserError(f"data.prepare.unit must be characters or words, got {unit!r}")
+    for name, value in (("length", length), ("vocabulary", vocabulary)):
+        if type(value) is not int or value <= RESERVED:
+            raise UserError(f"data.prepare.{name} must be a whole number above {RESERVED}, got {value!r}")
+    sheet, of = read(raw / file, encoding, separator), declared.declared(columns, "data.prepare.columns")
+    declared.check_names(of, sheet, file)
+    (text,), (label,) = (
+        [name for name, column in of.items() if isinstance(column, kind)] or [None] for kind in (Text, Target)
+    )
+    if text is None or label is None:
+        raise UserError(
+            f"expected a column of {file} with kind text, and one with kind classes, in data.prepare.columns"
+        )
+    values = sheet.column(text)
+    if empty := [place for place, value in enumerate(values) if not value]:
+        raise Where(file, text, sheet.lines).refused(
+            "a text in every row", values, empty, "leave out such rows"
+        )
+    target = of[label]
+    assert isinstance(target, Target)
+    y = target.labels(sheet.column(label), Where(file, label, sheet.lines))
+    kept, held_out = stratified(y, test_fraction, seed)
+    texts = [symbols_of(value, unit) for value in values]
+    known = symbols((texts[place] for place in kept), vocabulary)
+    x = encoded(texts, known, length)
+    content = prepared.unscaled(
+        train=(x[kept], y[kept]), test=(x[held_out], y[held_out]), classes=target.classes
+    )
+    unknown = float((x[held_out] == UNKNOWN).sum() / max(1, (x[held_out] != PADDING).sum()))
+    told = {"file": file, "unit": unit, "symbols": list(known), "unknown_in_test": unknown}
+    return prepared.Prepared(content.train, content.test, content.card | told)
+
+
+def language(
+    raw: Path, *, file: str, encoding: str, vocabulary: int, test_fraction: float
+) -> prepared.Prepared:
+    """A running text for language modelling: its characters as numbers, (time,); the last ones are the test.
+
+    The characters are the most frequent ones of the training part, in Unicode's normal form C; all others are one sign.
+
+    Args:
+        raw: the folder of the file.
+        file, encoding: see `intake.reading`.
+        vocabulary: how many characters there are, the unknown one among them; if fewer occur, private signs that never
+            do take their place.
+        test_fraction: share of the characters that are the test.
+
+    Raises:
+        UserError: bytes that are not of the encoding, an option that means nothing.
+    """
+    if type(vocabulary) is not int or not RESERVED <= vocabulary <= MOST_CHARACTERS:
+        raise UserError(
+            f"data.vocabulary must be a whole number from {RESERVED} to {MOST_CHARACTERS}, got {vocabulary!r}"
+        )
+    text = unicodedata.normalize("NFC", read_text(raw / file, encoding).replace("\r\n", "\n"))
+    past, future = chronological(len(text), test_fraction)
+    counts = Counter(text[: len(past)])
+    known = sorted(sorted(counts, key=lambda sign: (-counts[sign], sign))[: vocabulary - 1])
+    unused = [chr(PRIVATE + place) for place in range(vocabulary - 1 - len(known))]
+    alphabet = [UNKNOWN_SIGN, *known, *unused]
+    numbers = {sign: place for place, sign in enumerate(alphabet)}
+    indices = np.array([numbers.get(sign, 0) for sign in text], dtype=np.uint16)
+    codes = np.array([ord(sign) for sign in alphabet], dtype=np.uint32)
+    card = {
+        "shape": [1],
+        "examples": {"train": len(past), "test": len(future)},  # characters
+        "alphabet": "".join(known),
+        "unknown_in_test": float((indices[future] == 0).mean()),
+        "file": file,
+    }
+    return prepared.Prepared({"text": indices[past], "alphabet": codes}, {"text": indices[future]}, card)
+
+
+def symbols_of(text: str, unit: str) -> Sequence[str]:
+    """The symbols of a text, in order."""
+    text = unicodedata.normalize("NFC", text)
+    return WORD.findall(text.casefold()) if unit == "words" else text
+
+
+def symbols(texts: Iterable[Sequence[str]], vocabulary: int) -> list[str]:
+    """The most frequent symbols, as many as there are numbers for; equally frequent ones by their code."""
+    counts = Counter(symbol for text in texts for symbol in text)
+    return sorted(counts, key=lambda symbol: (-counts[symbol], symbol))[: vocabulary - RESERVED]
+
+
+def encoded(texts: Sequence[Sequence[str]], known: Sequence[str], length: int) -> np.ndarray:
+    """The numbers of the last symbols of each text, (n, length) int64."""
+    numbers = {symbol: place for place, symbol in enumerate(known, RESERVED)}
+    x = np.full((len(texts), length), PADDING, dtype=np.int64)
+    for row, text in enumerate(texts):
+        last = [numbers.get(symbol, UNKNOWN) for symbol in text[-length:]]
+        x[row, length - len(last) :] = last
+    return x
