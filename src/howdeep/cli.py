@@ -47,6 +47,31 @@ def parser() -> argparse.ArgumentParser:
             )
         return command
 
+    init = add("init", "make a project of your own data: howdeep init FOLDER --data FILE")
+    init.add_argument("folder", metavar="FOLDER", help="the new project, an empty folder or none yet")
+    init.add_argument(
+        "--data",
+        required=True,
+        metavar="FILE",
+        help="a table (CSV, TSV or Parquet), or a folder of class folders",
+    )
+    init.add_argument("--target", action="append", default=[], metavar="COLUMN", help="what is to be told")
+    init.add_argument(
+        "--kind", metavar="KIND", help="table, series or images (default: what the data look like)"
+    )
+    init.add_argument(
+        "--group", metavar="COLUMN", help="all rows with one value of it stay on one side of the split"
+    )
+    init.add_argument("--time", metavar="COLUMN", help="split in time by it; of a series, when each row was")
+    init.add_argument("--name", metavar="NAME", help="of the data set (default: that of the file)")
+    init.add_argument(
+        "--task", metavar="TASK", help="classification or regression (default: what the target looks like)"
+    )
+    init.add_argument(
+        "--missing", default="", metavar="WORDS", help="words that stand for no value, with commas between"
+    )
+    init.add_argument("--drop-missing-targets", action="store_true", help="leave out rows without a target")
+    init.add_argument("--dry-run", action="store_true", help="print what would be made, and make nothing")
     # `train` goes to Hydra whole, which has its own options (-m, --cfg job, --help): see `main`.
     add("train", "train one network, or many with -m: takes Hydra's options and KEY=VALUE overrides")
     add("code", "note which howdeep stages depend on, outside of a clone (the stage code)")
@@ -369,7 +394,32 @@ def _ui(args: argparse.Namespace) -> int:
     return ui.serve(project.find(), args.port)
 
 
+def _init(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from howdeep.stages.init import Asked, init
+
+    words = [word for word in args.missing.split(",") if word]
+    init(
+        Asked(
+            *(
+                Path(args.folder),
+                Path(args.data),
+                args.target,
+                args.kind,
+                args.group,
+                args.time,
+                args.name,
+                args.task,
+            ),
+            *(words, args.drop_missing_targets, args.dry_run),
+        )
+    )
+    return 0
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
+    "init": _init,
     "code": _stage("code:note_code"),
     "pull": _data("pull:pull"),
     "prepare": _data("prepare:prepare"),

@@ -19,9 +19,19 @@ from howdeep.study import params
 FOLDER = "code"
 SOURCES = {  # below the package: as dvc.yaml of a clone declares them
     "pull": ("data/sources.py",),
-    "prepare": ("data",),
+    "prepare": ("data", "intake"),
     "plan": (
-        *("conf", "data", "diagnostics", "errors.py", "study/matching.py", "nets", "stages/plan.py", "tasks"),
+        *(
+            "conf",
+            "data",
+            "diagnostics",
+            "errors.py",
+            "intake",
+            "study/matching.py",
+            "nets",
+            "stages/plan.py",
+            "tasks",
+        ),
         *("training", "study/tuning.py"),
     ),
     "evaluate": ("stages/evaluate.py", "nets", "tasks"),
@@ -30,11 +40,21 @@ SOURCES = {  # below the package: as dvc.yaml of a clone declares them
 }
 SOURCES_OF_CLAIMS = {
     "plan": (
-        *("conf", "data", "diagnostics", "nets", "study", "tasks", "training", "inspection/measures.py"),
+        *(
+            "conf",
+            "data",
+            "diagnostics",
+            "intake",
+            "nets",
+            "study",
+            "tasks",
+            "training",
+            "inspection/measures.py",
+        ),
         *("errors.py", "stages/plan.py", "stages/claim.py", "stages/estimands.py"),
     ),
     "judge": (
-        *("data", "diagnostics", "inspection", "nets", "tasks", "training", "study/claim.py"),
+        *("data", "diagnostics", "inspection", "intake", "nets", "tasks", "training", "study/claim.py"),
         *("results/claims.py", "results/statistics.py"),
         *("stages/claim.py", "stages/estimands.py", "stages/evaluate.py", "stages/inspect.py"),
     ),
