@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from sklearn.datasets import load_breast_cancer
 
 from tests.clones import ENV
 
@@ -73,7 +74,7 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def project(wheel, tmp_path_factory) -> Installed:
-    """A project with a data set and an optimizer of its own, in which `dvc repro` has run."""
+    """What `howdeep init` makes of a CSV, with an optimizer of its own and a small study, after `dvc repro`."""
     folder = tmp_path_factory.mktemp("outside")
     environment = folder / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
@@ -94,16 +95,13 @@ def project(wheel, tmp_path_factory) -> Installed:
     (packages / "others.pth").write_text(sysconfig.get_paths()["purelib"])
     home = Installed(folder / "project", environment)
     conf = packages / "howdeep/conf"
-    (home.folder / "conf/data").mkdir(parents=True)
+    home.folder.mkdir()
+    (home.folder.parent / "mine.csv").write_text(load_breast_cancer(as_frame=True).frame.to_csv(index=False))
+    home.run("howdeep", "init", ".", "--data", "../mine.csv")
     (home.folder / "conf/optimizer").mkdir()
-    text = (conf / "data/breast_cancer.yaml").read_text()
-    (home.folder / "conf/data/mine.yaml").write_text(text.replace("name: breast_cancer", "name: mine"))
     text = (conf / "optimizer/adam.yaml").read_text()
     (home.folder / "conf/optimizer/adam.yaml").write_text(text.replace("lr: 3.0e-3", f"lr: {LR}"))
     (home.folder / "params.yaml").write_text(yaml.safe_dump(STUDY))
-    shutil.copy(packages / "howdeep/project/pipeline.yaml", home.folder / "dvc.yaml")
-    home.run("git", "init", "-q", ".")
-    home.run("dvc", "init", "-q")
     home.run("dvc", "repro")
     return home
 

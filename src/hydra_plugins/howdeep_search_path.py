@@ -16,7 +16,6 @@ class PackagedConfigs(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         main = [Path(of.path) for of in search_path.get_path() if of.provider == "main"]
-        if configs.PACKAGED.is_dir() and any(
-            conf.name == "conf" and project.is_project(conf.parent) for conf in main
-        ):
-            search_path.append("howdeep", str(configs.PACKAGED))
+        for conf in main:
+            if conf.name == "conf" and project.is_project(conf.parent) and (found := configs.behind(conf)):
+                search_path.append("howdeep", str(found))

@@ -37,6 +37,13 @@ def test_a_project_without_a_train_yaml_composes_what_a_clone_composes(conf, roo
         assert compose_train(conf, overrides) == compose_train(project.conf, overrides)
 
 
+def test_an_editable_install_brings_those_of_its_clone(conf, project, monkeypatch, root):
+    monkeypatch.setattr(configs, "PACKAGED", root / "src/howdeep/conf")
+    assert compose_train(conf, ["model=lstm"]) == compose_train(project.conf, ["model=lstm"])
+    assert compose_train(conf, ["data=mine"]).data.name == "mine"
+    assert configs.behind(root / "conf") is None  # of the clone itself
+
+
 def test_own_data_are_found_beside_those_of_the_package(conf):
     assert compose_train(conf, ["data=mine"]).data.name == "mine"
     assert compose_train(conf, ["data=sunspots"]).data.name == "sunspots"

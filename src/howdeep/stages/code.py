@@ -75,30 +75,40 @@ def note_code(project: Project) -> None:
                 f"expected the names of data sets in the list `data` of params.yaml, got '{name}'{near(name, known)}"
             )
     files = configs.files(project.conf)
-    _write(project.root / FOLDER, SOURCES, {name: files[f"data/{name}.yaml"] for name in known})
+    data = {name: files[f"data/{name}.yaml"] for name in known}
+    _write(project.root / FOLDER, SOURCES, configs.behind(project.conf), data)
 
 
 def note_code_of_claims(project: Project) -> None:
     """Writes claims/code/: a file for each stage of a claim."""
-    _write(project.claims / FOLDER, SOURCES_OF_CLAIMS, {})
+    _write(project.claims / FOLDER, SOURCES_OF_CLAIMS, configs.behind(project.conf), {})
 
 
-def _write(folder: Path, sources: Mapping[str, Sequence[str]], data: Mapping[str, Path]) -> None:
+def _write(
+    folder: Path, sources: Mapping[str, Sequence[str]], conf: Path | None, data: Mapping[str, Path]
+) -> None:
     with written_aside(folder, CODE) as aside:
         for stage, places in sources.items():
-            (aside / f"{stage}.txt").write_text(f"{_of_package(places)}\n")
+            (aside / f"{stage}.txt").write_text(f"{_of_package(places, conf)}\n")
         for name, path in data.items():
             (aside / "data").mkdir(exist_ok=True)
             (aside / "data" / f"{name}.txt").write_text(f"{_of_bytes({name: path})}\n")
 
 
-def _of_package(places: Sequence[str]) -> str:
-    """The checksum of files and folders of the package; no comment in a Python file changes it."""
+def _of_package(places: Sequence[str], conf: Path | None) -> str:
+    """The checksum of files and folders of howdeep; no comment in a Python file changes it.
+
+    Args:
+        conf: what stands for conf/, wherever it lies; None: nothing.
+    """
     home = Path(howdeep.__file__).parent
-    paths = [path for place in places for path in sorted((home / place).rglob("*")) or [home / place]]
-    files = [path for path in paths if path.is_file() and path.parent.name != "__pycache__"]
-    code = checksum(path for path in files if path.suffix == ".py")
-    others = _of_bytes({path.relative_to(home).as_posix(): path for path in files if path.suffix != ".py"})
+    roots = [conf if place == "conf" else home / place for place in places]
+    paths = [(root, path) for root in roots if root for path in sorted(root.rglob("*")) or [root]]
+    files = [(root, path) for root, path in paths if path.is_file() and path.parent.name != "__pycache__"]
+    code = checksum(path for _, path in files if path.suffix == ".py")
+    others = _of_bytes(
+        {path.relative_to(root.parent).as_posix(): path for root, path in files if path.suffix != ".py"}
+    )
     return hashlib.sha256(f"{code}{others}".encode()).hexdigest()
 
 

@@ -1,6 +1,5 @@
 """`howdeep init`: a project out of somebody's own data, in which every guess stands written."""
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -12,18 +11,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from howdeep.errors import UserError, near
-from howdeep.files.configs import options
 from howdeep.files.project import is_project
-from howdeep.intake import guessing, leaks, steps
-from howdeep.intake.columns import Where, declared
-from howdeep.intake.guessing import Guess
-from howdeep.intake.reading import SEPARATORS, Sheet, encoding_of, is_parquet, read, separator_of
 from howdeep.names import LONGEST, is_name
 from howdeep.processes.workers import cores
 from howdeep.stages.init_images import propose_images
-from howdeep.stages.proposals import FEW, SHAKY, TEST, VALIDATION, Asked, Proposal
+from howdeep.stages.init_series import propose_series
+from howdeep.stages.init_table import propose_table
+from howdeep.stages.init_text import propose_text
+from howdeep.stages.proposals import TEST, VALIDATION, Asked, Proposal, file_of
 
-KINDS = ("table", "series", "images", "text")
+PROPOSE = {"table": propose_table, "series": propose_series, "images": propose_images, "text": propose_text}
 DEPTHS, SEEDS = (1, 2, 4, 8), 10
 STEPS = 1500  # of a training, about: small data are shown more often
 TEMPLATES = {"pipeline.yaml": "dvc.yaml", "gitignore": ".gitignore", "readme.md": "README.md"}
@@ -47,12 +44,9 @@ def init(asked: Asked) -> None:
     check_folder(asked.folder)
     kind = kind_of(asked)
     name = name_of(asked)
-    if kind == "text":
-        raise UserError(
-            f"{asked.data} looks like {kind}, which `howdeep init` does not read yet: give it a table"
-        )
-    propose = {"table": _table, "series": _series, "images": propose_images}[kind]
-    proposal = propose(asked, name)
+    if not asked.data.exists():
+        raise UserError(f"expected a file or folder as --data, found none at {asked.data}")
+    proposal = PROPOSE[kind](asked, name)
     print("\n".join(proposal.lines))
     if asked.dry_run:
         print(f"\nNothing was written: without --dry-run this makes {asked.folder}")
@@ -67,7 +61,7 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"expected a folder, or nothing, at {folder}, found a file: name another one")
     there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     if is_project(folder):
-        own = ", ".join(options(folder / "conf", "data")) or "none"
+        own = ", ".join(sorted(path.stem for path in (folder / "conf/data").glob("*.yaml"))) or "none"
         raise UserError(
             f"{folder} is a project already (data sets of its own: {own}), and nothing there is overwritten: change "
             "its params.yaml and conf/data/, or name another folder"
@@ -81,15 +75,20 @@ def check_folder(folder: Path) -> None:
 
 def kind_of(asked: Asked) -> str:
     if asked.kind:
-        if asked.kind not in KINDS:
+        if asked.kind not in PROPOSE:
             raise UserError(
-                f"--kind must be one of {', '.join(KINDS)}, got '{asked.kind}'{near(asked.kind, KINDS)}"
+                f"--kind must be one of {', '.join(PROPOSE)}, got '{asked.kind}'{near(asked.kind, PROPOSE)}"
             )
         return asked.kind
     if not asked.data.exists():
         raise UserError(f"expected a file or folder as --data, found none at {asked.data}")
     if asked.data.is_dir():
-        return "images"
+        texts = sum(1 for path in asked.data.rglob("*") if path.suffix.lower() == ".txt")
+        return (
+            "text"
+            if texts and 2 * texts > sum(1 for path in asked.data.rglob("*") if path.is_file())
+            else "images"
+        )
     return "text" if asked.data.suffix.lower() in (".txt", ".md") else "table"
 
 
@@ -110,191 +109,9 @@ def name_of(asked: Asked) -> str:
     return name
 
 
-def _read(asked: Asked) -> tuple[Sheet, dict[str, Any], list[str]]:
-    """The table, how it is read, and what is told of that."""
-    path = asked.data
-    if path.is_dir():
-        raise UserError(f"expected a file with a table at {path}, found a folder")
-    if not path.exists():
-        raise UserError(f"expected a file or folder as --data, found none at {path}")
-    if is_parquet(path):
-        sheet = read(path, "utf-8", ",")
-        return (
-            sheet,
-            {"encoding": "utf-8", "separator": ","},
-            [f"{path.name}: {len(sheet.rows)} rows, Parquet"],
-        )
-    encoding, because = encoding_of(path)
-    separator, why = separator_of(path, encoding)
-    sheet = read(path, encoding, separator)
-    words = f"{SEPARATORS[separator]}s"
-    told = (
-        f"{path.name}: {len(sheet.rows)} rows; encoding {encoding} ({because}); separated by {words} ({why})"
-    )
-    return sheet, {"encoding": encoding, "separator": separator}, [told]
-
-
-def _table(asked: Asked, name: str) -> Proposal:
-    sheet, reading, lines = _read(asked)
-    file = asked.data.name
-    targets, why = guessing.target_of(sheet, asked.target, file)
-    if asked.task not in (None, "classification", "regression"):
-        raise UserError(f"--task must be classification or regression, got '{asked.task}'")
-    for option, column in (("--group", asked.group), ("--time", asked.time)):
-        if column is not None and column not in sheet.names:
-            raise UserError(
-                f"expected a column of {file} as {option}, got '{column}'{near(column, sheet.names)}"
-            )
-    if asked.group and asked.time:
-        raise UserError("expected one of --group and --time, got both: rows are split in one way")
-    found = guessing.guess(sheet, targets, file, task=asked.task, missing=asked.missing)
-    if asked.group and found[asked.group].kind != "excluded":
-        found[asked.group] = guessing.left_out("rows are split by it", found[asked.group].missing)
-    if asked.time and found[asked.time].kind not in ("date", "number"):
-        raise UserError(
-            f"{file}: expected dates or numbers in --time '{asked.time}', got {found[asked.time].why}"
-        )
-    lines.append(f"told: {', '.join(targets)} ({why}; {found[targets[0]].why})")
-    lines += ["", *columns_told(found)]
-    _check_rows(sheet, targets, found, asked, file)
-    inputs = {of: guess for of, guess in found.items() if guess.kind != "excluded" and of not in targets}
-    if not inputs:
-        raise UserError(
-            f"{file}: expected a column that networks can learn from, but all are left out: see --dry-run"
-        )
-    classes = found[targets[0]].column.get("classes")
-    task = "classification" if classes else "regression"
-    split = "group" if asked.group else "time" if asked.time else "stratified" if classes else "random"
-    by = asked.group or asked.time
-    lines += ["", f"split: {TOLD[split].format(by=by)}"]
-    if (rows := round(len(sheet.rows) * TEST)) < SHAKY:
-        lines.append(f"beware: {rows} test rows are few: only large differences between depths will be found")
-    lines += [f"beware: {danger}" for danger in leaks.found(sheet, found, targets, split, by)]
-    columns = {of: guess.column for of, guess in found.items()}
-    width = sum(column.width for column in declared(columns, "columns").values())
-    prepare = {
-        "_target_": "howdeep.data.own_table.prepare", "_partial_": True, "file": file, **reading,
-        "columns": columns, "split": split, **({"by": by} if by else {}), "test_fraction": TEST,
-        **({} if split == "time" else {"seed": 0}),
-        **({"drop_missing_targets": True} if asked.drop_missing_targets else {}),
-    }  # fmt: skip
-    how = {"group": "own_table.grouped", "time": "own_table.in_order"}.get(split, "examples.labelled")
-    examples = {
-        "_target_": f"howdeep.data.{how}", "_partial_": True, "in_shape": "${data.in_shape}",
-        "validation_fraction": VALIDATION, **({} if split == "time" else {"seed": 0}),
-    }  # fmt: skip
-    config = _config(asked, name, task, prepare, examples, [width], len(classes or targets))
-    margin = (
-        ("accuracy", 0.01, "one right answer of a hundred; say what matters to you")
-        if classes
-        else ("mse", 0.02, "a fiftieth of the variance of the target; say what matters to you")
-    )
-    return Proposal(name, lines, config, task, ("mlp",), len(sheet.rows), margin)
-
-
-TOLD = {
-    "stratified": "a fifth of the rows are the test, at random, class by class (--group and --time split otherwise)",
-    "random": "a fifth of the rows are the test, at random (--group and --time split otherwise)",
-    "group": "all rows with one value of '{by}' are on one side; a fifth of the rows are the test",
-    "time": "the last fifth of the rows, by '{by}', is the test",
-}
-
-
-def _check_rows(
-    sheet: Sheet, targets: Sequence[str], found: dict[str, Guess], asked: Asked, file: str
-) -> None:
-    missing = found[targets[0]].missing
-    if missing and not asked.drop_missing_targets:
-        raise UserError(
-            f"{file}, column '{targets[0]}': expected a target in every row, but {missing} of {len(sheet.rows)} have "
-            "none: write them, or add --drop-missing-targets"
-        )
-    if (rows := len(sheet.rows) - missing) * TEST < FEW:
-        raise UserError(
-            f"{file}: expected {round(FEW / TEST)} rows at least, for a test of {FEW}, got {rows}"
-        )
-
-
-def columns_told(found: dict[str, Guess]) -> list[str]:
-    """A table of the columns for a terminal."""
-    head = ("column", "taken for", "missing", "what happens", "why")
-    rows = [
-        (name, of.kind.replace("_", " "), str(of.missing or ""), of.happens, of.why)
-        for name, of in found.items()
-    ]
-    widths = [min(30, max(len(row[place]) for row in (head, *rows))) for place in range(4)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip()
-        for row in (head, *rows)
-    ]
-
-
-def _series(asked: Asked, name: str) -> Proposal:
-    sheet, reading, lines = _read(asked)
-    file = asked.data.name
-    for option, columns in (("--target", asked.target), ("--time", [asked.time] if asked.time else [])):
-        for column in columns:
-            if column not in sheet.names:
-                raise UserError(
-                    f"expected a column of {file} as {option}, got '{column}'{near(column, sheet.names)}"
-                )
-    found = guessing.guess_series(sheet, asked.target, file, time=asked.time, missing=asked.missing)
-    time = next((of for of, guess in found.items() if guess.kind == "date" or of == asked.time), None)
-    columns = declared({of: guess.column for of, guess in found.items()}, "columns")
-    told = "each row is a step"
-    if time is not None:
-        told = f"a step is {steps.of(sheet.column(time), columns[time], Where(file, time, sheet.lines))}, by '{time}'"
-    targets = [of for of, guess in found.items() if guess.kind == "number_target"]
-    lines += [f"told: the next {', '.join(targets)}; {told}", "", *columns_told(found)]
-    past = round(len(sheet.rows) * (1 - TEST) * (1 - VALIDATION))
-    context = min(24, past // 4)
-    if context < 2 or len(sheet.rows) * TEST < FEW:
-        raise UserError(
-            f"{file}: expected {round(FEW / TEST)} steps at least, for a test of {FEW}, got {len(sheet.rows)}"
-        )
-    lines += ["", f"split: the last fifth of the steps is the test; networks see the {context} steps before"]
-    prepare = {
-        "_target_": "howdeep.data.own_series.prepare", "_partial_": True, "file": file, **reading,
-        "columns": {of: guess.column for of, guess in found.items()}, "time": time, "test_fraction": TEST,
-    }  # fmt: skip
-    examples = {
-        "_target_": "howdeep.data.examples.windows", "_partial_": True, "context": "${data.context}",
-        "in_shape": "${data.in_shape}", "validation_fraction": VALIDATION,
-    }  # fmt: skip
-    config = _config(
-        asked, name, "forecasting", prepare, examples, ["${data.context}", len(targets)], len(targets)
-    )
-    config = {**config, "context": context}
-    margin = ("mae", 0.02, "a fiftieth of the standard deviation of the series; say what matters to you")
-    return Proposal(name, lines, config, "forecasting", ("mlp", "gru"), len(sheet.rows), margin)
-
-
-def _config(
-    asked: Asked,
-    name: str,
-    task: str,
-    prepare: dict[str, Any],
-    examples: dict[str, Any],
-    in_shape: list[Any],
-    out_features: int,
-) -> dict[str, Any]:
-    digest = hashlib.sha256(asked.data.read_bytes()).hexdigest()
-    return {
-        "defaults": [{"override /task@_global_.task": task}, "_self_"],
-        "name": name,
-        "sources": [{"file": asked.data.name, "local": f"source/{asked.data.name}", "sha256": digest}],
-        "licence": "unknown",
-        "homepage": "unknown",
-        "prepare": prepare,
-        "examples": examples,
-        "in_shape": in_shape,
-        "out_features": out_features,
-    }
-
-
 def _write(asked: Asked, proposal: Proposal) -> list[str]:
     """Writes the project aside and brings it to its place in the end; says what else was done."""
-    folder = asked.folder
+    folder = asked.folder.resolve()  # it may be "."
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:
         aside = Path(made)
@@ -303,7 +120,7 @@ def _write(asked: Asked, proposal: Proposal) -> list[str]:
         if proposal.bring:
             proposal.config["sources"] = proposal.bring(aside / "source")
         else:
-            shutil.copyfile(asked.data, aside / "source" / asked.data.name)
+            shutil.copyfile(asked.data, aside / "source" / file_of(asked, proposal.name))
         (aside / f"conf/data/{proposal.name}.yaml").write_text(_data_yaml(proposal), encoding="utf-8")
         (aside / "params.yaml").write_text(_params_yaml(proposal), encoding="utf-8")
         for template, target in TEMPLATES.items():
@@ -311,13 +128,23 @@ def _write(asked: Asked, proposal: Proposal) -> list[str]:
             (aside / target).write_text(text.replace("{{ name }}", proposal.name), encoding="utf-8")
         folder.mkdir(exist_ok=True)
         for path in sorted(aside.iterdir()):
-            if not (folder / path.name).exists():  # a .gitignore that is there stays
-                path.rename(folder / path.name)
+            target = folder / path.name
+            if target.exists():  # a .gitignore of somebody's own
+                path.write_text(
+                    f"{target.read_text(encoding='utf-8').rstrip()}\n\n{path.read_text(encoding='utf-8')}"
+                )
+            path.replace(target)
     return _repositories(folder)
 
 
 def _repositories(folder: Path) -> list[str]:
+    """Makes repositories of git and of DVC where there are none; says which."""
     made = []
+    if not shutil.which("git"):
+        if not (folder / ".dvc").exists():
+            _dvc_init(folder, "--no-scm")
+            made.append("dvc init --no-scm, since there is no git")
+        return made
     inside = subprocess.run(
         ["git", "-C", str(folder), "rev-parse", "--show-toplevel"],
         capture_output=True,
@@ -329,10 +156,15 @@ def _repositories(folder: Path) -> list[str]:
         subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
         made.append("git init")
     if not (folder / ".dvc").exists():
-        words = ["init", "--quiet", *(["--subdir"] if above else [])]
-        subprocess.run([sys.executable, "-m", "dvc", *words], cwd=folder, check=True, capture_output=True)
-        made.append(f"dvc {' '.join(words[:1] + words[2:])}")
+        options = ["--subdir"] if above else []
+        _dvc_init(folder, *options)
+        made.append(" ".join(["dvc init", *options]))
     return made
+
+
+def _dvc_init(folder: Path, *options: str) -> None:
+    command = [sys.executable, "-m", "dvc", "init", "--quiet", *options]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
 def _data_yaml(proposal: Proposal) -> str:

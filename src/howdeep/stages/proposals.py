@@ -1,8 +1,14 @@
 """What `howdeep init` is told, and what it proposes: a data set and a study of it."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from howdeep.errors import UserError, near
+from howdeep.intake.guessing import Guess
+from howdeep.intake.reading import SEPARATORS, Sheet, encoding_of, is_parquet, read, separator_of
+from howdeep.names import is_name
 
 TEST, VALIDATION = 0.2, 0.25  # shares of the rows, and of the rows that are left
 FEW, SHAKY = 4, 50  # test rows: at least, and below which no verdict is likely
@@ -48,3 +54,92 @@ class Proposal(NamedTuple):
     margin: tuple[str, float, str]
     bring: Callable[[Path], list[dict[str, Any]]] | None = None
     notes: Mapping[str, str] = {"in_shape": "the inputs of all columns, see howdeep's docs on own data"}
+
+
+def file_of(asked: Asked, name: str) -> str:
+    """What a file is called in the project: as it is, if that can be the name of a source."""
+    return asked.data.name if is_name(asked.data.name) else f"{name}{asked.data.suffix.lower()}"
+
+
+def check_columns(asked: Asked, sheet: Sheet, *options: str) -> None:
+    """Raises `UserError` if an option names a column that there is not."""
+    named = {"--target": asked.target, "--group": [asked.group], "--time": [asked.time]}
+    for option in options:
+        for column in named[option]:
+            if column is not None and column not in sheet.names:
+                raise UserError(
+                    f"expected a column of {asked.data.name} as {option}, got '{column}'{near(column, sheet.names)}"
+                )
+
+
+def refuse(asked: Asked, what: str, *options: str) -> None:
+    """Raises `UserError` if an option was given that means nothing for such data."""
+    given = {
+        "--target": asked.target, "--group": asked.group, "--time": asked.time, "--task": asked.task,
+        "--missing": asked.missing, "--drop-missing-targets": asked.drop_missing_targets,
+    }  # fmt: skip
+    for option in options:
+        if given[option]:
+            raise UserError(f"expected no {option} for {what}: leave it out")
+
+
+def read_table(asked: Asked) -> tuple[Sheet, dict[str, Any], list[str]]:
+    """The table, how it is read, and what is told of that."""
+    path = asked.data
+    if path.is_dir():
+        raise UserError(f"expected a file with a table at {path}, found a folder")
+    if not path.exists():
+        raise UserError(f"expected a file or folder as --data, found none at {path}")
+    if is_parquet(path):
+        sheet = read(path, "utf-8", ",")
+        return (
+            sheet,
+            {"encoding": "utf-8", "separator": ","},
+            [f"{path.name}: {len(sheet.rows)} rows, Parquet"],
+        )
+    encoding, because = encoding_of(path)
+    separator, why = separator_of(path, encoding)
+    sheet = read(path, encoding, separator)
+    words = f"{SEPARATORS[separator]}s"
+    told = (
+        f"{path.name}: {len(sheet.rows)} rows; encoding {encoding} ({because}); separated by {words} ({why})"
+    )
+    return sheet, {"encoding": encoding, "separator": separator}, [told]
+
+
+def columns_told(found: dict[str, Guess]) -> list[str]:
+    """A table of the columns for a terminal."""
+    head = ("column", "taken for", "missing", "what happens", "why")
+    rows = [
+        (name, of.kind.replace("_", " "), str(of.missing or ""), of.happens, of.why)
+        for name, of in found.items()
+    ]
+    widths = [min(30, max(len(row[place]) for row in (head, *rows))) for place in range(4)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip()
+        for row in (head, *rows)
+    ]
+
+
+def config_of(
+    asked: Asked,
+    name: str,
+    task: str,
+    prepare: dict[str, Any],
+    examples: dict[str, Any],
+    in_shape: list[Any],
+    out_features: int,
+) -> dict[str, Any]:
+    """The content of conf/data/NAME.yaml, of one file."""
+    file, digest = file_of(asked, name), hashlib.sha256(asked.data.read_bytes()).hexdigest()
+    return {
+        "defaults": [{"override /task@_global_.task": task}, "_self_"],
+        "name": name,
+        "sources": [{"file": file, "local": f"source/{file}", "sha256": digest}],
+        "licence": "unknown",
+        "homepage": "unknown",
+        "prepare": prepare,
+        "examples": examples,
+        "in_shape": in_shape,
+        "out_features": out_features,
+    }

@@ -61,7 +61,7 @@ def explain(error: Exception, conf: Path, overrides: Sequence[str] = (), *, type
         if not configs.is_group(conf, group):  # Hydra's own, which it lists
             known = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
             return UserError(f"expected a choice of {group}, got {group}={option}{near(option, known)}")
-        behind = " or howdeep's own" if configs.PACKAGED.is_dir() else ""
+        behind = " or howdeep's own" if configs.behind(conf) else ""
         return UserError(
             f"expected one of the files in conf/{group}/{behind}, got {group}={option}"
             f"{near(option, configs.options(conf, group))}"

@@ -1,0 +1,188 @@
+"""`howdeep init`: what it prints, what it writes, and what it refuses, of tables, series and texts."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from howdeep.errors import UserError
+from howdeep.files.project import Project
+from howdeep.runs import examples
+from howdeep.runs.examples import load_split
+from howdeep.stages.init import init
+from howdeep.stages.proposals import Asked
+from howdeep.study import params
+from howdeep.study.composition import compose_train
+
+N = 120
+
+
+@pytest.fixture
+def table(tmp_path) -> Path:
+    random = np.random.RandomState(0)
+    path = tmp_path / "flowers and more.csv"
+    pd.DataFrame({
+        "id": np.arange(N) + 1, "size": random.randn(N).round(3), "colour": random.choice(["red", "blue"], N),
+        "when": pd.date_range("2020-01-01", periods=N).strftime("%d.%m.%Y"), "species": np.arange(N) % 3,
+    }).to_csv(path, index=False, sep=";")  # fmt: skip
+    return path
+
+
+def made(asked: Asked, data: str):
+    """The split of a project that was made, as a run sees it."""
+    init(asked)
+    here = Project(asked.folder)
+    study = params.read(here.params)
+    entry = next(iter(study.entries.values()))
+    cfg = compose_train(here.conf, study.overrides(entry, next(study.cells(entry))))
+    assert cfg.data.name == data
+    examples.pull(cfg.data, here)
+    examples.prepare(cfg.data, here)
+    return cfg, load_split(cfg, here, test=True)
+
+
+def test_a_table_becomes_a_project_whose_study_and_examples_fit(table, tmp_path, capsys):
+    cfg, split = made(Asked(tmp_path / "new", table), "flowers_and_more")
+    said = capsys.readouterr().out
+    for told in ("separated by semicolons", "counts the rows", "all values are dates as %d.%m.%Y", "dvc repro",
+                 "beware: rows have dates ('when')"):  # fmt: skip
+        assert told in said
+    assert split.train[0].shape[1:] == tuple(cfg.data.in_shape) == (7,)
+    assert [len(part[0]) for part in split[:3]] == [72, 24, 24]
+    assert cfg.data.out_features == 3
+    for name in (
+        "params.yaml",
+        "dvc.yaml",
+        ".gitignore",
+        "README.md",
+        ".git",
+        ".dvc",
+        "source/flowers_and_more.csv",
+    ):
+        assert (tmp_path / "new" / name).exists(), name
+    assert list(tmp_path.glob(".new*")) == []
+
+
+def test_options_choose_target_task_group_and_time(table, tmp_path):
+    cfg, split = made(Asked(tmp_path / "one", table, ["size"], time="when", name="sized"), "sized")
+    assert cfg.task._target_.endswith("Regression")
+    assert split.train[0][:, 2].max() < split.validation[0][:, 2].min() < split.test[0][:, 2].min()  # type: ignore[index]
+    columns = yaml.safe_load((tmp_path / "one/conf/data/sized.yaml").read_text())["prepare"]["columns"]
+    assert columns["species"]["kind"] == "number"
+    cfg, split = made(Asked(tmp_path / "two", table, group="colour", task="regression", name="by"), "by")
+    assert split.train[1].shape[1:] == (1,)
+
+
+def test_a_series_becomes_windows(tmp_path, capsys):
+    path = tmp_path / "sales.csv"
+    days = pd.date_range("2021-01-01", periods=N)
+    pd.DataFrame(
+        {"day": days.strftime("%Y-%m-%d"), "sold": np.sin(np.arange(N)), "left": np.cos(np.arange(N))}
+    ).to_csv(path, index=False)
+    cfg, split = made(Asked(tmp_path / "new", path, kind="series"), "sales")
+    assert "a step is 1 day, by 'day'" in capsys.readouterr().out
+    assert split.train[0].shape[1:] == tuple(cfg.data.in_shape) == (18, 2)
+
+
+def test_texts_with_classes_become_sequences(tmp_path):
+    path = tmp_path / "said.csv"
+    pd.DataFrame({"text": ["so good", "so bad", "güt", "bäd day"] * 30, "label": ["+", "-"] * 60}).to_csv(
+        path, index=False
+    )
+    cfg, split = made(Asked(tmp_path / "new", path, kind="text"), "said")
+    assert split.train[0].shape[1:] == tuple(cfg.data.in_shape)
+    assert cfg.data.out_features == 2
+    assert int(split.train[0].max()) < cfg.data.vocabulary
+
+
+def test_a_running_text_becomes_windows_of_its_characters(tmp_path):
+    path = tmp_path / "tale.txt"
+    path.write_bytes("Es war einmal ein König.\r\n".encode("cp1252") * 700)
+    cfg, split = made(Asked(tmp_path / "new", path), "tale")
+    assert cfg.data.vocabulary == len(split.alphabet)
+    assert "ö" in split.alphabet
+    assert "\r" not in split.alphabet
+
+
+def test_a_dry_run_writes_nothing(table, tmp_path, capsys):
+    init(Asked(tmp_path / "new", table, dry_run=True))
+    assert "Nothing was written" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == [table.name]
+
+
+def test_a_project_is_never_overwritten(table, tmp_path):
+    init(Asked(tmp_path / "new", table))
+    before = {path: path.read_bytes() for path in (tmp_path / "new").rglob("*.yaml")}
+    with pytest.raises(UserError, match=r"is a project already .data sets of its own: .*flowers_and_more"):
+        init(Asked(tmp_path / "new", table))
+    assert {path: path.read_bytes() for path in (tmp_path / "new").rglob("*.yaml")} == before
+
+
+def test_what_a_repository_has_already_stays(table, tmp_path):
+    folder = tmp_path / "new"
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    (folder / ".gitignore").write_text("mine\n")
+    init(Asked(folder, table))
+    assert "mine\n" in (folder / ".gitignore").read_text()
+    assert "/runs/" in (folder / ".gitignore").read_text()
+    inner = tmp_path / "new/inner"
+    init(Asked(inner, table))
+    assert not (inner / ".git").exists()
+    assert (inner / ".dvc").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"target": ["specis"]}, "got 'specis', did you mean 'species'"),
+        ({"kind": "tabel"}, "--kind must be one of .*, got 'tabel', did you mean 'table'"),
+        ({"task": "regresion"}, "--task must be classification or regression"),
+        ({"group": "colour", "time": "when"}, "expected one of --group and --time"),
+        ({"time": "colour"}, "expected dates or numbers in --time 'colour'"),
+        ({"group": "color"}, "as --group, got 'color', did you mean 'colour'"),
+        ({"name": "../x"}, "--name must be letters"),
+        ({"data": Path("none.csv")}, "expected a file or folder as --data, found none at none.csv"),
+        ({"kind": "series", "target": ["colour"]}, "expected numbers to forecast"),
+        ({"kind": "series", "group": "colour"}, "expected no --group for a series"),
+    ],
+)
+def test_what_makes_no_sense_is_told_in_one_line_and_nothing_is_made(table, tmp_path, change, told):
+    with pytest.raises(UserError, match=told) as error:
+        init(Asked(tmp_path / "new", table)._replace(**change))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("a,y\n1,2\n3,4\n", "expected 20 rows at least"),
+        ("y\n" + "1\n2\n" * 20, "expected a column that networks can learn from"),
+        ("a,y\n" + "1,u\n2,\n" * 20, "expected a target in every row, but 20 of 40 have none"),
+    ],
+)
+def test_a_table_that_is_too_small_or_has_nothing_to_learn_from_is_refused(tmp_path, content, told):
+    path = tmp_path / "of.csv"
+    path.write_text(content)
+    with pytest.raises(UserError, match=told):
+        init(Asked(tmp_path / "new", path))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_place_that_cannot_be_written_is_an_error_of_the_place(table, tmp_path):
+    tmp_path.joinpath("closed").mkdir(mode=0o500)
+    with pytest.raises(PermissionError):
+        init(Asked(tmp_path / "closed/new", table))
+
+
+def test_a_folder_that_holds_something_is_left_alone(table, tmp_path):
+    folder = tmp_path / "full"
+    folder.mkdir()
+    (folder / "letter.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"expected an empty folder at .*full, found letter\.txt"):
+        init(Asked(folder, table))
+    assert [path.name for path in folder.iterdir()] == ["letter.txt"]
