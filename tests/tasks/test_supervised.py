@@ -167,3 +167,20 @@ def test_two_classes_have_the_area_below_the_curve():
     assert task.more_scores([(logits, torch.tensor([0, 1, 1, 0]))])["auc"] == pytest.approx(2 / 4)
     assert "auc" not in task.more_scores([(logits, torch.tensor([1, 1, 1, 1]))])
     assert "auc" not in task.more_scores([(torch.randn(6, 3), torch.arange(6) % 3)])
+
+
+def test_a_season_is_the_lag_at_which_the_training_windows_repeat():
+    series = torch.arange(60.0) % 7
+    x = torch.stack([series[start : start + 10] for start in range(40)])[..., None]
+    y = torch.stack([series[start + 10 : start + 11] for start in range(40)])
+    found = Forecasting.baselines((x[:30], y[:30]), (x[30:], y[30:]), {})["seasonal naive"]
+    assert found["mae"] == 0.0
+    assert "seasonal naive" not in Forecasting.baselines((x[:, -1:], y), (x[:, -1:], y), {})
+
+
+def test_symbols_are_told_by_how_often_they_and_their_pairs_occur():
+    x = torch.from_numpy(np.random.RandomState(0).randint(4, size=(400, 12)))
+    pairs = ((x[:, :-1] == 1) & (x[:, 1:] == 2)).sum(1)
+    train, held = ((x[of], (pairs > 0).long()[of]) for of in (slice(300), slice(300, None)))
+    found = Classification.baselines(train, held, {})
+    assert found["n-gram regression"]["accuracy"] > 0.97 > found["logistic regression"]["accuracy"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
@@ -18,6 +19,7 @@ from howdeep.errors import UserError
 from howdeep.tasks.task import SINGLE, Scores, Task
 
 MOST_EXAMPLES = 10_000  # that a kernel method learns from: its time grows with their square
+MOST_PAIRS = 50_000  # of symbols, that are counted
 BINS = 15  # of confidence, in the calibration error
 
 
@@ -36,7 +38,8 @@ class Classification(Task):
     and Hart, 1967), and a support vector machine with a Gaussian kernel (Cortes and Vapnik, 1995), which says no
     probabilities and has no loss. The last two learn from 10,000 examples at most. For tables, whose examples are
     vectors of numbers, gradient boosting of trees as well (Friedman, 2001). Symbols are read as indicators, one for
-    each symbol at each step.
+    each symbol at each step; and `n-gram regression` reads how often each symbol occurs, and of few symbols each pair
+    (Joachims, 1998, of words).
     """
 
     score_name = "accuracy"
@@ -100,6 +103,11 @@ class Classification(Task):
         if train[0].ndim == 2 and not symbols:
             boosting = HistGradientBoostingClassifier(early_stopping=False, random_state=0)  # type: ignore[arg-type]
             told["gradient boosting"] = boosting.fit(x, y).predict_proba(x_held)
+        if symbols:
+            n_grams, n_grams_held = (_n_grams(part[0].numpy(), symbols) for part in (train, held_out))
+            told["n-gram regression"] = (
+                LogisticRegression(max_iter=1000).fit(n_grams, y).predict_proba(n_grams_held)
+            )
         return {
             "majority": {
                 "loss": float(log_loss(y_held, shares, labels=classes.numpy())),
@@ -114,6 +122,17 @@ class Classification(Task):
             },
             **{name: _scored(of.predict(x_held), y_held) for name, of in others.items()},
         }
+
+
+def _n_grams(x: np.ndarray, symbols: int) -> csr_matrix:
+    """How often each symbol is in a sequence, and each pair where there are few symbols: (n, time) -> (n, features)."""
+    places = [x]
+    if symbols**2 <= MOST_PAIRS:
+        places.append(symbols * (1 + x[:, :-1]) + x[:, 1:])
+    columns = np.concatenate(places, axis=1)
+    rows = np.repeat(np.arange(len(x)), columns.shape[1])
+    shape = len(x), symbols * (1 + symbols * (len(places) - 1))
+    return csr_matrix((np.ones(columns.size), (rows, columns.ravel())), shape)
 
 
 def _auc(y: Tensor, probabilities: Tensor) -> float:

@@ -19,9 +19,10 @@ class Forecasting(Task):
     variables). Errors are means over the variables, each in its own deviations; of several variables the absolute error
     of each is measured as well, since a mean would hide the one that is hard to foresee.
 
-    Baselines: persistence, "the next value is the last one", and autoregression: linear in the values of the window,
-    y = W x + b (Yule, 1927), by least squares over the training windows; once in all values, once in the last p, of
-    which the last fifth of the training windows chooses how many.
+    Baselines: persistence, "the next value is the last one"; the seasonal naive forecast, "it is the one a season
+    before", with the season, of 2 steps up to the window, that is nearest on the training windows; and autoregression:
+    linear in the values of the window, y = W x + b (Yule, 1927), by least squares over the training windows; once in all
+    values, once in the last p, of which the last fifth of the training windows chooses how many.
     """
 
     score_name = "mae"
@@ -62,6 +63,7 @@ class Forecasting(Task):
         x, y = held_out
         predictions = {
             "persistence": x[:, -1],  # (batch, variables)
+            **({"seasonal naive": x[:, -_season(train)]} if x.shape[1] > 1 else {}),
             f"AR({x.shape[1]})": _autoregression(train, x, x.shape[1]),
             "AR, order chosen": _autoregression(train, x, _order(train)),
         }
@@ -101,6 +103,13 @@ def _autoregression(train: Examples, x: Tensor, order: int) -> Tensor:
     # With fewer windows than coefficients the smallest of all solutions: `lstsq` needs full rank by its default driver.
     coefficients = torch.linalg.lstsq(known, train[1].double(), driver="gelsd").solution
     return (_with_ones(x[:, -order:]) @ coefficients).to(x.dtype)
+
+
+def _season(train: Examples) -> int:
+    """After how many steps values are likest to what they were, over all training windows; at least 2."""
+    x, y = train
+    errors = [float(functional.mse_loss(x[:, -season], y)) for season in range(2, x.shape[1] + 1)]
+    return 2 + int(torch.tensor(errors).nan_to_num(float("inf")).argmin())
 
 
 def _order(train: Examples) -> int:
