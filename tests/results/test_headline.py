@@ -46,13 +46,19 @@ def test_many_are_counted_and_none_is_said():
 
 def test_the_best_simple_method_is_a_part_of_the_answer():
     study = judged(BETTER), judged(OPEN, name="cnn")
-    rows = [("digits-mlp", "better"), ("digits-mlp", "worse"), ("digits-cnn", "inconclusive")]
-    of = pd.DataFrame(rows, columns=["entry", "verdict"])
+    rows = [("digits-mlp", "better", "a"), ("digits-mlp", "worse", "a"), ("digits-cnn", "inconclusive", "b")]
+    of = pd.DataFrame(rows, columns=["entry", "verdict", "method"])
     assert said(*study, baselines=of).endswith(
         "1 of 2 networks beats the best simple method for its data: the mlp on digits."
     )
     none = said(*study, baselines=of.assign(verdict="worse"))
     assert none.endswith("None of 2 networks beat the best simple method for its data at any depth.")
+    one = of.assign(method="gradient boosting")
+    assert said(*study, baselines=one).endswith(
+        "1 of 2 networks beats gradient boosting, the best simple method: the mlp on digits."
+    )
+    none = said(*study, baselines=one.assign(verdict="worse"))
+    assert none.endswith("No network beat gradient boosting, the best simple method, at any depth.")
 
 
 def test_one_depth_compares_nothing():

@@ -104,17 +104,22 @@ def _named(entries: Sequence[str], names: Mapping[str, tuple[str, str]]) -> str:
 
 
 def _against_simple(baselines: pd.DataFrame, names: Mapping[str, tuple[str, str]]) -> list[str]:
-    """How many networks are better than the best simple method of their data at some depth."""
+    """How many networks are better than the best simple method of their data at some depth; a single one is named."""
     if baselines.empty:
         return []
     judged = baselines.groupby("entry", sort=False)["verdict"].agg(set)
     beat = [str(entry) for entry, found in judged.items() if "better" in found]
+    methods = set(baselines["method"])
+    one = f"{methods.pop()}, the best simple method" if len(methods) == 1 else None
+    if not beat and one:
+        return [f"No network beat {one}, at any depth."]
     if not beat:
         return [f"None of {len(judged)} networks beat the best simple method for its data at any depth."]
     verb = "beats" if len(beat) == 1 else "beat"
     which = f": {_named(beat, names)}" if len(beat) < len(judged) else ""
     whose = "its" if len(beat) == 1 else "their"
-    return [f"{len(beat)} of {len(judged)} networks {verb} the best simple method for {whose} data{which}."]
+    simple = one or f"the best simple method for {whose} data"
+    return [f"{len(beat)} of {len(judged)} networks {verb} {simple}{which}."]
 
 
 def metrics(cells: pd.DataFrame, baselines: pd.DataFrame) -> dict[str, float]:
