@@ -30,9 +30,8 @@ SOURCES = {  # below the package: as dvc.yaml of a clone declares them
             "study/matching.py",
             "nets",
             "stages/plan.py",
-            "tasks",
         ),
-        *("training", "study/tuning.py"),
+        *("tasks", "training", "study/tuning.py"),
     ),
     "evaluate": ("stages/evaluate.py", "nets", "tasks"),
     "inspect": ("stages/inspect.py", "inspection", "nets"),
@@ -40,18 +39,8 @@ SOURCES = {  # below the package: as dvc.yaml of a clone declares them
 }
 SOURCES_OF_CLAIMS = {
     "plan": (
-        *(
-            "conf",
-            "data",
-            "diagnostics",
-            "intake",
-            "nets",
-            "study",
-            "tasks",
-            "training",
-            "inspection/measures.py",
-        ),
-        *("errors.py", "stages/plan.py", "stages/claim.py", "stages/estimands.py"),
+        *("conf", "data", "diagnostics", "intake", "nets", "study", "tasks", "training"),
+        *("inspection/measures.py", "errors.py", "stages/plan.py", "stages/claim.py", "stages/estimands.py"),
     ),
     "judge": (
         *("data", "diagnostics", "inspection", "intake", "nets", "tasks", "training", "study/claim.py"),
