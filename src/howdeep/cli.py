@@ -70,6 +70,9 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument(
         "--missing", default="", metavar="WORDS", help="words that stand for no value, with commas between"
     )
+    init.add_argument(
+        "--horizon", type=_positive, metavar="N", help="steps ahead that a series is forecast (default: 1)"
+    )
     init.add_argument("--drop-missing-targets", action="store_true", help="leave out rows without a target")
     init.add_argument("--dry-run", action="store_true", help="print what would be made, and make nothing")
     # `train` goes to Hydra whole, which has its own options (-m, --cfg job, --help): see `main`.
@@ -412,7 +415,7 @@ def _init(args: argparse.Namespace) -> int:
                 args.name,
                 args.task,
             ),
-            *(words, args.drop_missing_targets, args.dry_run),
+            *(words, args.drop_missing_targets, args.horizon, args.dry_run),
         )
     )
     return 0

@@ -57,6 +57,22 @@ def test_no_window_of_an_earlier_part_sees_a_later_target(series, context):
         assert (x[:, -1] == y - 1).all()
 
 
+@pytest.mark.parametrize("horizon", [1, 2, 4])
+def test_a_horizon_is_how_many_steps_a_target_comes_after_its_window(series, horizon):
+    split = forecast(series, horizon=horizon)
+    for x, y in split[:3]:
+        assert (y[:, 0] - x[:, -1, 0]).tolist() == [horizon] * len(y)
+    near = forecast(series)
+    assert torch.equal(split.validation[1], near.validation[1])
+    assert len(split.train[1]) == len(near.train[1]) - horizon + 1
+
+
+@pytest.mark.parametrize("horizon", [0, 99, 1.5, "far"])
+def test_a_horizon_that_means_nothing_is_refused(series, horizon):
+    with pytest.raises(UserError, match=r"data\.examples\.horizon must be a whole number from 1 to"):
+        forecast(series, horizon=horizon)
+
+
 def test_windows_keep_the_variables_apart(tmp_path):
     both = np.stack([np.arange(10), 100 + np.arange(10)], axis=1).astype(np.float32)
     save_file({"series": both}, tmp_path / "train.safetensors")

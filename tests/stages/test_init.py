@@ -186,3 +186,14 @@ def test_a_folder_that_holds_something_is_left_alone(table, tmp_path):
     with pytest.raises(UserError, match=r"expected an empty folder at .*full, found letter\.txt"):
         init(Asked(folder, table))
     assert [path.name for path in folder.iterdir()] == ["letter.txt"]
+
+
+def test_a_horizon_is_written_and_kept_by_the_windows(tmp_path):
+    path = tmp_path / "steps.csv"
+    pd.DataFrame({"value": np.arange(N) % 50 + np.arange(N) / 100}).to_csv(path, index=False)
+    cfg, split = made(Asked(tmp_path / "new", path, kind="series", horizon=6), "steps")
+    near, _ = made(Asked(tmp_path / "near", path, kind="series"), "steps")
+    assert (cfg.data.examples.horizon, near.data.examples.horizon) == (6, 1)
+    assert len(split.train[0]) == 72 - cfg.data.context - 5
+    with pytest.raises(UserError, match="--horizon must be at most 18, a quarter of the 72 training steps"):
+        init(Asked(tmp_path / "far", path, kind="series", horizon=19))

@@ -204,8 +204,9 @@ def windows(
     context: int,
     in_shape: Sequence[int],
     validation_fraction: float,
+    horizon: int = 1,
 ) -> Split:
-    """One-step-ahead examples of a series s: x = (s_(t-context), ..., s_(t-1)), y = s_t.
+    """Examples of a series s: x = (s_(t-horizon-context+1), ..., s_(t-horizon)), y = s_t.
 
     x is (n, context, variables), y is (n, variables). The last part of the training file is validation. A
     window may look back into the part before its own, as a forecaster may, and never forward: no y of a later
@@ -217,17 +218,23 @@ def windows(
         context: length of a window.
         in_shape: (context, variables), the shape that the network is built for.
         validation_fraction: share of the training file that becomes validation.
+        horizon: how many steps y comes after the last that x holds.
 
     Raises:
-        UserError: an unreadable file, a context that the training part is too short for, an `in_shape` that
-            is not the windows', a fraction not between 0 and 1.
+        UserError: an unreadable file, a context or a horizon that the training part is too short for, an `in_shape`
+            that is not the windows', a fraction not between 0 and 1.
     """
     series = _read_series(train_file)
     name, steps = train_file.parent.name, len(series)
     boundary = len(chronological(steps, validation_fraction)[0])
-    if not _is_whole(context) or context >= boundary:
+    if not _is_whole(horizon) or horizon >= boundary:
         raise UserError(
-            f"data.context must be a whole number from 1 to {boundary - 1}, got {context!r}: "
+            f"data.examples.horizon must be a whole number from 1 to {boundary - 1}, got {horizon!r}: "
+            f"a value so far ahead must fit into the {boundary} training steps of {name}"
+        )
+    if not _is_whole(context) or context > boundary - horizon:
+        raise UserError(
+            f"data.context must be a whole number from 1 to {boundary - horizon}, got {context!r}: "
             f"a window and the value after it must fit into the {boundary} training steps of {name}"
         )
     shape = [context, series.shape[1]]
@@ -236,10 +243,10 @@ def windows(
     test = None
     if test_file:
         whole = torch.cat([series, _read_series(test_file)])
-        test = _windows(whole, context, steps, len(whole))
+        test = _windows(whole, context, horizon, steps, len(whole))
     return Split(
-        train=_windows(series, context, context, boundary),
-        validation=_windows(series, context, boundary, steps),
+        train=_windows(series, context, horizon, context + horizon - 1, boundary),
+        validation=_windows(series, context, horizon, boundary, steps),
         test=test,
     )
 
@@ -248,9 +255,10 @@ def _read_series(path: Path) -> Tensor:
     return torch.from_numpy(prepared.read(path, "series")["series"])  # (time, variables)
 
 
-def _windows(series: Tensor, context: int, start: int, stop: int) -> Examples:
+def _windows(series: Tensor, context: int, horizon: int, start: int, stop: int) -> Examples:
     """The examples whose y is at the steps from `start` to before `stop`."""
-    seen = series[start - context : stop - 1].unfold(0, context, 1)  # (n, variables, context)
+    first, last = start - horizon - context + 1, stop - horizon
+    seen = series[first:last].unfold(0, context, 1)  # (n, variables, context)
     return seen.transpose(1, 2).contiguous(), series[start:stop]  # (n, context, variables), (n, variables)
 
 

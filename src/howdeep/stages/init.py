@@ -185,7 +185,10 @@ def _data_yaml(proposal: Proposal) -> str:
                     lines.append(f"  {option}: {_flow(of)}{_note(proposal, f'prepare.{option}')}")
         elif key == "examples":
             lines.append("examples:")
-            lines += [f"  {option}: {_flow(of)}" for option, of in value.items()]
+            lines += [
+                f"  {option}: {_flow(of)}{_note(proposal, f'examples.{option}')}"
+                for option, of in value.items()
+            ]
         elif key == "defaults":
             lines += [
                 "defaults:",

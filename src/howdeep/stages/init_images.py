@@ -13,7 +13,7 @@ from howdeep.intake import archives, folders, images
 from howdeep.intake.image_sets import Set, check_parts, of_folder, of_table
 from howdeep.intake.images import Facts
 from howdeep.names import is_name
-from howdeep.stages.proposals import SHAKY, TEST, VALIDATION, Asked, Proposal
+from howdeep.stages.proposals import SHAKY, TEST, VALIDATION, Asked, Proposal, refuse
 
 LARGEST = 32  # pixels of the longer side that are proposed: cores train larger ones for hours
 SHOWN = 20  # classes
@@ -107,17 +107,9 @@ def propose_images(asked: Asked, name: str) -> Proposal:
 def _check_options(asked: Asked) -> None:
     if asked.task not in (None, "classification"):
         raise UserError(f"--task must be classification for images, got '{asked.task}'")
-    folder = asked.data.is_dir()
-    of_columns = {"--target": asked.target, "--group": asked.group} if folder else {}
-    never = {
-        "--time": asked.time,
-        "--missing": asked.missing,
-        "--drop-missing-targets": asked.drop_missing_targets,
-    }
-    for option, value in (of_columns | never).items():
-        if value:
-            what = "a folder of images, whose classes are its folders" if option in of_columns else "images"
-            raise UserError(f"expected no {option} for {what}: leave it out")
+    refuse(asked, "images", "--time", "--missing", "--drop-missing-targets", "--horizon")
+    if asked.data.is_dir():
+        refuse(asked, "a folder of images, whose classes are its folders", "--target", "--group")
 
 
 def _advice(asked: Asked, classes: Sequence[str]) -> str:

@@ -35,14 +35,19 @@ def propose_series(asked: Asked, name: str) -> Proposal:
     if time is not None:
         told = f"a step is {steps.of(sheet.column(time), columns[time], Where(file, time, sheet.lines))}, by '{time}'"
     targets = [of for of, guess in found.items() if guess.kind == "number_target"]
-    lines += [f"told: the next {', '.join(targets)}; {told}", "", *columns_told(found)]
-    past = round(len(sheet.rows) * (1 - TEST) * (1 - VALIDATION))
-    context = min(24, past // 4)
+    when = "the next" if asked.horizon in (None, 1) else f"{asked.horizon} steps ahead,"
+    lines += [f"told: {when} {', '.join(targets)}; {told}", "", *columns_told(found)]
+    past, horizon = round(len(sheet.rows) * (1 - TEST) * (1 - VALIDATION)), asked.horizon or 1
+    context = min(max(24, horizon), past // 4)
+    if horizon > past // 4:
+        raise UserError(
+            f"--horizon must be at most {past // 4}, a quarter of the {past} training steps of {file}, got {horizon}"
+        )
     if context < 2 or len(sheet.rows) * TEST < FEW:
         raise UserError(
             f"{file}: expected {round(FEW / TEST)} steps at least, for a test of {FEW}, got {len(sheet.rows)}"
         )
-    lines += ["", f"split: the last fifth of the steps is the test; networks see the {context} steps before"]
+    lines += ["", f"split: the last fifth of the steps is the test; networks see {context} steps"]
     prepare = {
         "_target_": "howdeep.data.own_series.prepare", "_partial_": True, "file": file_of(asked, name), **reading,
         "columns": {of: guess.column for of, guess in found.items()}, "time": time, "test_fraction": TEST,
@@ -50,6 +55,7 @@ def propose_series(asked: Asked, name: str) -> Proposal:
     examples = {
         "_target_": "howdeep.data.examples.windows", "_partial_": True, "context": "${data.context}",
         "in_shape": "${data.in_shape}", "validation_fraction": VALIDATION,
+        "horizon": horizon,
     }  # fmt: skip
     config = config_of(
         asked, name, "forecasting", prepare, examples, ["${data.context}", len(targets)], len(targets)
@@ -57,7 +63,8 @@ def propose_series(asked: Asked, name: str) -> Proposal:
     config = {**config, "context": context}
     margin = ("mae", 0.02, "a fiftieth of the standard deviation of the series; say what matters to you")
     notes = {
-        "context": "steps that networks see before the one that they tell",
+        "context": "steps that networks see",
+        "examples.horizon": "steps from the last of them to the one that is told",
         "in_shape": "(steps, variables)",
     }
     return Proposal(name, lines, config, "forecasting", ("mlp", "gru"), len(sheet.rows), margin, notes=notes)

@@ -19,6 +19,7 @@ from howdeep.stages.proposals import (
     config_of,
     file_of,
     read_table,
+    refuse,
 )
 
 TOLD = {
@@ -35,6 +36,7 @@ def propose_table(asked: Asked, name: str) -> Proposal:
     Raises:
         UserError: no such table, a target that cannot be told, too few rows, an option that does not fit.
     """
+    refuse(asked, "a table", "--horizon")
     sheet, reading, lines = read_table(asked)
     file = asked.data.name
     targets, why = guessing.target_of(sheet, asked.target, file)

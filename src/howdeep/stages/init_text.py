@@ -45,16 +45,8 @@ def propose_text(asked: Asked, name: str) -> Proposal:
 
 
 def _running(asked: Asked, name: str) -> Proposal:
-    refuse(
-        asked,
-        "a running text",
-        "--target",
-        "--group",
-        "--time",
-        "--task",
-        "--missing",
-        "--drop-missing-targets",
-    )
+    others = ("--target", "--group", "--time", "--task", "--missing", "--drop-missing-targets", "--horizon")
+    refuse(asked, "a running text", *others)
     files = sorted(asked.data.rglob("*.txt")) if asked.data.is_dir() else [asked.data]
     if not files:
         raise UserError(f"expected files that end in .txt in {asked.data}, found none")
@@ -112,7 +104,7 @@ def _running(asked: Asked, name: str) -> Proposal:
 
 
 def _labelled(asked: Asked, name: str) -> Proposal:
-    refuse(asked, "texts", "--group", "--time", "--missing", "--drop-missing-targets")
+    refuse(asked, "texts", "--group", "--time", "--missing", "--drop-missing-targets", "--horizon")
     if asked.task not in (None, "classification"):
         raise UserError(f"--task must be classification for texts, got '{asked.task}'")
     sheet, reading, lines = read_table(asked)

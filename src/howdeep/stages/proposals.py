@@ -27,6 +27,7 @@ class Asked(NamedTuple):
     task: str | None = None
     missing: Sequence[str] = ()
     drop_missing_targets: bool = False
+    horizon: int | None = None
     dry_run: bool = False
 
 
@@ -76,7 +77,7 @@ def refuse(asked: Asked, what: str, *options: str) -> None:
     """Raises `UserError` if an option was given that means nothing for such data."""
     given = {
         "--target": asked.target, "--group": asked.group, "--time": asked.time, "--task": asked.task,
-        "--missing": asked.missing, "--drop-missing-targets": asked.drop_missing_targets,
+        "--missing": asked.missing, "--drop-missing-targets": asked.drop_missing_targets, "--horizon": asked.horizon,
     }  # fmt: skip
     for option in options:
         if given[option]:
