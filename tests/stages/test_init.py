@@ -147,7 +147,7 @@ def test_what_a_repository_has_already_stays(table, tmp_path):
         ({"name": "../x"}, "--name must be letters"),
         ({"data": Path("none.csv")}, "expected a file or folder as --data, found none at none.csv"),
         ({"kind": "series", "target": ["colour"]}, "expected numbers to forecast"),
-        ({"kind": "series", "group": "colour"}, "expected no --group for a series"),
+        ({"kind": "series", "task": "regression"}, "expected no --task for a series"),
     ],
 )
 def test_what_makes_no_sense_is_told_in_one_line_and_nothing_is_made(table, tmp_path, change, told):
@@ -197,3 +197,16 @@ def test_a_horizon_is_written_and_kept_by_the_windows(tmp_path):
     assert len(split.train[0]) == 72 - cfg.data.context - 5
     with pytest.raises(UserError, match="--horizon must be at most 18, a quarter of the 72 training steps"):
         init(Asked(tmp_path / "far", path, kind="series", horizon=19))
+
+
+def test_many_series_have_a_class_each(tmp_path, capsys):
+    path = tmp_path / "signals.csv"
+    pd.DataFrame([
+        {"who": f"s{of}", "t": step, "v": np.sin(step * (1 + of % 2)), "kind": ["slow", "fast"][of % 2]}
+        for of in range(60) for step in range(5 + of % 9)
+    ]).to_csv(path, index=False)  # fmt: skip
+    asked = Asked(tmp_path / "new", path, ["kind"], kind="series", group="who", time="t")
+    cfg, split = made(asked, "signals")
+    assert "series have 5 to 13 steps" in capsys.readouterr().out
+    assert split.train[0].shape[1:] == tuple(cfg.data.in_shape) == (13, 2)
+    assert cfg.data.out_features == 2

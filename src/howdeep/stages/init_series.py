@@ -1,8 +1,12 @@
 """What `howdeep init` proposes for a series in time."""
 
+from typing import Any
+
+from howdeep.data.own_series import rows_of
 from howdeep.errors import UserError
 from howdeep.intake import guessing, steps
 from howdeep.intake.columns import Where, declared
+from howdeep.intake.reading import Sheet
 from howdeep.stages.proposals import (
     FEW,
     TEST,
@@ -17,6 +21,8 @@ from howdeep.stages.proposals import (
     refuse,
 )
 
+LONGEST = 128  # steps of an example
+
 
 def propose_series(asked: Asked, name: str) -> Proposal:
     """A series: each row is a step in time.
@@ -26,8 +32,10 @@ def propose_series(asked: Asked, name: str) -> Proposal:
     """
     sheet, reading, lines = read_table(asked)
     file = asked.data.name
-    refuse(asked, "a series", "--group", "--task", "--drop-missing-targets")
-    check_columns(asked, sheet, "--target", "--time")
+    refuse(asked, "a series", "--task", "--drop-missing-targets")
+    check_columns(asked, sheet, "--target", "--group", "--time")
+    if asked.group:
+        return _with_classes(asked, name, sheet, reading, lines)
     found = guessing.guess_series(sheet, asked.target, file, time=asked.time, missing=asked.missing)
     time = next((of for of, guess in found.items() if guess.kind == "date" or of == asked.time), None)
     columns = declared({of: guess.column for of, guess in found.items()}, "columns")
@@ -68,3 +76,71 @@ def propose_series(asked: Asked, name: str) -> Proposal:
         "in_shape": "(steps, variables)",
     }
     return Proposal(name, lines, config, "forecasting", ("mlp", "gru"), len(sheet.rows), margin, notes=notes)
+
+
+def _with_classes(
+    asked: Asked, name: str, sheet: Sheet, reading: dict[str, Any], lines: list[str]
+) -> Proposal:
+    """Many series, told apart by --group, with a class each."""
+    refuse(asked, "series with classes", "--horizon")
+    file, by = asked.data.name, str(asked.group)
+    targets, why = guessing.target_of(sheet, asked.target, file)
+    rows = rows_of(sheet, by)
+    target = sheet.column(targets[0])
+    first = Sheet(
+        [targets[0]],
+        [[target[places[0]]] for places in rows.values()],
+        [sheet.lines[of[0]] for of in rows.values()],
+    )
+    of_target = guessing.guess(first, targets[:1], file, task="classification")[targets[0]]
+    found = guessing.guess(sheet, targets[:1], file, task="classification", missing=asked.missing)
+    columns = {}
+    for column, guess in found.items():
+        if column == targets[0]:
+            columns[column] = of_target
+        elif column == by:
+            columns[column] = guessing.left_out("it says which series a row is of", 0)
+        elif column == asked.time:
+            if guess.kind not in ("date", "number"):
+                raise UserError(f"{file}: expected dates or numbers in --time '{column}', got {guess.why}")
+            columns[column] = guess._replace(happens="the time of each row")
+        elif guess.kind == "number" and not guess.missing:
+            columns[column] = guess
+        else:
+            columns[column] = guessing.left_out(
+                guess.why if guess.kind == "excluded" else "no numbers at every step", 0
+            )
+    variables = [of for of, guess in columns.items() if guess.kind == "number" and of != asked.time]
+    if not variables:
+        raise UserError(f"{file}: expected columns of numbers beside '{by}' and '{targets[0]}', found none")
+    lengths = [len(places) for places in rows.values()]
+    length = min(LONGEST, max(lengths))
+    lines += [
+        f"told: {targets[0]} of each of {len(rows)} series ({why}; {of_target.why})", "", *columns_told(columns), "",
+        f"series have {min(lengths)} to {max(lengths)} steps; networks see the last {length}, after padding",
+        "split: a fifth of the series are the test, at random, class by class",
+    ]  # fmt: skip
+    prepare = {
+        "_target_": "howdeep.data.own_series.labelled", "_partial_": True, "file": file_of(asked, name), **reading,
+        "columns": {of: guess.column for of, guess in columns.items()}, "by": by, "time": asked.time,
+        "steps": "${data.steps}", "test_fraction": TEST, "seed": 0,
+    }  # fmt: skip
+    examples = {
+        "_target_": "howdeep.data.examples.labelled", "_partial_": True, "in_shape": "${data.in_shape}",
+        "validation_fraction": VALIDATION, "seed": 0,
+    }  # fmt: skip
+    classes = of_target.column["classes"]
+    in_shape = ["${data.steps}", len(variables) + 1]
+    config = config_of(asked, name, "classification", prepare, examples, in_shape, len(classes))
+    notes = {"steps": "of an example", "in_shape": "(steps, variables and a mark of padding)"}
+    margin = ("accuracy", 0.01, "one right answer of a hundred; say what matters to you")
+    return Proposal(
+        name,
+        lines,
+        {**config, "steps": length},
+        "classification",
+        ("mlp", "gru"),
+        len(rows),
+        margin,
+        notes=notes,
+    )
