@@ -258,6 +258,6 @@ def as_text(line: Line) -> str:
         f"Arms:\n{arms}\nMeasured: {claim.estimand.metric} ({claim.estimand.unit})\n"
         f"Supported {region(claim.supports)}, refuted {region(claim.refutes)}\n"
         f"Predicted: {claim.prediction.verdict}, because {claim.prediction.because}\nPublished:\n{published}\n\n"
-        f"Verdict: {line.verdict}\n{what_we_saw(line)}\nWhat would change our mind: {claim.change_of_mind}\n"
+        f"Verdict: {line.verdict}\n{what_we_saw(line)}{claim.explanation and f' {claim.explanation}' or ''}\nWhat would change our mind: {claim.change_of_mind}\n"
         f"{also and f'Beside it, deciding nothing:{chr(10)}{also}'}"
     )

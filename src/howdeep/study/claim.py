@@ -179,6 +179,9 @@ class Claim(Part):
     published: Annotated[list[Published], Field(min_length=1)]
     change_of_mind: Text
     control: Text | None = None
+    explanation: Text | None = (
+        None  # written after the runs: why they say what they say, where that was not expected
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "Claim":
@@ -263,7 +266,7 @@ class Claim(Part):
     @property
     def digest(self) -> str:
         """A checksum of all that decides the runs and the verdict; prose may be mended."""
-        prose = {"said_by", "why", "scope", "published", "change_of_mind"}
+        prose = {"said_by", "why", "scope", "published", "change_of_mind", "explanation"}
         content = self.model_dump(mode="json", exclude=prose)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
