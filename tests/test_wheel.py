@@ -96,7 +96,9 @@ def project(wheel, tmp_path_factory) -> Installed:
     home = Installed(folder / "project", environment)
     conf = packages / "howdeep/conf"
     home.folder.mkdir()
-    (home.folder.parent / "mine.csv").write_text(load_breast_cancer(as_frame=True).frame.to_csv(index=False))
+    (home.folder.parent / "mine.csv").write_text(
+        load_breast_cancer(as_frame=True)["frame"].to_csv(index=False)  # type: ignore[index]
+    )
     home.run("howdeep", "init", ".", "--data", "../mine.csv")
     (home.folder / "conf/optimizer").mkdir()
     text = (conf / "optimizer/adam.yaml").read_text()

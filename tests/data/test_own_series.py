@@ -87,8 +87,8 @@ def test_series_with_classes_have_their_last_steps_after_marked_padding(tmp_path
     ("change", "told"),
     [
         ((("s1", 9, 9, "down"),), "expected one class for the series 's1', got several"),
-        ((("s1", 0, 9, "up"),), "expected times that grow within each series, got '0' in line 50"),
-        ((("s1", 9, "", "up"),), "expected a number at every step, got '' in line 50"),
+        ((("s1", 0, 9, "up"),), "expected times that grow within each series, got '0' in line 47"),
+        ((("s1", 9, "", "up"),), "expected a number at every step, got '' in line 47"),
     ],
 )
 def test_series_with_classes_that_are_not_as_declared_are_refused(tmp_path, change, told):

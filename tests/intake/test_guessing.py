@@ -69,6 +69,7 @@ def test_a_few_texts_among_numbers_are_refused_with_their_places_unless_they_are
     [
         (["a", "b"] * 20, None, "classes"),
         (["0", "1"] * 20, None, "classes"),
+        (["+", "-"] * 20, None, "classes"),
         (["0", "1"] * 20, "regression", "number_target"),
         ([f"{i}.5" for i in range(N)], None, "number_target"),
         ([str(i * 3) for i in range(N)], None, "number_target"),

@@ -27,6 +27,7 @@ def table(tmp_path) -> Path:
     path = tmp_path / "flowers and more.csv"
     pd.DataFrame({
         "id": np.arange(N) + 1, "size": random.randn(N).round(3), "colour": random.choice(["red", "blue"], N),
+        "who": [f"p{place % 8}" for place in range(N)],
         "when": pd.date_range("2020-01-01", periods=N).strftime("%d.%m.%Y"), "species": np.arange(N) % 3,
     }).to_csv(path, index=False, sep=";")  # fmt: skip
     return path
@@ -51,8 +52,8 @@ def test_a_table_becomes_a_project_whose_study_and_examples_fit(table, tmp_path,
     for told in ("separated by semicolons", "counts the rows", "all values are dates as %d.%m.%Y", "dvc repro",
                  "beware: rows have dates ('when')"):  # fmt: skip
         assert told in said
-    assert split.train[0].shape[1:] == tuple(cfg.data.in_shape) == (7,)
-    assert [len(part[0]) for part in split[:3]] == [72, 24, 24]
+    assert split.train[0].shape[1:] == tuple(cfg.data.in_shape) == (16,)
+    assert [len(part[0]) for part in split[:3] if part] == [72, 24, 24]
     assert cfg.data.out_features == 3
     for name in (
         "params.yaml",
@@ -70,10 +71,10 @@ def test_a_table_becomes_a_project_whose_study_and_examples_fit(table, tmp_path,
 def test_options_choose_target_task_group_and_time(table, tmp_path):
     cfg, split = made(Asked(tmp_path / "one", table, ["size"], time="when", name="sized"), "sized")
     assert cfg.task._target_.endswith("Regression")
-    assert split.train[0][:, 2].max() < split.validation[0][:, 2].min() < split.test[0][:, 2].min()  # type: ignore[index]
+    assert split.train[0][:, 12].max() < split.validation[0][:, 12].min() < split.test[0][:, 12].min()  # type: ignore[index]
     columns = yaml.safe_load((tmp_path / "one/conf/data/sized.yaml").read_text())["prepare"]["columns"]
     assert columns["species"]["kind"] == "number"
-    cfg, split = made(Asked(tmp_path / "two", table, group="colour", task="regression", name="by"), "by")
+    cfg, split = made(Asked(tmp_path / "two", table, group="who", task="regression", name="by"), "by")
     assert split.train[1].shape[1:] == (1,)
 
 
@@ -143,6 +144,7 @@ def test_what_a_repository_has_already_stays(table, tmp_path):
         ({"task": "regresion"}, "--task must be classification or regression"),
         ({"group": "colour", "time": "when"}, "expected one of --group and --time"),
         ({"time": "colour"}, "expected dates or numbers in --time 'colour'"),
+        ({"group": "colour"}, "expected 3 different values at least in --group 'colour'.* got 2"),
         ({"group": "color"}, "as --group, got 'color', did you mean 'colour'"),
         ({"name": "../x"}, "--name must be letters"),
         ({"data": Path("none.csv")}, "expected a file or folder as --data, found none at none.csv"),
@@ -162,7 +164,7 @@ def test_what_makes_no_sense_is_told_in_one_line_and_nothing_is_made(table, tmp_
     [
         ("a,y\n1,2\n3,4\n", "expected 20 rows at least"),
         ("y\n" + "1\n2\n" * 20, "expected a column that networks can learn from"),
-        ("a,y\n" + "1,u\n2,\n" * 20, "expected a target in every row, but 20 of 40 have none"),
+        ("a,y\n" + "1,u\n2,\n3,v\n2,\n" * 10, "expected a target in every row, but 20 of 40 have none"),
     ],
 )
 def test_a_table_that_is_too_small_or_has_nothing_to_learn_from_is_refused(tmp_path, content, told):

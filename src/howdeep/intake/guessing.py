@@ -30,6 +30,7 @@ MISSING = (
     "<NA>",
     "NaT",
 )
+MAY_BE_CLASSES = {"-", ".", "?", "none", "None"}
 TARGETS = ("target", "class", "label", "y", "species", "outcome", "quality")
 MOST_WORDS = 50  # of a category
 MOST_CLASSES = 20  # of whole numbers that are taken for classes
@@ -234,6 +235,9 @@ def _target(
 ) -> Guess:
     usual = {*MISSING, *more}
     there = [text for text in values if text not in usual]
+    if not formats.style_of(there):  # + and - may be classes, as may be "none"
+        usual -= MAY_BE_CLASSES - set(more)
+        there = [text for text in values if text not in usual]
     if not there:
         raise UserError(
             f"{file}, column '{name}': expected a target, got missing values alone: name another --target"

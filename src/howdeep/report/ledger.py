@@ -250,6 +250,7 @@ def as_text(line: Line) -> str:
     """The section of a claim for a terminal."""
     claim = line.claim
     arms = "\n".join(f"  {arm}: {' '.join((*claim.overrides, *words))}" for arm, words in claim.arms.items())
+    explained = f" {claim.explanation}" if claim.explanation else ""
     also = "".join(f"  {what}: {number}\n" for what, number in beside(line))
     published = "\n".join(f"  {of.figure} ({of.source})" for of in claim.published)
     return (
@@ -258,6 +259,7 @@ def as_text(line: Line) -> str:
         f"Arms:\n{arms}\nMeasured: {claim.estimand.metric} ({claim.estimand.unit})\n"
         f"Supported {region(claim.supports)}, refuted {region(claim.refutes)}\n"
         f"Predicted: {claim.prediction.verdict}, because {claim.prediction.because}\nPublished:\n{published}\n\n"
-        f"Verdict: {line.verdict}\n{what_we_saw(line)}{claim.explanation and f' {claim.explanation}' or ''}\nWhat would change our mind: {claim.change_of_mind}\n"
+        f"Verdict: {line.verdict}\n{what_we_saw(line)}{explained}\n"
+        f"What would change our mind: {claim.change_of_mind}\n"
         f"{also and f'Beside it, deciding nothing:{chr(10)}{also}'}"
     )

@@ -22,6 +22,7 @@ from howdeep.stages.proposals import TEST, VALIDATION, Asked, Proposal, file_of
 
 PROPOSE = {"table": propose_table, "series": propose_series, "images": propose_images, "text": propose_text}
 DEPTHS, SEEDS = (1, 2, 4, 8), 10
+SOME_TEXT = 1000  # bytes
 STEPS = 1500  # of a training, about: small data are shown more often
 TEMPLATES = {"pipeline.yaml": "dvc.yaml", "gitignore": ".gitignore", "readme.md": "README.md"}
 SETTLED = (
@@ -83,12 +84,10 @@ def kind_of(asked: Asked) -> str:
     if not asked.data.exists():
         raise UserError(f"expected a file or folder as --data, found none at {asked.data}")
     if asked.data.is_dir():
-        texts = sum(1 for path in asked.data.rglob("*") if path.suffix.lower() == ".txt")
-        return (
-            "text"
-            if texts and 2 * texts > sum(1 for path in asked.data.rglob("*") if path.is_file())
-            else "images"
-        )
+        files = [path for path in asked.data.rglob("*") if path.is_file()]
+        texts = [path for path in files if path.suffix.lower() == ".txt"]
+        whole = sum(path.stat().st_size for path in texts)  # a note or two beside images are no text
+        return "text" if 2 * len(texts) > len(files) and whole > SOME_TEXT else "images"
     return "text" if asked.data.suffix.lower() in (".txt", ".md") else "table"
 
 

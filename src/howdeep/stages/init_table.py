@@ -22,6 +22,7 @@ from howdeep.stages.proposals import (
     refuse,
 )
 
+GROUPS = 3  # at least
 TOLD = {
     "stratified": "a fifth of the rows are the test, at random, class by class (--group and --time split otherwise)",
     "random": "a fifth of the rows are the test, at random (--group and --time split otherwise)",
@@ -45,6 +46,11 @@ def propose_table(asked: Asked, name: str) -> Proposal:
     check_columns(asked, sheet, "--group", "--time")
     if asked.group and asked.time:
         raise UserError("expected one of --group and --time, got both: rows are split in one way")
+    if asked.group and (groups := len(set(sheet.column(asked.group)))) < GROUPS:
+        raise UserError(
+            f"{file}: expected {GROUPS} different values at least in --group '{asked.group}', for training, validation "
+            f"and test, got {groups}: name another column"
+        )
     found = guessing.guess(sheet, targets, file, task=asked.task, missing=asked.missing)
     if asked.group and found[asked.group].kind != "excluded":
         found[asked.group] = guessing.left_out("rows are split by it", found[asked.group].missing)
