@@ -129,3 +129,11 @@ def test_a_series_is_its_columns_of_numbers_and_its_time():
     }
     with pytest.raises(UserError, match="1 are missing, the first in line 4"):
         guess_series(table(day=days, sold=["1", "2", "", *["3"] * 17]), [], "of.csv", time=None)
+
+
+def test_the_texts_that_are_told_are_those_among_numbers_as_they_are_written():
+    values = [f"{i}.5" for i in range(N - 1)] + ["12?"]
+    with pytest.raises(UserError, match=r"as in 39 of 40 rows, got '12\?' in line 41: correct"):
+        taken(values)
+    with pytest.raises(UserError, match=r"as in 39 of 40 rows, got '12\?' in line 41: correct"):
+        taken([value.replace(".", ",") for value in values])

@@ -111,6 +111,17 @@ def test_what_is_no_table_is_told_in_one_line(tmp_path, content, told):
     assert "\n" not in str(error.value)
 
 
+def test_a_first_column_without_a_name_has_the_names_of_rows_as_r_and_pandas_write_them(tmp_path):
+    path = tmp_path / "of.csv"
+    table = pd.DataFrame({"a": ["1", "2"], "row": ["x", "x"]}, index=["first", "second"])
+    table.to_csv(path)
+    assert sheet(path).names == ["row_", "a", "row"]
+    assert sheet(path).column("row_") == ["first", "second"]
+    path.write_text(",a\nx,1\nx,2\n")
+    with pytest.raises(UserError, match="column 1 has none"):
+        sheet(path)
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(UserError, match=r"expected a file at .*none\.csv, found none"):
         encoding_of(tmp_path / "none.csv")

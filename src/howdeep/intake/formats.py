@@ -71,7 +71,7 @@ def counts_rows(there: Sequence[str], rows: int) -> bool:
 
 
 def names_rows(name: str) -> bool:
-    return re.search(r"(^|[^a-z])(id|key|index|nr|no|number|rownames)$", name.lower()) is not None
+    return re.search(r"(^|[^a-z])(id|key|index|nr|no|number|row|rownames)$", name.lower()) is not None
 
 
 def format_of(there: Sequence[str]) -> str | None:

@@ -305,21 +305,27 @@ def _check_numbers(
 ) -> None:
     """Refuses numbers with a few texts among them: somebody has to say what they mean."""
     usual = set(MISSING)
-    for decimal, thousands in formats.STYLES[:2]:
-        good = sum(number_of(text, decimal, thousands) is not None for text in there)
-        if all_of_them or MOSTLY * len(there) <= good < len(there):
-            wrong = [
+    both = [  # with decimal points, and with decimal commas
+        (
+            [
                 place
                 for place, text in enumerate(values)
-                if text not in usual and number_of(text, decimal, thousands) is None
-            ]
-            told = ", ".join(f"'{values[place]}' in line {sheet.lines[place]}" for place in wrong[:SHOWN])
-            more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-            words = ",".join(dict.fromkeys(values[place] for place in wrong[:SHOWN]))
-            raise UserError(
-                f"{file}, column '{name}': expected numbers, as in {good} of {len(there)} rows, got {told}{more}: "
-                f"correct them, or add --missing '{words}' if they stand for no value"
-            )
+                if text not in usual and number_of(text, *style) is None
+            ],
+            sum(number_of(text, *style) is not None for text in there),
+        )
+        for style in formats.STYLES[:2]
+    ]
+    wrong, good = max(both, key=lambda of: of[1])
+    if not (all_of_them or MOSTLY * len(there) <= good < len(there)):
+        return
+    told = ", ".join(f"'{values[place]}' in line {sheet.lines[place]}" for place in wrong[:SHOWN])
+    more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+    words = ",".join(dict.fromkeys(values[place] for place in wrong[:SHOWN]))
+    raise UserError(
+        f"{file}, column '{name}': expected numbers, as in {good} of {len(there)} rows, got {told}{more}: "
+        f"correct them, or add --missing '{words}' if they stand for no value"
+    )
 
 
 def _tells(sheet: Sheet, name: str, targets: Sequence[str], found: Mapping[str, Guess]) -> str | None:

@@ -23,6 +23,7 @@ MARKS = {  # at the beginning of a file, the longest first
 }
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252", "latin-1")
 PARQUET = b"PAR1"
+ROW = "row"  # what a first column without a name is called: R and pandas write names of rows so
 LOOKED_AT = 200  # rows, for the separator
 LONGEST_FIELD = 1 << 20
 
@@ -101,7 +102,7 @@ def read(path: Path, encoding: str, separator: str) -> Sheet:
 
     Raises:
         UserError: no file, an empty one, one with a header alone, rows of different lengths, names of columns that are
-            empty or there twice, bytes that are not of the encoding; each with the line.
+            empty or there twice (but for a first one that names the rows), bytes that are not of the encoding; each with the line.
     """
     if is_parquet(path):
         return _parquet(path)
@@ -114,6 +115,8 @@ def read(path: Path, encoding: str, separator: str) -> Sheet:
     if not found:
         raise UserError(f"{path.name}: expected a table, got an empty file")
     (_, names), *rows = found
+    if not names[0] and len({row[0] for _, row in rows}) == len(rows) > 0:
+        names = [next(name for name in (ROW, f"{ROW}_", f"{ROW}__") if name not in names), *names[1:]]
     _check_names(names, path.name)
     if not rows:
         raise UserError(f"{path.name}: expected rows below the header, got none")

@@ -47,13 +47,13 @@ def propose_series(asked: Asked, name: str) -> Proposal:
     lines += [f"told: {when} {', '.join(targets)}; {told}", "", *columns_told(found)]
     past, horizon = round(len(sheet.rows) * (1 - TEST) * (1 - VALIDATION)), asked.horizon or 1
     context = min(max(24, horizon), past // 4)
-    if horizon > past // 4:
-        raise UserError(
-            f"--horizon must be at most {past // 4}, a quarter of the {past} training steps of {file}, got {horizon}"
-        )
     if context < 2 or len(sheet.rows) * TEST < FEW:
         raise UserError(
             f"{file}: expected {round(FEW / TEST)} steps at least, for a test of {FEW}, got {len(sheet.rows)}"
+        )
+    if horizon > past // 4:
+        raise UserError(
+            f"--horizon must be at most {past // 4}, a quarter of the {past} training steps of {file}, got {horizon}"
         )
     lines += ["", f"split: the last fifth of the steps is the test; networks see {context} steps"]
     prepare = {
