@@ -102,7 +102,8 @@ def read(path: Path, encoding: str, separator: str) -> Sheet:
 
     Raises:
         UserError: no file, an empty one, one with a header alone, rows of different lengths, names of columns that are
-            empty or there twice (but for a first one that names the rows), bytes that are not of the encoding; each with the line.
+            empty or there twice (but for a first one that names the rows), bytes that are not of the encoding; each
+            with the line.
     """
     if is_parquet(path):
         return _parquet(path)
