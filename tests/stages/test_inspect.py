@@ -119,7 +119,7 @@ def test_of_a_gan_the_discriminator_is_looked_into_and_asked_for_the_digit(train
     record = read_record(folder)
     cfg = config_of(record)
     layers = trained_task(cfg, folder, record).eval().get_submodule("net.discriminator.layers").children()
-    (x, y), (x_held, y_held), *_ = load_split(cfg, trained)
+    (x, y), (x_held, y_held), _ = load_split(cfg, trained)
     h, h_held = x.flatten(1), x_held.flatten(1)
     with torch.no_grad():
         for layer in layers:
@@ -136,7 +136,7 @@ def test_of_a_gan_the_discriminator_is_looked_into_and_asked_for_the_digit(train
 def test_language_models_are_asked_for_the_next_character(trained, table):
     found = table("representations").query("entry == 'torch_docs-lstm'")
     cfg = compose_train(trained.conf, ["data=torch_docs", "model=lstm"])
-    (_, y), (_, y_held), *_ = load_split(cfg, trained)
+    (_, y), (_, y_held), _ = load_split(cfg, trained)
     commonest = y[:, -8:].flatten().mode().values
     guess = float((y_held[: 1000 // 8, -8:] == commonest).double().mean())
     assert (
@@ -147,7 +147,7 @@ def test_language_models_are_asked_for_the_next_character(trained, table):
 
 def test_the_probe_of_the_input_is_logistic_regression_on_its_pixels(trained, table):
     cfg = compose_train(trained.conf, ["data=digits", "model=cnn"])
-    (x, y), (x_held, y_held), *_ = load_split(cfg, trained)
+    (x, y), (x_held, y_held), _ = load_split(cfg, trained)
     scale = StandardScaler().fit(x.flatten(1))
     oracle = LogisticRegression(C=0.1, max_iter=1000).fit(scale.transform(x.flatten(1)), y)
     found = table("representations").query("entry == 'digits-cnn' and layer == 0")["probe"]

@@ -27,7 +27,21 @@ class Split(NamedTuple):
     train: Examples
     validation: Examples
     test: Examples | None
-    alphabet: str = ALPHABET
+    alphabet = ALPHABET  # no field: see `TextSplit`
+
+
+class TextSplit(Split):
+    """The examples of a text that has an alphabet of its own."""
+
+    alphabet: str
+
+    def __new__(cls, parts: Split, alphabet: str) -> "TextSplit":
+        own = tuple.__new__(cls, parts)
+        own.alphabet = alphabet
+        return own
+
+    def _replace(self, **parts: Examples | None) -> "TextSplit":
+        return TextSplit(Split(*self)._replace(**parts), self.alphabet)
 
 
 def labelled(
@@ -186,7 +200,7 @@ def sequences(
     split = labelled(
         train_file, test_file, in_shape=in_shape, validation_fraction=validation_fraction, seed=seed
     )
-    parts = [(x.long(), y.long()) for x, y in filter(None, split[:3])]
+    parts = [(x.long(), y.long()) for x, y in filter(None, split)]
     symbols = 1 + max(int(x.max()) for x, _ in parts)
     if not _is_whole(vocabulary) or vocabulary < symbols:
         raise UserError(
@@ -309,7 +323,7 @@ def characters(
         which = "newline and printable ASCII" if alphabet == ALPHABET else f"the characters of {name}"
         raise UserError(f"data.vocabulary must be {len(alphabet)}, {which}, got {vocabulary!r}")
     train, validation, *test = (_spans(text, context, start, stop) for start, stop in bounds)
-    return Split(train, validation, test[0] if test else None, alphabet)
+    return TextSplit(Split(train, validation, test[0] if test else None), alphabet)
 
 
 def _read_text(path: Path) -> tuple[Tensor, str]:
