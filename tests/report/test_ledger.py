@@ -168,3 +168,11 @@ def test_every_stored_number_beside_a_verdict_follows_from_the_stored_values_too
             assert seeds == row["seeds"] > 0
             expected = [row[column] for column in ("estimate", "low", "high")]
             assert [*interval] == pytest.approx(expected, rel=1e-5, nan_ok=True)
+
+
+def test_an_arm_that_has_no_such_measure_is_not_in_the_picture():
+    found = line()
+    rows = [row | ({"value": None} if row["arm"] == "residual" else {}) for row in found.rows]
+    text = drawn(found._replace(rows=rows))[0]
+    assert "plain" in text
+    assert "residual:" not in text.split(">")[0]

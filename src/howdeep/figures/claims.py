@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from howdeep.figures.figure import (
     DASHES,
@@ -167,6 +168,7 @@ def judged(unit: str, contrast: Interval, supports: Ends, refutes: Ends) -> str:
         axis.hlines([0.4], contrast.low, contrast.high, color=INK, linewidth=2)
     axis.axvline(0, color=FAINT, linewidth=0.8)
     axis.set_yticks([])
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.spines["left"].set_visible(False)
     axis.set_xlabel(f"difference in {unit}")
     return svg(figure, f"The contrast is {number(contrast.mean)}.")

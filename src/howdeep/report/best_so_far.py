@@ -107,7 +107,7 @@ def picture(title: str, own: Sequence[TrialRow]) -> str:
     curves = {name: {depth: curve(select(own, depth, name)) for depth in depths} for name in names}
     rows = math.ceil(len(names) / ACROSS)
     each = WIDTH / min(len(names), ACROSS)
-    note = "mean of the best so far over orders and runs; band: eight of ten orders"
+    note = "mean of the best so far; band: eight of ten orders"
     figure, (board,) = boards([title], note, AROUND + HEIGHT * rows)
     limits = _limits([best for of in curves.values() for best in of.values()])
     for rank, name in enumerate(names):

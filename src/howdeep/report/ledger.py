@@ -161,13 +161,17 @@ def as_values(lines: Sequence[Line]) -> str:
 
 
 def values_of(line: Line, estimand: Estimand) -> dict[str, dict[int, list[float]]]:
-    """The values of each arm, by depth."""
+    """The values of each arm that has any, by depth."""
     found: dict[str, dict[int, list[float]]] = {arm: {} for arm in line.claim.arms}
     for row in line.rows:
         if row["metric"] == estimand.label:
             value = math.nan if row["value"] is None else row["value"]
             found[row["arm"]].setdefault(row["depth"], []).append(value)
-    return {arm: dict(sorted(of.items())) for arm, of in found.items() if of}
+    return {
+        arm: dict(sorted(of.items()))
+        for arm, of in found.items()
+        if any(math.isfinite(value) for values in of.values() for value in values)
+    }
 
 
 def drawn(line: Line) -> list[str]:
