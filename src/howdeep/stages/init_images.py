@@ -13,7 +13,7 @@ from howdeep.intake import archives, folders, images
 from howdeep.intake.image_sets import Set, check_parts, of_folder, of_table
 from howdeep.intake.images import Facts
 from howdeep.names import is_name
-from howdeep.stages.proposals import SHAKY, TEST, VALIDATION, Asked, Proposal, refuse
+from howdeep.stages.proposals import SHAKY, TEST, VALIDATION, Asked, Proposal, config_of, refuse
 
 LARGEST = 32  # pixels of the longer side that are proposed: cores train larger ones for hours
 SHOWN = 20  # classes
@@ -71,19 +71,11 @@ def propose_images(asked: Asked, name: str) -> Proposal:
     if given and found.split["validation"]:
         how = "own_table.given"
     drawn = {} if how == "own_table.given" else {"validation_fraction": VALIDATION, "seed": 0}
-    config = {
-        "defaults": [{"override /task@_global_.task": "classification"}, "_self_"],
-        "name": name,
-        "sources": [],
-        "licence": "unknown",
-        "homepage": "unknown",
-        "prepare": prepare,
-        "examples": {
-            "_target_": f"howdeep.data.{how}", "_partial_": True, "in_shape": "${data.in_shape}", **drawn
-        },
-        "in_shape": [f"${{data.prepare.{of}}}" for of in ("channels", "size[0]", "size[1]")],
-        "out_features": len(classes),
+    examples = {
+        "_target_": f"howdeep.data.{how}", "_partial_": True, "in_shape": "${data.in_shape}", **drawn
     }  # fmt: skip
+    in_shape = [f"${{data.prepare.{of}}}" for of in ("channels", "size[0]", "size[1]")]
+    config = config_of(asked, name, "classification", prepare, examples, in_shape, len(classes))
 
     def bring(folder: Path) -> list[dict[str, Any]]:
         archives.pack(sorted(paths.items()), folder / archive)

@@ -66,9 +66,9 @@ def propose_series(asked: Asked, name: str) -> Proposal:
         "horizon": horizon,
     }  # fmt: skip
     config = config_of(
-        asked, name, "forecasting", prepare, examples, ["${data.context}", len(targets)], len(targets)
+        *(asked, name, "forecasting", prepare, examples, ["${data.context}", len(targets)], len(targets)),
+        context=context,
     )
-    config = {**config, "context": context}
     margin = ("mae", 0.02, "a fiftieth of the standard deviation of the series; say what matters to you")
     notes = {
         "context": "steps that networks see",
@@ -131,13 +131,13 @@ def _with_classes(
     }  # fmt: skip
     classes = of_target.column["classes"]
     in_shape = ["${data.steps}", len(variables) + 1]
-    config = config_of(asked, name, "classification", prepare, examples, in_shape, len(classes))
+    config = config_of(asked, name, "classification", prepare, examples, in_shape, len(classes), steps=length)
     notes = {"steps": "of an example", "in_shape": "(steps, variables and a mark of padding)"}
     margin = ("accuracy", 0.01, "one right answer of a hundred; say what matters to you")
     return Proposal(
         name,
         lines,
-        {**config, "steps": length},
+        config,
         "classification",
         ("mlp", "gru"),
         len(rows),

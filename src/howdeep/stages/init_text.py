@@ -80,12 +80,10 @@ def _running(asked: Asked, name: str) -> Proposal:
         "_target_": "howdeep.data.examples.characters", "_partial_": True, "context": "${data.context}",
         "in_shape": "${data.in_shape}", "vocabulary": "${data.vocabulary}", "validation_fraction": VALIDATION,
     }  # fmt: skip
-    config = {
-        "defaults": [{"override /task@_global_.task": "language_modelling"}, "_self_"],
-        "name": name, "sources": [], "licence": "unknown", "homepage": "unknown",
-        "prepare": prepare, "examples": examples, "context": CONTEXT, "vocabulary": vocabulary, "every_step": True,
-        "in_shape": ["${data.context}"], "out_features": "${data.vocabulary}",
-    }  # fmt: skip
+    config = config_of(
+        *(asked, name, "language_modelling", prepare, examples, ["${data.context}"], "${data.vocabulary}"),
+        context=CONTEXT, vocabulary=vocabulary, every_step=True,
+    )  # fmt: skip
 
     def bring(folder: Path) -> list[dict[str, Any]]:
         from howdeep.files.seals import checksum
@@ -164,8 +162,10 @@ def _labelled(asked: Asked, name: str) -> Proposal:
         "vocabulary": "${data.vocabulary}", "validation_fraction": VALIDATION, "seed": 0,
     }  # fmt: skip
     classes = found[targets[0]].column["classes"]
-    config = config_of(asked, name, "classification", prepare, examples, ["${data.steps}"], len(classes))
-    config |= {"steps": length, "vocabulary": vocabulary}
+    config = config_of(
+        *(asked, name, "classification", prepare, examples, ["${data.steps}"], len(classes)),
+        steps=length, vocabulary=vocabulary,
+    )  # fmt: skip
     margin = ("accuracy", 0.01, "one right answer of a hundred; say what matters to you")
     notes = {
         "steps": f"{unit} of an example",

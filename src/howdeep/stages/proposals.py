@@ -129,18 +129,27 @@ def config_of(
     prepare: dict[str, Any],
     examples: dict[str, Any],
     in_shape: list[Any],
-    out_features: int,
+    out_features: int | str,
+    **others: Any,
 ) -> dict[str, Any]:
-    """The content of conf/data/NAME.yaml, of one file."""
-    file, digest = file_of(asked, name), hashlib.sha256(asked.data.read_bytes()).hexdigest()
+    """The content of conf/data/NAME.yaml; its one source is the file that was named, until `Proposal.bring` says more.
+
+    Args:
+        others: more keys of it, such as `context`.
+    """
+    sources = []
+    if asked.data.is_file():
+        file, digest = file_of(asked, name), hashlib.sha256(asked.data.read_bytes()).hexdigest()
+        sources = [{"file": file, "local": f"source/{file}", "sha256": digest}]
     return {
         "defaults": [{"override /task@_global_.task": task}, "_self_"],
         "name": name,
-        "sources": [{"file": file, "local": f"source/{file}", "sha256": digest}],
+        "sources": sources,
         "licence": "unknown",
         "homepage": "unknown",
         "prepare": prepare,
         "examples": examples,
+        **others,
         "in_shape": in_shape,
         "out_features": out_features,
     }
