@@ -172,7 +172,7 @@ def test_every_stored_number_beside_a_verdict_follows_from_the_stored_values_too
 
 def test_an_arm_that_has_no_such_measure_is_not_in_the_picture():
     found = line()
-    rows = [row | ({"value": None} if row["arm"] == "residual" else {}) for row in found.rows]
+    rows = [{**row, "value": None} if row["arm"] == "residual" else row for row in found.rows]
     text = drawn(found._replace(rows=rows))[0]
     assert "plain" in text
     assert "residual:" not in text.split(">")[0]

@@ -3,11 +3,13 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from howdeep.errors import UserError
 from howdeep.files.project import Project
@@ -212,3 +214,63 @@ def test_many_series_have_a_class_each(tmp_path, capsys):
     assert "series have 5 to 13 steps" in capsys.readouterr().out
     assert split.train[0].shape[1:] == tuple(cfg.data.in_shape) == (13, 2)
     assert cfg.data.out_features == 2
+
+
+HOSTILE = [
+    *(
+        "$HOME",
+        "a: b",
+        "[x]",
+        "{y: 1}",
+        "# no",
+        "yes",
+        "007",
+        "1e3",
+        "'q'",
+        '"',
+        "\\",
+        "a,b",
+        "é",
+        "*",
+        "&",
+        "!t",
+        "%",
+    ),
+    *("~", "null"),
+]
+
+
+def test_words_and_names_that_yaml_or_hydra_would_read_otherwise_stay_what_they_are(tmp_path):
+    classes = HOSTILE[:-1]  # null is a missing target
+    n = 20 * len(HOSTILE)
+    content = {
+        "$x": [HOSTILE[place % len(HOSTILE)] for place in range(n)],
+        "b: c": [str(place % 7) for place in range(n)],
+        "no": [HOSTILE[place * 7 % len(HOSTILE)] for place in range(n)],
+        "y": [classes[place * 5 % len(classes)] for place in range(n)],
+    }
+    path = tmp_path / "hostile.csv"
+    pd.DataFrame(content).to_csv(path, index=False)
+    cfg, split = made(Asked(tmp_path / "new", path), "hostile")
+    assert cfg.data.out_features == len(classes)
+    columns: Any = OmegaConf.to_container(cfg.data.prepare.columns, resolve=True)
+    assert sorted(columns["y"]["classes"]) == sorted(classes)
+    assert sorted(columns["$x"]["values"]) == sorted(columns["no"]["values"]) == sorted(HOSTILE)
+    assert list(columns) == list(content)
+    assert split.train[0].shape[1] == 2 * (len(HOSTILE) + 1) + 1
+
+
+@pytest.mark.parametrize("column", ["word", "y"])
+def test_words_that_hydra_would_take_for_references_get_into_no_config(tmp_path, capsys, column):
+    words = ["${oc.env:HOME}", "b"] * 40
+    plain = ["u", "v", "w", "x"] * 20
+    content = {"x": [str(place % 9) for place in range(80)], "word": plain, "y": plain} | {column: words}
+    path = tmp_path / "of.csv"
+    pd.DataFrame(content).to_csv(path, index=False)
+    if column == "y":
+        with pytest.raises(UserError, match=r"column 'y': expected classes without \$\{"):
+            init(Asked(tmp_path / "new", path))
+    else:
+        _, split = made(Asked(tmp_path / "new", path), "of")
+        assert split.train[0].shape[1] == 1
+        assert "would be read as a reference" in capsys.readouterr().out

@@ -30,6 +30,7 @@ MISSING = (
     "<NA>",
     "NaT",
 )
+REFERENCE = "${"
 MAY_BE_CLASSES = {"-", ".", "?", "none", "None"}
 TARGETS = ("target", "class", "label", "y", "species", "outcome", "quality")
 MOST_WORDS = 50  # of a category
@@ -216,6 +217,8 @@ def _input(name: str, values: Sequence[str], sheet: Sheet, file: str, more: Coll
 def _words(words: Sequence[str], values: Sequence[str], why: str, more: Collection[str]) -> Guess:
     """A category, or text that is left out."""
     distinct, missing = sorted(set(words)), len(values) - len(words)
+    if strange := [word for word in distinct if REFERENCE in word]:
+        return left_out(f"'{strange[0]}' would be read as a reference in a YAML of Hydra", missing)
     if len(distinct) == len(words) and len(words) > 2:
         return left_out(
             f"{why}; every value is there once" if why else "text: every value is there once", missing
@@ -269,6 +272,11 @@ def _target(
         raise UserError(
             f"{file}, column '{name}': expected few classes with many rows each, got {len(classes)} different texts in "
             f"{len(there)} rows: name another --target"
+        )
+    if strange := [label for label in distinct if REFERENCE in label]:
+        raise UserError(
+            f"{file}, column '{name}': expected classes without {REFERENCE}, which Hydra reads as a reference, "
+            f"got '{strange[0]}': give it another name"
         )
     if rare := [f"'{label}' has {often}" for label, often in distinct.items() if often < 5]:
         raise UserError(

@@ -22,6 +22,8 @@ from howdeep.stages.proposals import TEST, VALIDATION, Asked, Proposal, file_of
 
 PROPOSE = {"table": propose_table, "series": propose_series, "images": propose_images, "text": propose_text}
 DEPTHS, SEEDS = (1, 2, 4, 8), 10
+OURS = ("in_shape", "context", "vocabulary", "length", "steps", "out_features")  # keys that refer to others
+NO_TEXT = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")  # to YAML, without quotes
 SOME_TEXT = 1000  # bytes
 STEPS = 1500  # of a training, about: small data are shown more often
 TEMPLATES = {"pipeline.yaml": "dvc.yaml", "gitignore": ".gitignore", "readme.md": "README.md"}
@@ -179,13 +181,15 @@ def _data_yaml(proposal: Proposal) -> str:
             for option, of in value.items():
                 if option == "columns":
                     lines.append("  columns:")
-                    lines += [f"    {_flow(name)}: {_flow(_said(column))}" for name, column in of.items()]
+                    lines += [f"    {_word(name)}: {_flow(_said(column))}" for name, column in of.items()]
                 else:
-                    lines.append(f"  {option}: {_flow(of)}{_note(proposal, f'prepare.{option}')}")
+                    lines.append(
+                        f"  {option}: {_flow(of, ours=option in OURS)}{_note(proposal, f'prepare.{option}')}"
+                    )
         elif key == "examples":
             lines.append("examples:")
             lines += [
-                f"  {option}: {_flow(of)}{_note(proposal, f'examples.{option}')}"
+                f"  {option}: {_flow(of, ours=option in OURS)}{_note(proposal, f'examples.{option}')}"
                 for option, of in value.items()
             ]
         elif key == "defaults":
@@ -199,7 +203,7 @@ def _data_yaml(proposal: Proposal) -> str:
                 ),
             ]
         else:
-            lines.append(f"{key}: {_flow(value)}{_note(proposal, key)}")
+            lines.append(f"{key}: {_flow(value, ours=key in OURS)}{_note(proposal, key)}")
     return "\n".join(lines) + "\n"
 
 
@@ -213,26 +217,28 @@ def _said(column: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in column.items() if key not in usual or value != usual[key]}
 
 
-def _flow(value: Any, *, inside: bool = False) -> str:
+def _word(text: str) -> str:
+    """A text in YAML: in quotes unless it is read as text without them."""
+    if is_name(text) and not text[0].isdigit() and text.lower() not in NO_TEXT:
+        return text
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _flow(value: Any, *, ours: bool = False) -> str:
     """YAML in one line: JSON is YAML; words that are plain stay plain.
 
     Args:
-        inside: of brackets, where ${...} is plain no longer.
+        ours: whether ${...} refers to another key, as what is written here does; `guessing` lets no other in.
     """
-    if isinstance(value, str) and value.startswith("${") and not inside:
-        return value
-    if (
-        isinstance(value, str)
-        and is_name(value)
-        and not value[0].isdigit()
-        and value.lower() not in ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
-    ):
-        return value
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(of, inside=True)}" for key, of in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_flow(of)}" for key, of in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_flow(of, inside=True) for of in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+        return "[" + ", ".join(_flow(of, ours=ours) for of in value) + "]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if ours and value.startswith("${"):
+        return json.dumps(value)
+    return _word(value)
 
 
 def _params_yaml(proposal: Proposal) -> str:

@@ -67,6 +67,10 @@ def check_columns(asked: Asked, sheet: Sheet, *options: str) -> None:
     named = {"--target": asked.target, "--group": [asked.group], "--time": [asked.time]}
     for option in options:
         for column in named[option]:
+            if column is not None and "${" in column:
+                raise UserError(
+                    f"expected a column without ${{ in its name as {option}, got '{column}': rename it"
+                )
             if column is not None and column not in sheet.names:
                 raise UserError(
                     f"expected a column of {asked.data.name} as {option}, got '{column}'{near(column, sheet.names)}"
