@@ -19,7 +19,7 @@ def other(root, tmp_path_factory) -> Path:
     for name in ("conf", "src"):
         shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(root / "params.yaml", folder)
-    cli = folder / "src/howdeep/cli.py"
+    cli = folder / "src/howdeep/arguments.py"
     cli.write_text(cli.read_text().replace(SAID, EDITED))
     return folder
 

@@ -1,0 +1,133 @@
+"""The words of the `howdeep` command: its subcommands and their options."""
+
+import argparse
+
+from howdeep import completion
+
+DESCRIPTION = (
+    "How deep should a network be? Experiments that answer it: shallow and deep under one fair protocol."
+)
+EPILOG = """\
+examples:
+  howdeep train model=lstm data=sunspots model.depth=4 optimizer=rmsprop seed=3
+  howdeep train -m model=mlp model.depth=1,2,4,8 seed=0,1,2     every combination, one after the other
+  howdeep train debug=smoke                                     does it run at all? (also: overfit, profile)
+  howdeep ui                                                    browse all runs in MLflow
+  dvc repro                                                     the whole study of params.yaml, report included
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="howdeep",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+
+    def add(name: str, help_: str, *, overrides: bool = False) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help_, description=help_)
+        if overrides:
+            command.add_argument(
+                "overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides, such as data=mnist"
+            )
+        return command
+
+    init = add("init", "make a project of your own data: howdeep init FOLDER --data FILE")
+    init.add_argument("folder", metavar="FOLDER", help="the new project, an empty folder or none yet")
+    init.add_argument(
+        "--data",
+        required=True,
+        metavar="FILE",
+        help="a table (CSV, TSV or Parquet), or a folder of class folders",
+    )
+    init.add_argument("--target", action="append", default=[], metavar="COLUMN", help="what is to be told")
+    init.add_argument(
+        "--kind", metavar="KIND", help="table, series or images (default: what the data look like)"
+    )
+    init.add_argument(
+        "--group", metavar="COLUMN", help="all rows with one value of it stay on one side of the split"
+    )
+    init.add_argument("--time", metavar="COLUMN", help="split in time by it; of a series, when each row was")
+    init.add_argument("--name", metavar="NAME", help="of the data set (default: that of the file)")
+    init.add_argument(
+        "--task", metavar="TASK", help="classification or regression (default: what the target looks like)"
+    )
+    init.add_argument(
+        "--missing", default="", metavar="WORDS", help="words that stand for no value, with commas between"
+    )
+    init.add_argument(
+        "--horizon", type=_positive, metavar="N", help="steps ahead that a series is forecast (default: 1)"
+    )
+    init.add_argument("--drop-missing-targets", action="store_true", help="leave out rows without a target")
+    init.add_argument("--dry-run", action="store_true", help="print what would be made, and make nothing")
+    # `train` goes to Hydra whole, which has its own options (-m, --cfg job, --help): see `main`.
+    add("train", "train one network, or many with -m: takes Hydra's options and KEY=VALUE overrides")
+    add("code", "note which howdeep stages depend on, outside of a clone (the stage code)")
+    add("pull", "fetch and verify the files of a data set: howdeep pull data=mnist", overrides=True)
+    add(
+        "prepare",
+        "split and standardise a data set that was pulled: howdeep prepare data=mnist",
+        overrides=True,
+    )
+    add("plan", "compose every cell of params.yaml into plans/ (the stage plan)")
+    for name, what in (
+        (
+            "tune-entry",
+            "choose optimizer and learning rate of each depth of one entry of params.yaml (tune@ENTRY)",
+        ),
+        ("train-entry", "train the missing runs of one entry of params.yaml (the stage train@ENTRY)"),
+    ):
+        entry = add(name, what)
+        entry.add_argument("entry", metavar="ENTRY", help="a key of `entries`, such as digits-mlp")
+        entry.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")
+    add("evaluate", "score every run of the study on the test examples (the stage evaluate)")
+    add("inspect", "look inside the networks of the study, on validation examples (the stage inspect)")
+    for name, what in (
+        ("claim", "print a claim of the ledger: what was asked, what was run, the verdict"),
+        ("claim-plan", "write the study of a claim and compose its cells (a stage of claims/dvc.yaml)"),
+        ("claim-tune", "tune the arms of a claim, if it asks for that (a stage of claims/dvc.yaml)"),
+        ("claim-train", "train the missing runs of a claim (a stage of claims/dvc.yaml)"),
+        ("claim-judge", "measure the runs of a claim and judge it (a stage of claims/dvc.yaml)"),
+    ):
+        add(name, what).add_argument("entry", metavar="NAME", help="a file of claims/, such as degradation")
+    add("claim-code", "note the sources that claims depend on (a stage of claims/dvc.yaml)")
+    add("ledger", "all claims as a table and a page, reports/claims.html (a stage of claims/dvc.yaml)")
+    compare = add("compare", "tables, figures and report of the study (the stage compare)")
+    compare.add_argument(
+        "--against",
+        metavar="REVISION",
+        help="write nothing, print which scores and verdicts changed since then",
+    )
+    compare.add_argument(
+        "--replicate",
+        action="store_true",
+        help="run the whole study once more with new seeds, in replication/, and print which verdicts repeat",
+    )
+    add("report", "rebuild reports/index.html, with seconds where provenance has them")
+    sync = add(
+        "sync", "bring MLflow in line with the records: add the runs that it lacks, delete those that left"
+    )
+    sync.add_argument(
+        "--take-over", metavar="HOST", help="end the runs that a host which is gone has left RUNNING"
+    )
+    add(
+        "repair",
+        "mend what keeps DVC from starting: a dvc.lock that a kill or a full disk has cut short, and the like",
+    )
+    complete = add(
+        "completion", 'print what lets a shell complete words with Tab: eval "$(howdeep completion bash)"'
+    )
+    complete.add_argument("shell", choices=completion.SHELLS)
+    complete.add_argument("words", nargs="*", help=argparse.SUPPRESS)  # what the shell asks about
+    ui = add("ui", "browse the runs with MLflow's UI on 127.0.0.1")
+    ui.add_argument("--port", type=_positive, default=5000, help="default: 5000")
+    return top
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got '{text}'")
+    return int(text)
