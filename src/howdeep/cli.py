@@ -276,22 +276,9 @@ def _init(args: argparse.Namespace) -> int:
 
     from howdeep.stages.init import Asked, init
 
-    words = [word for word in args.missing.split(",") if word]
-    init(
-        Asked(
-            *(
-                Path(args.folder),
-                Path(args.data),
-                args.target,
-                args.kind,
-                args.group,
-                args.time,
-                args.name,
-                args.task,
-            ),
-            *(words, args.drop_missing_targets, args.horizon, args.dry_run),
-        )
-    )
+    own = {name: value for name, value in vars(args).items() if name in Asked._fields}
+    missing = [word for word in args.missing.split(",") if word]
+    init(Asked(**own | {"folder": Path(args.folder), "data": Path(args.data), "missing": missing}))
     return 0
 
 

@@ -68,6 +68,7 @@ def test_a_table_becomes_a_project_whose_study_and_examples_fit(table, tmp_path,
     ):
         assert (tmp_path / "new" / name).exists(), name
     assert list(tmp_path.glob(".new*")) == []
+    assert (tmp_path / "new").stat().st_mode == table.parent.joinpath("new/conf").stat().st_mode
 
 
 def test_options_choose_target_task_group_and_time(table, tmp_path):

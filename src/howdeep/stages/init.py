@@ -27,15 +27,8 @@ NO_TEXT = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")  # to YA
 SOME_TEXT = 1000  # bytes
 STEPS = 1500  # of a training, about: small data are shown more often
 TEMPLATES = {"pipeline.yaml": "dvc.yaml", "gitignore": ".gitignore", "readme.md": "README.md"}
-SETTLED = (
-    ".git",
-    ".gitignore",
-    ".gitattributes",
-    ".dvc",
-    ".dvcignore",
-    "LICENSE",
-    ".venv",
-)  # may be there before
+# What may be there before, in a repository that was begun.
+SETTLED = (".git", ".gitignore", ".gitattributes", ".dvc", ".dvcignore", "LICENSE", ".venv")
 
 
 def init(asked: Asked) -> None:
@@ -115,7 +108,7 @@ def _write(asked: Asked, proposal: Proposal) -> list[str]:
     folder = asked.folder.resolve()  # it may be "."
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:
-        aside = Path(made)
+        aside = Path(made) / "project"  # which, unlike a temporary folder, everybody may read
         (aside / "conf/data").mkdir(parents=True)
         (aside / "source").mkdir()
         if proposal.bring:
@@ -127,7 +120,9 @@ def _write(asked: Asked, proposal: Proposal) -> list[str]:
         for template, target in TEMPLATES.items():
             text = files("howdeep.project").joinpath(template).read_text(encoding="utf-8")
             (aside / target).write_text(text.replace("{{ name }}", proposal.name), encoding="utf-8")
-        folder.mkdir(exist_ok=True)
+        if not folder.exists():
+            aside.rename(folder)  # whole: a kill leaves no half of it
+            return _repositories(folder)
         for path in sorted(aside.iterdir()):
             target = folder / path.name
             if target.exists():  # a .gitignore of somebody's own
@@ -276,6 +271,6 @@ def _next(folder: Path, proposal: Proposal, made: Sequence[str]) -> str:
     return (
         f"Made {folder}{done}. Look at conf/data/{proposal.name}.yaml, then:\n"
         f"  cd {folder}\n"
-        f"  dvc repro                     # about {max(1, round(seconds / 60))} minutes on {cores()} cores\n"
-        "  open reports/index.html       # the answer\n"
+        f"  dvc repro    # about {max(1, round(seconds / 60))} minutes on {cores()} cores\n"
+        "The answer is then in reports/index.html.\n"
     )
