@@ -89,7 +89,8 @@ def project(wheel, tmp_path_factory) -> Installed:
         "--no-deps",
         "--no-index",
     ]
-    subprocess.run([*pip, str(wheel)], check=True)
+    # A PYTHONPATH may lead to another howdeep, which pip would take for installed.
+    subprocess.run([*pip, "--ignore-installed", str(wheel)], check=True)
     # All other packages are those of the tests; this howdeep comes before theirs.
     (packages,) = environment.glob("lib/python*/site-packages")
     (packages / "others.pth").write_text(sysconfig.get_paths()["purelib"])
