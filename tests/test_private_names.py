@@ -17,7 +17,7 @@ INTERNAL = (
     "optuna.storages._heartbeat", "pytorch_lightning.loops", "pytorch_lightning.trainer.",
 )  # fmt: skip
 # Documented, though they begin with an underscore: Hydra's and OmegaConf's keys, named tuples, the way out of a fork.
-PUBLIC = {"_target_", "_partial_", "_replace", "_asdict", "_exit"}
+PUBLIC = {"_target_", "_partial_", "_replace", "_asdict", "_fields", "_exit"}
 
 KNOWN = {  # name -> why there is no public way, and the test that fails where it is gone
     "_TrainingEpochLoop": (
