@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+from howdeep.data import prepared
 from howdeep.files import reading
 from tests.choices import EMBEDDED
 from tests.tracking.work import CARD, record
@@ -45,6 +47,14 @@ def test_every_data_set_has_named_fields_and_the_number_of_its_examples(store, p
     assert all(field["name"] and field["type"] for field in schema)
     assert {part: profile[f"{part}_examples"] for part in ("train", "test")} == card["examples"]
     assert profile["licence"] == card["licence"]
+
+
+def test_targets_that_are_numbers_have_their_names(store):
+    x, y = np.arange(12.0).reshape(6, 2), np.arange(12.0).reshape(6, 2) ** 2
+    of = prepared.numbers(train=(x[:4], y[:4]), test=(x[4:], y[4:]), targets=["weight", "pulse"])
+    schema, profile = logged(store, CARD | of.card)
+    assert [field["name"] for field in schema] == ["features", "weight", "pulse"]
+    assert (profile["train_examples"], profile["test_examples"]) == (4, 2)
 
 
 def test_a_card_of_which_little_is_known_is_a_data_set_without_a_profile(store):

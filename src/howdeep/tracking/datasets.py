@@ -35,6 +35,8 @@ def schema(card: dict[str, Any]) -> list[dict[str, str]]:
     if classes := card.get("classes"):
         return [features, {"name": "class", "type": f"one of {len(classes)}: {', '.join(map(str, classes))}"}]
     if target := card.get("target"):
+        if names := target.get("names"):
+            return [features, *({"name": name, "type": "number, standardised"} for name in names)]
         of_target = " x ".join(map(str, target["shape"]))
         return [features, {"name": "target", "type": f"{target['dtype']} ({of_target})"}]
     return [{"name": "series", "type": f"float32 ({size}) at each time"}]
