@@ -41,3 +41,14 @@ def test_uneven_steps_are_refused_with_the_rows(days, told):
     with pytest.raises(UserError) as error:
         of([f"2020-01-{day:02d} 00:00" for day in days])
     assert told in str(error.value)
+
+
+def test_hours_of_a_time_zone_are_even_where_its_clocks_are_put_back():
+    hours = pd.date_range("2020-10-24", periods=60, freq="h", tz="Europe/Berlin").strftime("%Y-%m-%d %H:%M%z")
+    column = declared({"t": {"kind": "date", "format": "%Y-%m-%d %H:%M%z"}}, "columns")["t"]
+    assert steps.of(hours.tolist(), column, Where("of.csv", "t", range(2, 100))) == "1 hour"
+
+
+def test_a_single_row_has_no_step():
+    with pytest.raises(UserError, match=r"of\.csv: expected several steps in time, got one row"):
+        of(["2020-01-01 00:00"])

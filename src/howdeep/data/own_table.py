@@ -12,7 +12,8 @@ from howdeep.data.examples import Split, labelled
 from howdeep.data.splits import chronological, held_out_size, random_state, stratified
 from howdeep.errors import UserError
 from howdeep.intake import columns as declared
-from howdeep.intake.columns import Category, Column, Date, Number, NumberTarget, Target, Where
+from howdeep.intake import steps
+from howdeep.intake.columns import Category, Column, NumberTarget, Target, Where
 from howdeep.intake.reading import Sheet, read
 
 SPLITS = ("stratified", "random", "group", "time", "given")
@@ -234,7 +235,9 @@ def _split(
             f"data.prepare.split={split} must have test_fraction{'' if split == 'time' else ' and seed'}"
         )
     if split == "time":
-        order = np.arange(len(sheet.rows)) if by is None else _moments(by, of[by], sheet, file)
+        order = np.arange(len(sheet.rows))
+        if by is not None:
+            order = steps.times(sheet.column(by), of[by], Where(file, by, sheet.lines))
         rows = np.argsort(order, kind="stable")
         first, last = chronological(len(rows), fraction)
         start = order[rows[last[0]]]
@@ -248,21 +251,3 @@ def _split(
         return *groups_apart(group, fraction, seed), {"group": group.astype(np.int64)}
     labels = y if split == "stratified" and y.ndim == 1 else np.zeros(len(y))
     return *stratified(labels, fraction, seed), {}
-
-
-def _moments(by: str, column: Column, sheet: Sheet, file: str) -> np.ndarray:
-    """When each row was, in a number that grows."""
-    where, values = Where(file, by, sheet.lines), sheet.column(by)
-    if isinstance(column, Date):
-        found = column.days(values, where)
-    elif isinstance(column, Number):
-        found = column.numbers(values, where)
-    else:
-        raise UserError(
-            f"{file}: expected dates or numbers in '{by}', by which rows are split in time: declare it as one"
-        )
-    if np.isnan(found).any():
-        raise where.refused(
-            "a date in every row", values, np.flatnonzero(np.isnan(found)).tolist(), "write it"
-        )
-    return found

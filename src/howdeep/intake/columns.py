@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -144,16 +144,18 @@ class Date(Column):
         return 3
 
     def days(self, values: Sequence[str], where: "Where") -> np.ndarray:
-        """(rows,) days since 2000, NaN where one is missing."""
+        """(rows,) days since 2000, of dates with a time zone in UTC; NaN where one is missing."""
         found, wrong = np.full(len(values), math.nan), []
         for place, text in enumerate(values):
             if text in self.missing:
                 continue
             try:
-                moment = datetime.strptime(text, self.format).replace(tzinfo=None)
+                moment = datetime.strptime(text, self.format)
             except ValueError:
                 wrong.append(place)
             else:
+                if moment.tzinfo:  # clocks that are put back show an hour twice
+                    moment = moment.astimezone(UTC).replace(tzinfo=None)
                 found[place] = (moment - datetime(2000, 1, 1)).total_seconds() / 86_400
         if wrong:
             raise where.refused(

@@ -9,6 +9,7 @@ from howdeep.intake.columns import number_of
 YES = {"true": "false", "yes": "no", "y": "n", "t": "f", "ja": "nein", "oui": "non"}
 FORMATS = (
     *("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M", "%Y-%m"),
+    *("%Y-%m-%d %H:%M:%S%z", "%Y-%m-%d %H:%M%z", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M%z"),
     *(
         "%Y/%m/%d",
         "%d.%m.%Y",

@@ -13,31 +13,45 @@ from howdeep.intake.columns import Column, Date, Number, Where
 SECOND = 1 / 86_400  # of a day
 
 
+def times(values: Sequence[str], column: Column, where: Where) -> np.ndarray:
+    """When each row was, (rows,): days since 2000 of a column of dates, else its numbers.
+
+    Raises:
+        UserError: a row without a time, or a column of something else.
+    """
+    if isinstance(column, Date):
+        found = column.days(values, where)
+    elif isinstance(column, Number):
+        found = column.numbers(values, where)
+    else:
+        raise UserError(
+            f"{where.file}: expected dates or numbers in '{where.name}', which says when each row was: declare it so"
+        )
+    if (missing := np.flatnonzero(np.isnan(found))).size:
+        raise where.refused("a time in every row", values, missing.tolist(), "write it")
+    return found
+
+
 def of(values: Sequence[str], column: Column, where: Where) -> str:
     """The step between two rows in words, such as '1 month'.
 
     Raises:
-        UserError: a row without a time, earlier than the one before it or of the same time, or a gap.
+        UserError: a single row, one without a time, earlier than the one before it or of the same time, or a gap.
     """
-    if isinstance(column, Date):
-        times, unit = column.days(values, where), "day"
-    elif isinstance(column, Number):
-        times, unit = column.numbers(values, where), "step"
-    else:
-        raise UserError(f"{where.file}: expected dates or numbers in '{where.name}', the time of the series")
-    if (missing := np.flatnonzero(np.isnan(times))).size:
-        raise where.refused("a time in every row", values, missing.tolist(), "write it")
-    steps = np.diff(times)
+    if len(values) < 2:
+        raise UserError(f"{where.file}: expected several steps in time, got one row: leave it out")
+    moments = times(values, column, where)
+    unit, steps = "day" if isinstance(column, Date) else "step", np.diff(moments)
     if (back := np.flatnonzero(steps < 0)).size:
         raise where.refused("times that grow", values, (back + 1).tolist(), "sort the rows by time")
     if (same := np.flatnonzero(steps == 0)).size:
         raise where.refused(
             "one row a time", values, (same + 1).tolist(),
-            "leave out rows that are there twice, or keep one of several series",
+            "leave out rows that are there twice, or say with --group which of several series a row is of",
         )  # fmt: skip
     if np.allclose(steps, steps[0], rtol=1e-6, atol=SECOND):
         return _told(float(steps[0]), unit)
-    months = _months(times) if isinstance(column, Date) else None
+    months = _months(moments) if isinstance(column, Date) else None
     if months is not None:
         steps, unit = np.diff(months).astype(float), "month"
         if (steps == steps[0]).all():
