@@ -48,7 +48,9 @@ def parser() -> argparse.ArgumentParser:
         "--kind", metavar="KIND", help="table, series or images (default: what the data look like)"
     )
     init.add_argument(
-        "--group", metavar="COLUMN", help="all rows with one value of it stay on one side of the split"
+        "--group",
+        metavar="COLUMN",
+        help="all rows with one value of it stay on one side of the split; of series, which of them a row is of",
     )
     init.add_argument("--time", metavar="COLUMN", help="split in time by it; of a series, when each row was")
     init.add_argument("--name", metavar="NAME", help="of the data set (default: that of the file)")

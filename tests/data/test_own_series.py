@@ -1,5 +1,7 @@
 """Series of somebody's own: every number is there, steps are even, the future is the test."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,6 +49,102 @@ def test_nothing_is_filled(tmp_path, table):
     assert prepared(tmp_path, table.drop(index=5), time=None).card["examples"] == {"train": 39, "test": 10}
     with pytest.raises(UserError, match="expected a number at every step, got '' in line 6: fill it"):
         prepared(tmp_path, table.assign(a=[None if place == 4 else 1 + place for place in range(50)]))
+
+
+LONG = {
+    "day": {"kind": "date", "format": "%Y-%m-%d"}, "shop": {"kind": "excluded", "because": "of which series"},
+    "sold": {"kind": "number_target"},
+}  # fmt: skip
+
+
+def shops(**lengths: int) -> pd.DataFrame:
+    """Rows of several series in the order of time, each with values of its own."""
+    parts = [
+        pd.DataFrame({
+            "day": pd.date_range("2020-01-01", periods=n).strftime("%Y-%m-%d"), "shop": name,
+            "sold": 100 * place + np.arange(n) ** 2,
+        }) for place, (name, n) in enumerate(lengths.items())
+    ]  # fmt: skip
+    return pd.concat(parts).sort_values(["day", "shop"], ignore_index=True)
+
+
+def of_shops(tmp_path, table, **options):
+    table.to_csv(tmp_path / "shops.csv", index=False)
+    usual: dict[str, Any] = {"time": "day", "by": "shop", "test_fraction": 0.2}
+    read = {"file": "shops.csv", "encoding": "utf-8", "separator": ","}
+    return own_series.prepare(tmp_path, columns=LONG, **read, **(usual | options))
+
+
+def test_each_of_several_series_has_its_own_test_and_its_own_scale(tmp_path):
+    found = of_shops(tmp_path, shops(a=20, b=40))
+    for index, (name, n) in enumerate([("a", 20), ("b", 40)]):
+        values, past = 100 * index + np.arange(n) ** 2, 4 * n // 5
+        scaled = (values - values[:past].mean()) / values[:past].std()
+        train, test = (part["series"][part["of"] == index, 0] for part in (found.train, found.test))
+        np.testing.assert_allclose(train, scaled[:past], atol=1e-5)
+        np.testing.assert_allclose(test, scaled[past:], atol=1e-5)
+        card = found.card["series"][name]
+        assert card["examples"] == {"train": past, "test": n - past}
+        assert (card["mean"], card["std"]) == ([values[:past].mean()], [pytest.approx(values[:past].std())])
+        assert card["last"] == f"2020-{'01-20' if n == 20 else '02-09'}"
+        assert found.test["moment"][found.test["of"] == index].tolist() == list(range(past, n))
+    assert found.card["examples"] == {"train": 48, "test": 12}
+    assert (np.diff(found.train["moment"]) >= 0).all()
+
+
+def test_without_times_moments_are_the_steps_of_each_series(tmp_path):
+    found = of_shops(tmp_path, shops(a=20, b=40).sample(frac=1, random_state=0), time=None)
+    for index, n in enumerate([20, 40]):
+        places = sorted(found.train["moment"][found.train["of"] == index])
+        assert places == list(range(4 * n // 5))
+
+
+def spoiled(**of) -> pd.DataFrame:
+    """Two series of 20 days each, of which the rows of day 6 stand in the lines 12 and 13."""
+    table = shops(a=20, b=20)
+    for name, value in of.items():
+        table[name] = table[name].astype(object)
+        table.loc[11, name] = value
+    return table
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (shops(a=20, b=20).drop(index=11), "shop 'b', column 'day': expected even steps of 1 day, got from "
+                                           "'2020-01-05' to '2020-01-07' in line 14"),
+        (spoiled(day="2020-01-05"), "shop 'b', column 'day': expected one row a time, got '2020-01-05' in line 13"),
+        (spoiled(day="2020-01-02"), "shop 'b', column 'day': expected times that grow, got '2020-01-02' in line 13"),
+        (spoiled(day=""), "shop 'b', column 'day': expected a time in every row, got '' in line 13"),
+        (spoiled(sold=""), "column 'sold': expected a number at every step, got '' in line 13"),
+        (spoiled(sold="inf"), "column 'sold': expected numbers, got 'inf' in line 13"),
+        (spoiled(shop=""), "column 'shop': expected the name of a series in every row, got '' in line 13"),
+        (spoiled(shop="c"), "shop 'b', column 'day': expected even steps"),
+        (shops(a=20, c=1), "shops.csv, shop 'c': expected several steps in time, got one row"),
+        (shops(a=20, b=20).assign(sold=[place if place % 2 else 7 for place in range(40)]),
+         "shop 'a', column 'sold': expected values that change, but all 16 training steps have 7: exclude"),
+    ],
+)  # fmt: skip
+def test_a_series_among_several_that_is_not_as_it_must_be_is_named_with_its_rows(tmp_path, table, told):
+    with pytest.raises(UserError, match=told) as error:
+        of_shops(tmp_path, table)
+    assert "\n" not in str(error.value)
+
+
+def test_series_of_different_steps_are_refused(tmp_path):
+    daily = shops(a=20)
+    weekly = shops(b=20).assign(day=pd.date_range("2020-01-01", periods=20, freq="7D").strftime("%Y-%m-%d"))
+    told = "the same step in every series, got 1 day in 'a' from line 2, 7 days in 'b' from line 22: make a data set"
+    with pytest.raises(UserError, match=told):
+        of_shops(tmp_path, pd.concat([daily, weekly]))
+
+
+@pytest.mark.parametrize("key", ["by", "time"])
+def test_columns_that_there_are_not_are_refused(tmp_path, key):
+    with pytest.raises(
+        UserError, match=rf"data\.prepare\.{key} must be a column of shops.csv, or null, got 'none'"
+    ):
+        of_shops(tmp_path, shops(a=20, b=20), **{key: "none"})
 
 
 LABELLED = {

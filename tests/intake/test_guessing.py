@@ -3,7 +3,7 @@
 import pytest
 
 from howdeep.errors import UserError
-from howdeep.intake.guessing import guess, guess_series, target_of
+from howdeep.intake.guessing import guess, target_of
 from howdeep.intake.reading import Sheet
 
 N = 40
@@ -116,19 +116,6 @@ def test_the_target_is_the_one_that_was_said_or_its_usual_name_or_the_last_colum
     assert target_of(table(a=["1"], b=["1"]), [], "of.csv")[0] == ["b"]
     with pytest.raises(UserError, match="got 'specis', did you mean 'species'"):
         target_of(sheet, ["specis"], "of.csv")
-
-
-def test_a_series_is_its_columns_of_numbers_and_its_time():
-    days = [f"2020-01-{i + 1:02d}" for i in range(20)]
-    sheet = table(day=days, sold=[str(i % 7) for i in range(20)], note=["x", "y"] * 10)
-    found = guess_series(sheet, [], "of.csv", time=None)
-    assert {name: of.kind for name, of in found.items()} == {
-        "day": "date",
-        "sold": "number_target",
-        "note": "excluded",
-    }
-    with pytest.raises(UserError, match="1 are missing, the first in line 4"):
-        guess_series(table(day=days, sold=["1", "2", "", *["3"] * 17]), [], "of.csv", time=None)
 
 
 def test_the_texts_that_are_told_are_those_among_numbers_as_they_are_written():

@@ -10,6 +10,7 @@ from scipy import stats
 from howdeep.results.sample_error import (
     accuracy_difference_error,
     accuracy_error,
+    at_moments,
     crossed,
     long_run_variance,
     resampled,
@@ -219,6 +220,23 @@ def test_intervals_of_a_mean_in_time_hold_it_where_neighbours_err_alike(correlat
 
 
 # --- splits drawn anew by each seed -----------------------------------------------------------------------------
+
+
+def test_scores_at_one_moment_become_one_and_keep_the_mean():
+    values, moments = np.array([1.0, 2.0, 6.0, 4.0, 5.0]), np.array([0, 0, 0, 4, 9])
+    found = at_moments(values, moments)
+    assert found.tolist() == pytest.approx([9 * 3 / 5, 4 * 3 / 5, 5 * 3 / 5])
+    assert found.mean() == pytest.approx(values.mean())
+    assert at_moments(values, np.arange(5)).tolist() == values.tolist()
+
+
+def test_series_that_err_together_tell_no_more_than_one():
+    """Ten copies of a series: the error through the examples is that of a single one."""
+    one = np.random.RandomState(0).randn(4, 30)
+    ten, moments = np.repeat(one, 10, axis=1), np.repeat(np.arange(30), 10)
+    joined = np.stack([at_moments(of, moments) for of in ten])
+    assert crossed(joined, in_time=True) == pytest.approx(crossed(one, in_time=True))
+    assert crossed(ten).examples < 0.4 * crossed(one).examples
 
 
 def test_nadeau_and_bengios_interval_and_p_by_hand():

@@ -217,6 +217,56 @@ def test_many_series_have_a_class_each(tmp_path, capsys):
     assert cfg.data.out_features == 2
 
 
+def shops(**lengths: int) -> pd.DataFrame:
+    return pd.concat(
+        pd.DataFrame({"shop": name, "day": pd.date_range("2021-01-01", periods=n).strftime("%Y-%m-%d"),
+                      "sold": np.sin(np.arange(n)).round(3), "size": len(name)})
+        for name, n in lengths.items()
+    )  # fmt: skip
+
+
+def test_many_series_are_forecast_where_the_target_changes_within_them(tmp_path, capsys):
+    path = tmp_path / "shops.csv"
+    shops(one=100, two=60).to_csv(path, index=False)
+    cfg, split = made(
+        Asked(tmp_path / "new", path, ["sold"], kind="series", group="shop", time="day"), "shops"
+    )
+    said = capsys.readouterr().out
+    for told in (
+        "told: the next sold of each of 2 series, by 'shop'; a step is 1 day, by 'day'",
+        "the last fifth of the steps of each series is the test; networks see 9 steps",
+        "beware: the shortest series, 'two', has 60 steps",
+        "beware: series end at different times",
+    ):
+        assert told in said
+    assert split.train[0].shape[1:] == tuple(cfg.data.in_shape) == (9, 1)
+    assert [len(part[0]) for part in split if part] == [60 - 9 + 36 - 9, 20 + 12, 20 + 12]
+    by_default, _ = made(Asked(tmp_path / "more", path, kind="series", group="shop"), "shops")
+    assert by_default.data.prepare == cfg.data.prepare
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "told"),
+    [
+        (shops(a=100, b=19, c=3), {}, "expected 20 steps at least of each series, by 'shop', for a test of 4, but 'b' "
+                                      "has 19, 'c' has 3: leave such series out"),
+        (shops(a=100, b=40), {"horizon": 7}, "--horizon must be at most 6, a quarter of the 24 training steps of the"),
+        (shops(a=100, b=40), {"target": ["shop"]}, "a column of its own for --target and --group, got 'shop' twice"),
+        (shops(a=100, b=40).iloc[1:], {"target": ["day"]}, "for --target and --time, got 'day' twice"),
+        (pd.concat([shops(a=40), shops(b=40).iloc[::-1]]), {}, "shop 'b', column 'day': expected times that grow"),
+        (pd.concat([shops(a=40), shops(a=1)]), {}, "shop 'a', column 'day': expected times that grow, got .* in"),
+        (shops(a=40, b=40), {"group": None}, "expected times that grow, got '2021-01-01' in line 42"),
+    ],
+)  # fmt: skip
+def test_several_series_that_cannot_be_forecast_are_named(tmp_path, table, change, told):
+    path = tmp_path / "shops.csv"
+    table.to_csv(path, index=False)
+    asked = Asked(tmp_path / "new", path, ["sold"], kind="series", group="shop", time="day")
+    with pytest.raises(UserError, match=told):
+        init(asked._replace(**change))
+    assert not (tmp_path / "new").exists()
+
+
 HOSTILE = [
     *(
         "$HOME",

@@ -95,7 +95,7 @@ def guess(
         if name in targets:
             found[name] = _target(name, values, sheet, file, task, missing)
         else:
-            found[name] = _input(name, values, sheet, file, missing)
+            found[name] = guess_input(name, values, sheet, file, missing)
     kinds = {found[name].kind for name in targets}
     if len(targets) > 1 and kinds != {"number_target"}:
         raise UserError(
@@ -109,57 +109,15 @@ def guess(
     }
 
 
-def guess_series(
-    sheet: Sheet, targets: Sequence[str], file: str, *, time: str | None, missing: Collection[str] = ()
-) -> dict[str, Guess]:
-    """What the columns of a series are taken for: variables, the time, or nothing.
+def guess_input(name: str, values: Sequence[str], sheet: Sheet, file: str, more: Collection[str]) -> Guess:
+    """What a column that is no target is taken for.
 
     Args:
-        targets: the variables; none: every column of numbers.
-        time: the column that says when each row was; None: the first one of dates.
+        more: texts that stand for no value, beside the usual ones.
 
     Raises:
-        UserError: no column of numbers, or one with missing values: nothing is filled.
+        UserError: numbers with text among them.
     """
-    found = {}
-    for name in sheet.names:
-        of = _input(name, sheet.column(name), sheet, file, missing)
-        if name == time or (
-            time is None and of.kind == "date" and not any(g.kind == "date" for g in found.values())
-        ):
-            if of.kind == "excluded":  # it counts the rows
-                of = Guess({"kind": "number"}, of.why, 0, "")
-            found[name] = of._replace(happens="the time of each row")
-        elif of.kind == "number" and (not targets or name in targets):
-            if of.missing:
-                places = [
-                    place for place, text in enumerate(sheet.column(name)) if text in of.column["missing"]
-                ]
-                raise UserError(
-                    f"{file}, column '{name}': expected a number at every step, but {of.missing} are missing, the "
-                    f"first in line {sheet.lines[places[0]]}: fill them, or name other columns with --target"
-                )
-            column = {key: of.column[key] for key in ("decimal", "thousands", "missing")}
-            found[name] = Guess({"kind": "number_target", **column}, of.why, 0, "told: its next value")
-        elif name in targets:
-            raise UserError(f"{file}, column '{name}': expected numbers to forecast, but {of.why}")
-        else:
-            why = (
-                of.why
-                if of.kind == "excluded"
-                else f"{of.why}; no --target"
-                if targets
-                else f"{of.why}: no numbers"
-            )
-            found[name] = left_out(why, of.missing)
-    if not any(of.kind == "number_target" for of in found.values()):
-        raise UserError(
-            f"{file}: expected a column of numbers to forecast, found none: name one with --target"
-        )
-    return found
-
-
-def _input(name: str, values: Sequence[str], sheet: Sheet, file: str, more: Collection[str]) -> Guess:
     usual = {*MISSING, *more}
     there = [text for text in values if text not in usual]
     words = [text for text in values if text and text not in more]  # NA may be a word

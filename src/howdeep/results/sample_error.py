@@ -109,6 +109,25 @@ def long_run_variance(values: np.ndarray) -> float:
     return float((centred @ centred + 2 * weights @ np.array(ahead)) / (n - 1))
 
 
+def at_moments(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Scores of the examples of several series as one for each moment, with the same mean.
+
+    Series that rise and fall together err together: what they add to each other is not the mean's precision. A moment
+    at which more series have an example weighs more.
+
+    Args:
+        values: (n,) a score for each example.
+        moments: (n,) when each example is, a number that grows.
+
+    Returns:
+        (moments,), in the order of time, to which `crossed` and `long_run_variance` apply.
+
+    Source: Driscoll, Kraay, "Consistent covariance matrix estimation with spatially dependent panel data" (1998).
+    """
+    found, place = np.unique(moments, return_inverse=True)
+    return np.bincount(place, weights=values) * (len(found) / len(values))
+
+
 def widened(interval: Interval, error: float, family: int = 1, level: float = LEVEL) -> Interval:
     """The interval with another, independent source of error: the half widths add in squares.
 

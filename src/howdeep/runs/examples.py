@@ -20,6 +20,8 @@ from howdeep.records.record import config_of
 from howdeep.training import targets
 
 if TYPE_CHECKING:  # data sets are pulled and prepared without torch
+    import numpy as np
+
     from howdeep.data.examples import Split
 
 
@@ -184,6 +186,13 @@ def load_split(cfg: DictConfig, project: Project, *, test: bool = False) -> "Spl
             f"them, got {wanted}"
         )
     return split
+
+
+def test_moments(cfg: DictConfig, project: Project) -> "np.ndarray | None":
+    """When each test example is, (n,), of data where several may be at the same time; None of other data."""
+    from howdeep.data import prepared
+
+    return prepared.read(_there(cfg.data, project) / "test.safetensors").get("moment")
 
 
 def split_of(record: Mapping[str, Any], project: Project, *, test: bool = False) -> "Split":

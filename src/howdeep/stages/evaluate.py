@@ -21,7 +21,8 @@ from howdeep.files.project import Project
 from howdeep.files.writing import write_sealed
 from howdeep.processes.workers import cores, run_all
 from howdeep.records.record import config_of, load_weights, read_record
-from howdeep.runs.examples import prepared_card, split_of
+from howdeep.results.sample_error import at_moments
+from howdeep.runs.examples import prepared_card, split_of, test_moments
 from howdeep.stages.synchronise import study_store
 from howdeep.study import params
 from howdeep.study.seeds import draws_test
@@ -41,7 +42,8 @@ def evaluate(project: Project) -> dict:
     of training examples, classes those of classifiers; and results/answers.safetensors, what each classifier answered
     to each test example, see `answers`: `<run key>/predicted` and `<run key>/confidence`, and of each entry the right
     answers, `<entry>/label`; of other tasks `<run key>/score`, see `single_scores`, and `in_time` says of which entries
-    the test examples follow one another. Of baselines `<data>/<task>/<name>/score`.
+    the test examples follow one another; those of several series have one score for each moment. Of baselines
+    `<data>/<task>/<name>/score`.
 
     Where each seed drew test examples of its own (`split: all`), a run is scored on those of its seed: then the right
     answers are `<run key>/label`, a baseline has the means over all splits and, in `splits`, the scores on each, by
@@ -106,10 +108,16 @@ class Scored:
     score: str
     in_time: bool = False
     resampled: float = 0.0
+    moments: np.ndarray | None = None
     runs: dict[str, dict[str, float]] = field(default_factory=dict)
     baselines: dict[str, dict[int, dict]] = field(default_factory=dict)
     classes: list[str] = field(default_factory=list)
     answers: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def at_moments(self, single: Tensor) -> np.ndarray:
+        """Scores of single examples, (n,), as they are kept."""
+        values = single.numpy()
+        return (values if self.moments is None else at_moments(values, self.moments)).astype(np.float32)
 
 
 def _score(plan: params.Study, entry: params.Entry, project: Project) -> Scored:
@@ -125,6 +133,7 @@ def _score(plan: params.Study, entry: params.Entry, project: Project) -> Scored:
         if scored is None:
             kind, n = get_class(cfg.task._target_), len(split.test[0])
             scored = Scored(n, cfg.train_examples or len(split.train[0]), kind.score_name, kind.in_time)
+            scored.moments = test_moments(cfg, project)
             if drawn:
                 scored.resampled = n / len(split.train[0])
             ours = _own_baselines(plan, entry, drawn=drawn)
@@ -143,7 +152,7 @@ def _score(plan: params.Study, entry: params.Entry, project: Project) -> Scored:
             for name, values in answers(task, split.test).items():
                 scored.answers[f"{record['key']}/{name}"] = values.numpy()
         elif (single := single_scores(task, split.test)) is not None:
-            scored.answers[f"{record['key']}/score"] = single.numpy()
+            scored.answers[f"{record['key']}/score"] = scored.at_moments(single)
     assert scored is not None  # an entry has runs
     return scored
 
@@ -174,7 +183,7 @@ def _score_baselines(
         single = scores.pop(SINGLE, None)
         if single is not None and alone:
             key = "/".join((entry.data, entry.task, name))
-            scored.answers[f"{key}/score"] = single.float().numpy()
+            scored.answers[f"{key}/score"] = scored.at_moments(single)
         val[name].pop(SINGLE, None)
         scored.baselines.setdefault(name, {})[seed] = {"val": val[name], "test": scores}
 

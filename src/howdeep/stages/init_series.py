@@ -1,11 +1,12 @@
-"""What `howdeep init` proposes for a series in time."""
+"""What `howdeep init` proposes for series in time: one or several to forecast, or many with a class each."""
 
 from typing import Any
 
-from howdeep.data.own_series import rows_of
+from howdeep.data.own_series import arranged, rows_of
 from howdeep.errors import UserError
-from howdeep.intake import guessing, steps
-from howdeep.intake.columns import Where, declared
+from howdeep.intake import guessing
+from howdeep.intake.columns import declared
+from howdeep.intake.guessing_series import OF_SERIES, WHEN, Rows, guess_series, have_classes
 from howdeep.intake.reading import Sheet
 from howdeep.stages.proposals import (
     FEW,
@@ -22,10 +23,15 @@ from howdeep.stages.proposals import (
 )
 
 LONGEST = 128  # steps of an example
+LEAST = round(FEW / TEST)  # steps of a series that is forecast
+USUAL = 24  # steps that networks see, where there are as many
+SHOWN = 3  # series of a message
 
 
 def propose_series(asked: Asked, name: str) -> Proposal:
-    """A series: each row is a step in time.
+    """Each row is a step in time: of one series, or with --group of several.
+
+    Several series whose target never changes within one have a class each; others are forecast.
 
     Raises:
         UserError: no such table, missing numbers, uneven steps, too few of them, an option that does not fit.
@@ -34,34 +40,31 @@ def propose_series(asked: Asked, name: str) -> Proposal:
     file = asked.data.name
     refuse(asked, "a series", "--task", "--drop-missing-targets")
     check_columns(asked, sheet, "--target", "--group", "--time")
-    if asked.group:
-        return _with_classes(asked, name, sheet, reading, lines)
-    found = guessing.guess_series(sheet, asked.target, file, time=asked.time, missing=asked.missing)
-    time = next((of for of, guess in found.items() if guess.kind == "date" or of == asked.time), None)
+    _check_roles(asked)
+    rows = rows_of(sheet, asked.group, file)
+    if asked.group and have_classes(sheet, asked.target, rows, file):
+        return _with_classes(asked, name, sheet, rows, reading, lines)
+    found = guess_series(
+        sheet, asked.target, file, time=asked.time, by=asked.group, rows=rows, missing=asked.missing
+    )
     columns = declared({of: guess.column for of, guess in found.items()}, "columns")
-    told = "each row is a step"
-    if time is not None:
-        told = f"a step is {steps.of(sheet.column(time), columns[time], Where(file, time, sheet.lines))}, by '{time}'"
+    time = next((of for of, guess in found.items() if guess.happens == WHEN), None)
     targets = [of for of, guess in found.items() if guess.kind == "number_target"]
-    when = "the next" if asked.horizon in (None, 1) else f"{asked.horizon} steps ahead,"
-    lines += [f"told: {when} {', '.join(targets)}; {told}", "", *columns_told(found)]
-    past, horizon = round(len(sheet.rows) * (1 - TEST) * (1 - VALIDATION)), asked.horizon or 1
-    context = min(max(24, horizon), past // 4)
-    if context < 2 or len(sheet.rows) * TEST < FEW:
-        raise UserError(
-            f"{file}: expected {round(FEW / TEST)} steps at least, for a test of {FEW}, got {len(sheet.rows)}"
-        )
-    if horizon > past // 4:
-        raise UserError(
-            f"--horizon must be at most {past // 4}, a quarter of the {past} training steps of {file}, got {horizon}"
-        )
-    lines += ["", f"split: the last fifth of the steps is the test; networks see {context} steps"]
+    context, horizon = _context(asked, rows, file)
+    content = arranged(sheet, columns, file=file, time=time, test_fraction=TEST, by=asked.group)
+    step = f"a step is {content.card['step']}, by '{time}'" if time else "each row is a step"
+    when = "the next" if horizon == 1 else f"{horizon} steps ahead,"
+    which = f" of each of {len(rows)} series, by '{asked.group}'" if asked.group else ""
+    lines += [f"told: {when} {', '.join(targets)}{which}; {step}", "", *columns_told(found), ""]
+    lines += [f"split: the last fifth of the steps{' of each series' if which else ''} is the test; networks see "
+              f"{context} steps", *_dangers(rows, context, sheet, time)]  # fmt: skip
     prepare = {
         "_target_": "howdeep.data.own_series.prepare", "_partial_": True, "file": file_of(asked, name), **reading,
-        "columns": {of: guess.column for of, guess in found.items()}, "time": time, "test_fraction": TEST,
+        "columns": {of: guess.column for of, guess in found.items()}, **({"by": asked.group} if asked.group else {}),
+        "time": time, "test_fraction": TEST,
     }  # fmt: skip
     examples = {
-        "_target_": "howdeep.data.examples.windows", "_partial_": True, "context": "${data.context}",
+        "_target_": "howdeep.data.own_windows.windows", "_partial_": True, "context": "${data.context}",
         "in_shape": "${data.in_shape}", "validation_fraction": VALIDATION,
         "horizon": horizon,
     }  # fmt: skip
@@ -78,14 +81,68 @@ def propose_series(asked: Asked, name: str) -> Proposal:
     return Proposal(name, lines, config, "forecasting", ("mlp", "gru"), len(sheet.rows), margin, notes=notes)
 
 
+def _check_roles(asked: Asked) -> None:
+    """Raises `UserError` if a column has two roles."""
+    named = [("--target", of) for of in asked.target]
+    named += [(role, of) for role, of in (("--group", asked.group), ("--time", asked.time)) if of is not None]
+    taken: dict[str, str] = {}
+    for role, column in named:
+        if column in taken:
+            raise UserError(
+                f"expected a column of its own for {taken[column]} and {role}, got '{column}' twice: name another"
+            )
+        taken[column] = role
+
+
+def _context(asked: Asked, rows: Rows, file: str) -> tuple[int, int]:
+    """Steps that networks see, and the horizon: both fit into the training steps of the shortest series.
+
+    Raises:
+        UserError: a series that is too short.
+    """
+    if short := [of for of, own in rows.items() if len(own) < LEAST]:
+        told = ", ".join(f"'{of}' has {len(rows[of])}" for of in short[:SHOWN])
+        more = f" and {len(short) - SHOWN} more are too short" if len(short) > SHOWN else ""
+        series = f" of each series, by '{asked.group}'" if asked.group else ""
+        came = (
+            f"{told}{more}: leave such series out"
+            if asked.group
+            else f"it has {len(rows[''])}: name a longer one"
+        )
+        raise UserError(f"{file}: expected {LEAST} steps at least{series}, for a test of {FEW}, but {came}")
+    shortest, horizon = min(map(len, rows.values())), asked.horizon or 1
+    past = round(shortest * (1 - TEST) * (1 - VALIDATION))
+    if horizon > past // 4:
+        of = f"the shortest series of {file}" if asked.group else file
+        raise UserError(
+            f"--horizon must be at most {past // 4}, a quarter of the {past} training steps of {of}, got {horizon}"
+        )
+    return min(max(USUAL, horizon), past // 4), horizon
+
+
+def _dangers(rows: Rows, context: int, sheet: Sheet, time: str | None) -> list[str]:
+    """What is told of several series that are not alike."""
+    shortest = min(rows, key=lambda of: len(rows[of]))
+    found = []
+    if context < USUAL and len(rows) > 1:
+        found.append(
+            f"beware: the shortest series, '{shortest}', has {len(rows[shortest])} steps, so that networks see "
+            f"{context}: leave short series out for more"
+        )
+    if time and len({sheet.column(time)[own[-1]] for own in rows.values()}) > 1:
+        found.append(
+            "beware: series end at different times: of one, networks may have seen times that are the test of another"
+        )
+    return found
+
+
 def _with_classes(
-    asked: Asked, name: str, sheet: Sheet, reading: dict[str, Any], lines: list[str]
+    asked: Asked, name: str, sheet: Sheet, rows: Rows, reading: dict[str, Any], lines: list[str]
 ) -> Proposal:
     """Many series, told apart by --group, with a class each."""
     refuse(asked, "series with classes", "--horizon")
     file, by = asked.data.name, str(asked.group)
     targets, why = guessing.target_of(sheet, asked.target, file)
-    rows = rows_of(sheet, by)
     target = sheet.column(targets[0])
     first = Sheet(
         [targets[0]],
@@ -99,11 +156,11 @@ def _with_classes(
         if column == targets[0]:
             columns[column] = of_target
         elif column == by:
-            columns[column] = guessing.left_out("it says which series a row is of", 0)
+            columns[column] = guessing.left_out(OF_SERIES, 0)
         elif column == asked.time:
             if guess.kind not in ("date", "number"):
                 raise UserError(f"{file}: expected dates or numbers in --time '{column}', got {guess.why}")
-            columns[column] = guess._replace(happens="the time of each row")
+            columns[column] = guess._replace(happens=WHEN)
         elif guess.kind == "number" and not guess.missing:
             columns[column] = guess
         else:

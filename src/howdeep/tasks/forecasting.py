@@ -22,7 +22,8 @@ class Forecasting(Task):
     Baselines: persistence, "the next value is the last one"; the seasonal naive forecast, "it is the one a season
     before", with the season, of 2 steps up to the window, that is nearest on the training windows; and autoregression:
     linear in the values of the window, y = W x + b (Yule, 1927), by least squares over the training windows; once in
-    all values, once in the last p, of which the last fifth of the training windows chooses how many.
+    all values, once in the last p, of which the last fifth of the training windows chooses how many. Where there are
+    several series, no window holds two of them, and each method is one for all.
     """
 
     score_name = "mae"
