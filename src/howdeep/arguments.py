@@ -63,6 +63,13 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument(
         "--horizon", type=_positive, metavar="N", help="steps ahead that a series is forecast (default: 1)"
     )
+    init.add_argument(
+        "--known",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="of a series, what is known before the step that is told",
+    )
     init.add_argument("--drop-missing-targets", action="store_true", help="leave out rows without a target")
     init.add_argument("--dry-run", action="store_true", help="print what would be made, and make nothing")
     # `train` goes to Hydra whole, which has its own options (-m, --cfg job, --help): see `main`.

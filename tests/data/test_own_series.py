@@ -147,6 +147,69 @@ def test_columns_that_there_are_not_are_refused(tmp_path, key):
         of_shops(tmp_path, shops(a=20, b=20), **{key: "none"})
 
 
+WIDE = {
+    "day": {"kind": "date", "format": "%Y-%m-%d"}, "sold": {"kind": "number_target"}, "rain": {"kind": "number"},
+    "open": {"kind": "boolean", "values": ["yes", "no"]},
+    "price": {"kind": "number", "decimal": ","},
+    "weekday": {"kind": "category", "values": ["mo", "tu"]},
+}  # fmt: skip
+
+
+def wide(tmp_path, change=None, **options):
+    n = 30
+    table = pd.DataFrame({
+        "day": pd.date_range("2020-01-01", periods=n).strftime("%Y-%m-%d"), "sold": np.arange(n) ** 2,
+        "rain": np.arange(n) % 4, "open": np.where(np.arange(n) % 7, "yes", "no"),
+        "price": [f"{place % 3},5" for place in range(n)], "weekday": np.where(np.arange(n) % 2, "tu", "mo"),
+    }).assign(**change or {})  # fmt: skip
+    table.to_csv(tmp_path / "wide.csv", index=False, sep=";")
+    usual: dict[str, Any] = {"time": "day", "test_fraction": 0.2, "known": ["price", "weekday"]}
+    read = {"file": "wide.csv", "encoding": "utf-8", "separator": ";"}
+    return own_series.prepare(tmp_path, columns=WIDE, **read, **(usual | options))
+
+
+def test_what_is_seen_stands_beside_what_is_told_and_what_is_known_ahead_apart(tmp_path):
+    found = wide(tmp_path)
+    n, past = 30, 24
+    step = np.arange(n)
+    expected = {
+        "inputs": np.stack([step % 4, step % 7 > 0], axis=1),
+        "known": np.stack([step % 3 + 0.5, step % 2 == 0, step % 2 == 1, np.zeros(n)], axis=1),
+    }
+    for role, values in expected.items():
+        mean, std = values[:past].mean(0), values[:past].std(0)
+        scaled = (values - mean) / np.where(std == 0, 1, std)
+        np.testing.assert_allclose(np.concatenate([found.train[role], found.test[role]]), scaled, atol=1e-5)
+        np.testing.assert_allclose(found.card[role]["mean"], mean)
+    assert found.train["series"].shape == (past, 1)
+    assert found.card["shape"] == [7]
+    assert (found.card["inputs_columns"], found.card["known_columns"]) == (
+        ["rain", "open"],
+        ["price", "weekday"],
+    )
+
+
+def test_the_time_of_the_year_may_be_known(tmp_path):
+    found = wide(tmp_path, known=["day"])
+    assert found.train["known"].shape == (24, 3)
+    assert found.train["inputs"].shape == (24, 1 + 1 + 1 + 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "told"),
+    [
+        ({}, {"known": ["sold"]}, r"known must list columns of wide.csv that networks see and do not tell, got 'sold'"),
+        ({}, {"known": ["prize"]}, "got 'prize'"),
+        ({"price": [*["1,5"] * 29, ""]}, {}, "column 'price': expected a number at every step, got '' in line 31"),
+        ({"open": ["", *["no", "yes"] * 14, "no"]}, {}, "'open': expected a value at every step, got '' in line 2"),
+        ({"weekday": [*["mo", "tu"] * 14, "", ""]}, {}, "'weekday': .* got '' in line 30, '' in line 31: fill it"),
+    ],
+)  # fmt: skip
+def test_what_is_seen_must_be_there_at_every_step(tmp_path, change, options, told):
+    with pytest.raises(UserError, match=told):
+        wide(tmp_path, change, **options)
+
+
 LABELLED = {
     "who": {"kind": "excluded", "because": "it says which series a row is of"}, "t": {"kind": "number"},
     "v": {"kind": "number"}, "class": {"kind": "classes", "classes": ["down", "up"]},

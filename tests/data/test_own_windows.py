@@ -62,6 +62,28 @@ def test_windows_of_several_series_are_those_of_each_alone(alone, together, hori
         assert len(y) == sum(len(getattr(own, part)[1]) for own in each)
 
 
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_the_last_step_of_a_window_shows_what_is_known_of_the_one_that_is_told(tmp_path, horizon):
+    """Every value says its step, and its tens which array it is of."""
+    steps = np.arange(20, dtype=np.float32)[:, None]
+    arrays = {"series": steps, "inputs": steps + 100, "known": np.hstack([steps + 200, steps + 300])}
+    for name, part in (("train", slice(14)), ("test", slice(14, None))):
+        own = {role: np.ascontiguousarray(array[part]) for role, array in arrays.items()}
+        save_file(
+            own | {"of": np.zeros(len(own["series"]), dtype=np.int64)}, tmp_path / f"{name}.safetensors"
+        )
+    files = tmp_path / "train.safetensors", tmp_path / "test.safetensors"
+    split = windows(*files, context=3, in_shape=[3, 4], validation_fraction=0.3, horizon=horizon)
+    spans = (2 + horizon, 10), (10, 14), (14, 20)
+    for (x, y), (start, stop) in zip(filter(None, split), spans, strict=True):
+        told = range(start, stop)
+        assert y.tolist() == [[t] for t in told]
+        for window, t in zip(x.tolist(), told, strict=True):
+            seen = [t - horizon - 2, t - horizon - 1, t - horizon]
+            assert window == [[s, s + 100, s + horizon + 200, s + horizon + 300] for s in seen]
+            assert window[-1][2] == 200 + t
+
+
 def test_no_window_crosses_a_border(together):
     for x, y in filter(None, windows(*together, **OPTIONS)):
         whole = torch.cat([x, y[:, None]], dim=1)[..., 0]

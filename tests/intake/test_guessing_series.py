@@ -48,6 +48,32 @@ def test_of_several_series_numbers_that_never_change_within_one_are_not_forecast
     assert kinds(sheet, "size", by="by", rows=TWO)["size"] == "number_target"
 
 
+def test_what_is_not_told_is_an_input_if_it_is_a_number_or_yes_and_no():
+    sheet = table(day=DAYS, sold=SOLD, open=["yes", "no"] * 10, rain=SOLD[::-1], note=["x", "y", "z", "y"] * 5,
+                  gaps=["1", *SOLD[1:19], ""])  # fmt: skip
+    found = kinds(sheet, "sold")
+    assert found == {"day": "time", "sold": "number_target", "open": "boolean", "rain": "number", "note": "excluded",
+                     "gaps": "excluded"}  # fmt: skip
+
+
+def test_what_is_known_ahead_is_no_target():
+    sheet = table(day=DAYS, sold=SOLD, price=SOLD[::-1], note=["x", "y", "z", "y"] * 5, gaps=["x", "x", "y", ""] * 5,
+                  text=[f"{place} days" for place in range(20)])  # fmt: skip
+    found = guess_series(sheet, [], "of.csv", time=None, known=["price", "note", "day"])
+    assert {name: found[name].kind for name in ("sold", "price", "note", "day")} == {
+        "sold": "number_target", "price": "number", "note": "category", "day": "date"
+    }  # fmt: skip
+    assert found["day"].happens == "the time of each row, known"
+    with pytest.raises(
+        UserError, match="column 'gaps': expected a value at every step as --known, but 5 are missing"
+    ):
+        guess_series(sheet, [], "of.csv", time=None, known=["gaps"])
+    with pytest.raises(
+        UserError, match="column 'text': expected numbers, words or dates as --known, but text: every"
+    ):
+        guess_series(sheet, [], "of.csv", time=None, known=["text"])
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [

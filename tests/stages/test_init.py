@@ -215,6 +215,9 @@ def test_many_series_have_a_class_each(tmp_path, capsys):
     assert "series have 5 to 13 steps" in capsys.readouterr().out
     assert split.train[0].shape[1:] == tuple(cfg.data.in_shape) == (13, 2)
     assert cfg.data.out_features == 2
+    for change in ({"known": ["v"]}, {"horizon": 2}):
+        with pytest.raises(UserError, match=f"expected no --{next(iter(change))} for series with classes"):
+            init(asked._replace(folder=tmp_path / "other", **change))
 
 
 def shops(**lengths: int) -> pd.DataFrame:
@@ -245,6 +248,20 @@ def test_many_series_are_forecast_where_the_target_changes_within_them(tmp_path,
     assert by_default.data.prepare == cfg.data.prepare
 
 
+def test_what_is_known_ahead_is_seen_with_the_step_that_is_told(tmp_path):
+    path = tmp_path / "shops.csv"
+    table = shops(one=100, two=100)
+    table["price"], table["rain"] = [np.arange(200) * factor % 11 for factor in (7, 3)]
+    table.to_csv(path, index=False)
+    asked = Asked(
+        tmp_path / "new", path, ["sold"], kind="series", group="shop", known=["price", "day"], horizon=2
+    )
+    cfg, split = made(asked, "shops")
+    assert tuple(cfg.data.in_shape) == split.train[0].shape[1:] == (15, 1 + 1 + 1 + 3)
+    assert (cfg.data.out_features, split.train[1].shape[1]) == (1, 1)
+    assert cfg.data.prepare.known == ["price", "day"]
+
+
 @pytest.mark.parametrize(
     ("table", "change", "told"),
     [
@@ -255,6 +272,9 @@ def test_many_series_are_forecast_where_the_target_changes_within_them(tmp_path,
         (shops(a=100, b=40).iloc[1:], {"target": ["day"]}, "for --target and --time, got 'day' twice"),
         (pd.concat([shops(a=40), shops(b=40).iloc[::-1]]), {}, "shop 'b', column 'day': expected times that grow"),
         (pd.concat([shops(a=40), shops(a=1)]), {}, "shop 'a', column 'day': expected times that grow, got .* in"),
+        (shops(a=40, b=40), {"known": ["sold"]}, "for --target and --known, got 'sold' twice"),
+        (shops(a=40, b=40), {"known": ["price"]}, "expected a column of shops.csv as --known, got 'price'"),
+        (shops(a=40, b=40), {"kind": "table", "known": ["size"], "time": None}, "expected no --known for a table"),
         (shops(a=40, b=40), {"group": None}, "expected times that grow, got '2021-01-01' in line 42"),
     ],
 )  # fmt: skip

@@ -9,6 +9,7 @@ from sklearn.metrics import mean_absolute_error
 from statsmodels.tsa.ar_model import AutoReg
 
 from howdeep.data.batches import Batches
+from howdeep.errors import UserError
 from howdeep.tasks.forecasting import Forecasting
 from howdeep.tasks.task import SINGLE
 
@@ -65,6 +66,20 @@ def test_of_several_variables_the_error_of_each_is_measured_and_the_score_is_the
     assert 4 * measured["mae_1"] < measured["mae_2"]
     persistence = Forecasting.baselines((x, y), (x, y), {})["persistence"]
     assert {name: persistence[name] for name in measured} == pytest.approx(measured)
+
+
+def test_the_simple_methods_see_what_is_told_alone():
+    past, future = (windows(noise(n, seed=n), 4) for n in (80, 40))
+    more, other = ((torch.cat([x, torch.randn(len(x), 4, 3)], dim=2), y) for x, y in (past, future))
+    alone, beside = Forecasting.baselines(past, future, {}), Forecasting.baselines(more, other, {})
+    for name, scores in alone.items():
+        assert {of: scores[of] for of in ("loss", "mae")} == {of: beside[name][of] for of in ("loss", "mae")}
+
+
+def test_more_can_be_told_than_is_seen_of_no_window():
+    x, y = windows(noise(30), 4)
+    with pytest.raises(UserError, match="the next values of the first of them"):
+        Forecasting.baselines((x, y.repeat(1, 2)), (x, y.repeat(1, 2)), {})
 
 
 def test_a_single_variable_has_no_error_of_its_own_beside_the_score():

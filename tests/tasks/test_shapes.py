@@ -48,7 +48,7 @@ WINDOWS = torch.zeros(N, 4, 3)
 EXAMPLES: list[tuple[type[Task], Tensor, Tensor]] = [
     (Forecasting, torch.zeros(N, 4, 1), NUMBERS),
     (Forecasting, torch.zeros(N, 4), COLUMN),
-    (Forecasting, WINDOWS, COLUMN),
+    (Forecasting, WINDOWS, torch.zeros(N, WINDOWS.shape[2] + 1)),  # more is told than is seen
     (Classification, WINDOWS, CLASSES[:, None]),
     (LanguageModelling, TEXT, TEXT[:, :1]),
     (LanguageModelling, TEXT, TEXT[:, 0]),

@@ -28,20 +28,25 @@ def prepare(
     time: str | None,
     test_fraction: float,
     by: str | None = None,
+    known: Sequence[str] = (),
 ) -> prepared.Prepared:
     """The last steps of each series are the test. Each of its variables is standardised as its own training steps say.
 
     So a small shop and a large one are learned from alike: an error of 1 is a standard deviation of the series that it
     is of. `series` (rows, variables) has the rows of all series in the order of time; `of` (rows,) says which series
-    each is of, and `moment` (rows,) when it was, as a number that grows.
+    each is of, and `moment` (rows,) when it was, as a number that grows. What is seen and not told stands beside them:
+    `inputs` (rows, ...) of other columns, and `known` (rows, ...) of those whose values are known ahead.
 
     Args:
         raw: the folder of the file.
         file, encoding, separator: see `intake.reading`.
-        columns: what each column is; those of kind `number_target` are the variables.
+        columns: what each column is; those of kind `number_target` are the variables that are told, and others that
+            networks see in tables are seen here too, but for `time`.
         time: the column that says when each row was, whose steps must be even; None: rows are steps.
         test_fraction: share of the steps of each series that are the test.
         by: the column that says which of several series a row is of; None: there is one.
+        known: columns whose value at a step is known before it, such as a price or the day of the week; `time` may be
+            one of them.
 
     Raises:
         UserError: a file or a column that is not as declared, a value that is missing, uneven steps, a variable that
@@ -49,7 +54,7 @@ def prepare(
     """
     sheet, of = read(raw / file, encoding, separator), declared.declared(columns, "data.prepare.columns")
     declared.check_names(of, sheet, file)
-    return arranged(sheet, of, file=file, time=time, test_fraction=test_fraction, by=by)
+    return arranged(sheet, of, file=file, time=time, test_fraction=test_fraction, by=by, known=known)
 
 
 def arranged(
@@ -60,44 +65,93 @@ def arranged(
     time: str | None,
     test_fraction: float,
     by: str | None,
+    known: Sequence[str],
 ) -> prepared.Prepared:
     """What `prepare` makes of a table that is read."""
-    _check_columns({"by": by, "time": time}, of, file)
-    variables = {name: column for name, column in of.items() if isinstance(column, NumberTarget)}
-    if not variables:
-        raise UserError(
-            f"expected a column of {file} with kind number_target in data.prepare.columns, found none"
-        )
+    columns = _roles(of, file, time, by, known)
     rows = rows_of(sheet, by, file)
     card = {"step": _step(rows, time, of, sheet, file, by)} if time else {}
-    values = np.stack([whole(name, column, sheet, file) for name, column in variables.items()], axis=1)
-    series, kept = np.empty(values.shape, dtype=np.float32), np.zeros(len(values), dtype=bool)
-    cards = {}
+    raw = {role: _whole(own, sheet, file) for role, own in columns.items() if own}
+    kept, variables = _kept(rows, test_fraction), list(columns["series"])
     for name, own in rows.items():
-        past, future = (np.array(own)[part] for part in chronological(len(own), test_fraction))
-        _check_changes(values[past], list(variables), called(file, by, name))
-        mean, std = moments(values[past], 0)
-        series[own], kept[past] = standardise(values[own], mean, std), True
-        cards[name] = {
-            "examples": {"train": len(past), "test": len(future)},
-            **(_ends(sheet.column(time), own) if time else {}),
-            "mean": mean.tolist(),
-            "std": std.tolist(),
-        }
-    arrays = {"series": series, "of": _of(rows), "moment": _moments(rows, time, of, sheet, file)}
+        _check_changes(raw["series"][own][kept[own]], variables, called(file, by, name))
+    scaled, scales = _scaled(raw, rows, kept)
+    arrays = scaled | {"of": _of(rows), "moment": _moments(rows, time, of, sheet, file)}
     order = np.lexsort((arrays["of"], arrays["moment"]))
     train, test = (
         {name: array[order[kept[order] == part]] for name, array in arrays.items()} for part in (True, False)
     )
+    cards = {
+        name: {
+            "examples": _counts(kept[own]),
+            **(_ends(sheet.column(time), own) if time else {}),
+            **scales[name],
+        }
+        for name, own in rows.items()
+    }
     card |= {
-        "shape": [len(variables)],
-        "examples": {"train": int(kept.sum()), "test": int((~kept).sum())},
-        "range": {"raw": _range(values[kept]), "standardised": _range(series[kept])},
-        "variables": list(variables),
+        "shape": [sum(values.shape[1] for values in raw.values())],
+        "examples": _counts(kept),
+        "range": {"raw": _range(raw["series"][kept]), "standardised": _range(scaled["series"][kept])},
+        "variables": variables,
+        **{f"{role}_columns": list(columns[role]) for role in raw if role != "series"},
         "file": file,
         **({"series": cards} if by else cards[""]),
     }
     return prepared.Prepared(train, test, card)
+
+
+def _kept(rows: Rows, test_fraction: float) -> np.ndarray:
+    """Which rows are no test, (rows,)."""
+    kept = np.zeros(sum(map(len, rows.values())), dtype=bool)
+    for own in rows.values():
+        past, _ = chronological(len(own), test_fraction)
+        kept[np.array(own)[past]] = True
+    return kept
+
+
+def _scaled(
+    raw: Mapping[str, np.ndarray], rows: Rows, kept: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
+    """Every array, (rows, ...), standardised as the training rows of each series say; and what these are, by series."""
+    scaled = {role: np.empty(values.shape, dtype=np.float32) for role, values in raw.items()}
+    scales = {}
+    for name, own in rows.items():
+        of_series = {}
+        for role, values in raw.items():
+            mean, std = moments(values[own][kept[own]], 0)
+            scaled[role][own] = standardise(values[own], mean, std)
+            of_series[role] = {"mean": mean.tolist(), "std": std.tolist()}
+        scales[name] = of_series.pop("series") | of_series
+    return scaled, scales
+
+
+def _counts(kept: np.ndarray) -> dict[str, int]:
+    return {"train": int(kept.sum()), "test": int((~kept).sum())}
+
+
+def _roles(
+    of: Mapping[str, Column], file: str, time: str | None, by: str | None, known: Sequence[str]
+) -> dict[str, Mapping[str, Column]]:
+    """The columns that are told, `series`, those that are seen, `inputs`, and those that are known ahead, `known`.
+
+    Raises:
+        UserError: a column that there is not, or one that cannot be known; none that is told.
+    """
+    for key, name in (("by", by), ("time", time)):
+        _check_column(key, name, of, file)
+    for name in known:
+        if name not in of or not of[name].width or name == by:
+            raise UserError(
+                f"data.prepare.known must list columns of {file} that networks see and do not tell, got {name!r}"
+            )
+    told = {name: column for name, column in of.items() if isinstance(column, NumberTarget)}
+    if not told:
+        raise UserError(
+            f"expected a column of {file} with kind number_target in data.prepare.columns, found none"
+        )
+    seen = {name: column for name, column in of.items() if column.width and name not in (time, by, *known)}
+    return {"series": told, "inputs": seen, "known": {name: of[name] for name in of if name in known}}
 
 
 def _step(rows: Rows, time: str, of: Mapping[str, Column], sheet: Sheet, file: str, by: str | None) -> str:
@@ -125,10 +179,9 @@ def called(file: str, by: str | None, name: str) -> str:
     return f"{file}, {by} '{name}'" if by else file
 
 
-def _check_columns(named: Mapping[str, str | None], of: Mapping[str, Column], file: str) -> None:
-    for key, name in named.items():
-        if name is not None and name not in of:
-            raise UserError(f"data.prepare.{key} must be a column of {file}, or null, got {name!r}")
+def _check_column(key: str, name: str | None, of: Mapping[str, Column], file: str) -> None:
+    if name is not None and name not in of:
+        raise UserError(f"data.prepare.{key} must be a column of {file}, or null, got {name!r}")
 
 
 def _check_changes(past: np.ndarray, variables: Sequence[str], where: str) -> None:
@@ -167,19 +220,24 @@ def _range(x: np.ndarray) -> list[float]:
     return [float(x.min()), float(x.max())]
 
 
-def whole(name: str, column: Number, sheet: Sheet, file: str) -> np.ndarray:
-    """A variable, (steps,).
+def _whole(columns: Mapping[str, Column], sheet: Sheet, file: str) -> np.ndarray:
+    """What columns become, side by side, (rows, inputs).
 
     Raises:
         UserError: a value is missing: nothing is filled.
     """
-    values, where = sheet.column(name), Where(file, name, sheet.lines)
-    found = column.numbers(values, where)
-    if (missing := np.flatnonzero(np.isnan(found))).size:
-        raise where.refused(
-            "a number at every step", values, missing.tolist(), "fill it, or exclude the column"
+    found = []
+    for name, column in columns.items():
+        values, where = sheet.column(name), Where(file, name, sheet.lines)
+        if missing := [place for place, text in enumerate(values) if text in column.missing]:
+            what = "a number" if isinstance(column, Number) else "a value"
+            raise where.refused(f"{what} at every step", values, missing, "fill it, or exclude the column")
+        found.append(
+            column.numbers(values, where)[:, None]
+            if isinstance(column, Number)
+            else column.inputs(values, where)
         )
-    return found
+    return np.concatenate(found, axis=1)
 
 
 def labelled(
@@ -216,7 +274,8 @@ def labelled(
         raise UserError(f"data.prepare.steps must be a whole number above 0, got {steps!r}")
     sheet, of = read(raw / file, encoding, separator), declared.declared(columns, "data.prepare.columns")
     declared.check_names(of, sheet, file)
-    _check_columns({"by": by, "time": time}, of, file)
+    _check_column("by", by, of, file)
+    _check_column("time", time, of, file)
     numbers = {
         name: column for name, column in of.items() if isinstance(column, Number) and name not in (by, time)
     }
@@ -227,7 +286,7 @@ def labelled(
         )
     rows = rows_of(sheet, by, file)
     _check_times(rows, time, of, sheet, file)
-    values = np.stack([whole(name, column, sheet, file) for name, column in numbers.items()], axis=1)
+    values = _whole(numbers, sheet, file)
     [(label, target)] = targets.items()
     labels = target.labels(sheet.column(label), Where(file, label, sheet.lines))
     for name, places in rows.items():

@@ -23,23 +23,32 @@ def windows(
 ) -> Split:
     """Examples as those of `examples.windows`, of each series on its own: no window goes from one into another.
 
-    The last part of the training steps of each series is validation. Examples come in the order of time.
+    x is (n, context, variables + inputs + known): at each step the variables, which are told, then other inputs, and
+    then what is known ahead as it is `horizon` steps later, so that the last step shows what is known of the one that
+    is told. y is (n, variables). The last part of the training steps of each series is validation. Examples come in the
+    order of time.
 
     Args:
         train_file, test_file: what `own_series.prepare` made.
-        context, in_shape, validation_fraction, horizon: see `examples.windows`.
+        context, validation_fraction, horizon: see `examples.windows`.
+        in_shape: (context, variables + inputs + known).
 
     Raises:
         UserError: as `examples.windows`, where the shortest series is too short.
     """
     files = [prepared.read(path, "series", "of") for path in (train_file, test_file) if path]
-    seen, of = (np.concatenate([arrays[name] for arrays in files]) for name in ("series", "of"))
+    whole = {name: np.concatenate([arrays[name] for arrays in files]) for name in files[0]}
+    told, of = whole["series"], whole["of"]
+    seen = np.concatenate([whole[name] for name in ("series", "inputs") if name in whole], axis=1)
+    known = whole.get("known", np.empty((len(of), 0), dtype=np.float32))
     counts = np.bincount(of)
     several = np.split(np.argsort(of, kind="stable"), np.cumsum(counts)[:-1])
     steps = np.bincount(files[0]["of"], minlength=len(counts))  # of training and validation, each series
     boundaries = [len(chronological(int(n), validation_fraction)[0]) for n in steps]
     _check_lengths(context, horizon, min(boundaries), len(counts), train_file.parent.name)
-    if not isinstance(in_shape, Sequence) or list(in_shape) != (shape := [context, seen.shape[1]]):
+    if not isinstance(in_shape, Sequence) or list(in_shape) != (
+        shape := [context, seen.shape[1] + known.shape[1]]
+    ):
         raise UserError(f"data.in_shape must be {shape} here, got {in_shape}: change data.context instead")
 
     def examples(starts: Sequence[int], stops: Sequence[int]) -> Examples:
@@ -51,8 +60,10 @@ def windows(
         ]
         places = np.concatenate(found)  # (n, context + horizon)
         places = places[np.argsort(places[:, -1])]
-        x, y = seen[places[:, :context]], seen[places[:, -1]]
-        return torch.from_numpy(x), torch.from_numpy(y)  # (n, context, variables), (n, variables)
+        x = np.concatenate(
+            [seen[places[:, :context]], known[places[:, horizon:]]], axis=2
+        )  # (n, context, ...)
+        return torch.from_numpy(x), torch.from_numpy(told[places[:, -1]])  # y (n, variables)
 
     return Split(
         train=examples([context + horizon - 1] * len(counts), boundaries),

@@ -25,16 +25,19 @@ def guess_series(
     time: str | None,
     by: str | None = None,
     rows: Rows | None = None,
+    known: Collection[str] = (),
     missing: Collection[str] = (),
 ) -> dict[str, Guess]:
-    """What the columns of series are taken for: variables, the time, or nothing.
+    """What the columns of series are taken for: variables, inputs, the time, or nothing.
 
     Args:
-        targets: the variables; none: every column of numbers that changes within series.
+        targets: the variables; other numbers, and columns of yes and no, are inputs. None: every column of numbers that
+            changes within series is told.
         time: the column that says when each row was; None: the first one of dates, or else the first one of numbers
             that grow by the same step in every row.
         by: the column that says which of several series a row is of.
         rows: of each series; None: there is one.
+        known: columns whose values are known ahead.
         missing: texts that stand for no value in any column, beside the usual ones.
 
     Raises:
@@ -52,13 +55,15 @@ def guess_series(
         if name == by:
             found[name] = left_out(OF_SERIES, 0)
         elif name == time:
-            found[name] = _when(name, of[name], sheet, file)
+            found[name] = _when(name, of[name], sheet, file, ahead=name in known)
+        elif name in known:
+            found[name] = _known(name, of[name], file)
         elif name in targets and of[name].kind != "number":
             raise UserError(f"{file}, column '{name}': expected numbers to forecast, but {of[name].why}")
+        elif name not in targets and by and not _changing(sheet, name, rows):
+            found[name] = left_out("it never changes within a series", 0)
         elif of[name].kind != "number" or (targets and name not in targets):
             found[name] = _beside(of[name], targets)
-        elif not targets and by and not _changing(sheet, name, rows):
-            found[name] = left_out("it never changes within a series", 0)
         else:
             found[name] = _variable(name, of[name], sheet, file)
     if not any(guess.kind == "number_target" for guess in found.values()):
@@ -114,7 +119,7 @@ def _counts(guess: Guess, values: Sequence[str], rows: Rows) -> bool:
     return len(steps) == 1 and steps.pop() > 0
 
 
-def _when(name: str, guess: Guess, sheet: Sheet, file: str) -> Guess:
+def _when(name: str, guess: Guess, sheet: Sheet, file: str, *, ahead: bool) -> Guess:
     values = sheet.column(name)
     if guess.kind == "excluded" and formats.style_of(values):  # it counts the rows
         guess = Guess({"kind": "number"}, guess.why, 0, "")
@@ -124,14 +129,31 @@ def _when(name: str, guess: Guess, sheet: Sheet, file: str) -> Guess:
             f"{file}, column '{name}': expected numbers, or dates of one format (all with a time zone, or none) to say "
             f"when each row was, got {told} and others: correct them"
         )
-    return guess._replace(happens=WHEN)
+    return guess._replace(happens=f"{WHEN}, known" if ahead else WHEN)
+
+
+def _known(name: str, guess: Guess, file: str) -> Guess:
+    if guess.missing:
+        raise UserError(
+            f"{file}, column '{name}': expected a value at every step as --known, but {guess.missing} are missing: "
+            "fill them"
+        )
+    if guess.kind == "excluded":
+        raise UserError(
+            f"{file}, column '{name}': expected numbers, words or dates as --known, but {guess.why}"
+        )
+    return guess._replace(happens="an input, known ahead")
 
 
 def _beside(guess: Guess, targets: Sequence[str]) -> Guess:
-    """A column that is no variable."""
+    """A column that is not told."""
     if guess.kind == "excluded":
         return left_out(guess.why, guess.missing)
-    return left_out(f"{guess.why}{'; no --target' if targets else ': no numbers'}", guess.missing)
+    if targets and guess.kind in ("number", "boolean"):
+        if guess.missing:
+            return left_out(f"{guess.missing} values are missing, and nothing is filled", guess.missing)
+        return guess._replace(happens="an input")
+    return left_out(f"{guess.why}: no numbers", guess.missing)
 
 
 def _variable(name: str, guess: Guess, sheet: Sheet, file: str) -> Guess:
@@ -143,7 +165,7 @@ def _variable(name: str, guess: Guess, sheet: Sheet, file: str) -> Guess:
             f"one, the first in line {sheet.lines[first]}: fill them, or name other columns with --target"
         )
     column = {key: guess.column[key] for key in ("decimal", "thousands", "missing")}
-    return Guess({"kind": "number_target", **column}, guess.why, 0, "told: its next value")
+    return Guess({"kind": "number_target", **column}, guess.why, 0, "told: its value to come")
 
 
 def _changing(sheet: Sheet, name: str, rows: Rows) -> list[str]:

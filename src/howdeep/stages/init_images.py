@@ -99,7 +99,7 @@ def propose_images(asked: Asked, name: str) -> Proposal:
 def _check_options(asked: Asked) -> None:
     if asked.task not in (None, "classification"):
         raise UserError(f"--task must be classification for images, got '{asked.task}'")
-    refuse(asked, "images", "--time", "--missing", "--drop-missing-targets", "--horizon")
+    refuse(asked, "images", "--time", "--missing", "--drop-missing-targets", "--horizon", "--known")
     if asked.data.is_dir():
         refuse(asked, "a folder of images, whose classes are its folders", "--target", "--group")
 

@@ -39,19 +39,29 @@ def propose_series(asked: Asked, name: str) -> Proposal:
     sheet, reading, lines = read_table(asked)
     file = asked.data.name
     refuse(asked, "a series", "--task", "--drop-missing-targets")
-    check_columns(asked, sheet, "--target", "--group", "--time")
+    check_columns(asked, sheet, "--target", "--group", "--time", "--known")
     _check_roles(asked)
     rows = rows_of(sheet, asked.group, file)
-    if asked.group and have_classes(sheet, asked.target, rows, file):
+    told = asked.target or sheet.names[-1] not in asked.known  # what is known ahead is no class
+    if asked.group and told and have_classes(sheet, asked.target, rows, file):
         return _with_classes(asked, name, sheet, rows, reading, lines)
     found = guess_series(
-        sheet, asked.target, file, time=asked.time, by=asked.group, rows=rows, missing=asked.missing
+        sheet,
+        asked.target,
+        file,
+        time=asked.time,
+        by=asked.group,
+        rows=rows,
+        known=asked.known,
+        missing=asked.missing,
     )
     columns = declared({of: guess.column for of, guess in found.items()}, "columns")
-    time = next((of for of, guess in found.items() if guess.happens == WHEN), None)
+    time = next((of for of, guess in found.items() if guess.happens.startswith(WHEN)), None)
     targets = [of for of, guess in found.items() if guess.kind == "number_target"]
     context, horizon = _context(asked, rows, file)
-    content = arranged(sheet, columns, file=file, time=time, test_fraction=TEST, by=asked.group)
+    content = arranged(
+        sheet, columns, file=file, time=time, test_fraction=TEST, by=asked.group, known=asked.known
+    )
     step = f"a step is {content.card['step']}, by '{time}'" if time else "each row is a step"
     when = "the next" if horizon == 1 else f"{horizon} steps ahead,"
     which = f" of each of {len(rows)} series, by '{asked.group}'" if asked.group else ""
@@ -61,7 +71,7 @@ def propose_series(asked: Asked, name: str) -> Proposal:
     prepare = {
         "_target_": "howdeep.data.own_series.prepare", "_partial_": True, "file": file_of(asked, name), **reading,
         "columns": {of: guess.column for of, guess in found.items()}, **({"by": asked.group} if asked.group else {}),
-        "time": time, "test_fraction": TEST,
+        "time": time, **({"known": list(asked.known)} if asked.known else {}), "test_fraction": TEST,
     }  # fmt: skip
     examples = {
         "_target_": "howdeep.data.own_windows.windows", "_partial_": True, "context": "${data.context}",
@@ -69,14 +79,22 @@ def propose_series(asked: Asked, name: str) -> Proposal:
         "horizon": horizon,
     }  # fmt: skip
     config = config_of(
-        *(asked, name, "forecasting", prepare, examples, ["${data.context}", len(targets)], len(targets)),
+        *(
+            asked,
+            name,
+            "forecasting",
+            prepare,
+            examples,
+            ["${data.context}", content.card["shape"][0]],
+            len(targets),
+        ),
         context=context,
     )
     margin = ("mae", 0.02, "a fiftieth of the standard deviation of the series; say what matters to you")
     notes = {
         "context": "steps that networks see",
         "examples.horizon": "steps from the last of them to the one that is told",
-        "in_shape": "(steps, variables)",
+        "in_shape": "(steps, what is told, other inputs and what is known ahead)",
     }
     return Proposal(name, lines, config, "forecasting", ("mlp", "gru"), len(sheet.rows), margin, notes=notes)
 
@@ -85,6 +103,7 @@ def _check_roles(asked: Asked) -> None:
     """Raises `UserError` if a column has two roles."""
     named = [("--target", of) for of in asked.target]
     named += [(role, of) for role, of in (("--group", asked.group), ("--time", asked.time)) if of is not None]
+    named += [("--known", of) for of in asked.known if of != asked.time]  # the time of the year is known
     taken: dict[str, str] = {}
     for role, column in named:
         if column in taken:
@@ -124,7 +143,7 @@ def _dangers(rows: Rows, context: int, sheet: Sheet, time: str | None) -> list[s
     """What is told of several series that are not alike."""
     shortest = min(rows, key=lambda of: len(rows[of]))
     found = []
-    if context < USUAL and len(rows) > 1:
+    if context < USUAL and len(rows[shortest]) < max(map(len, rows.values())):
         found.append(
             f"beware: the shortest series, '{shortest}', has {len(rows[shortest])} steps, so that networks see "
             f"{context}: leave short series out for more"
@@ -140,7 +159,7 @@ def _with_classes(
     asked: Asked, name: str, sheet: Sheet, rows: Rows, reading: dict[str, Any], lines: list[str]
 ) -> Proposal:
     """Many series, told apart by --group, with a class each."""
-    refuse(asked, "series with classes", "--horizon")
+    refuse(asked, "series with classes", "--horizon", "--known")
     file, by = asked.data.name, str(asked.group)
     targets, why = guessing.target_of(sheet, asked.target, file)
     target = sheet.column(targets[0])

@@ -37,7 +37,7 @@ def propose_table(asked: Asked, name: str) -> Proposal:
     Raises:
         UserError: no such table, a target that cannot be told, too few rows, an option that does not fit.
     """
-    refuse(asked, "a table", "--horizon")
+    refuse(asked, "a table", "--horizon", "--known")
     sheet, reading, lines = read_table(asked)
     file = asked.data.name
     targets, why = guessing.target_of(sheet, asked.target, file)

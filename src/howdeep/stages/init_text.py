@@ -45,7 +45,16 @@ def propose_text(asked: Asked, name: str) -> Proposal:
 
 
 def _running(asked: Asked, name: str) -> Proposal:
-    others = ("--target", "--group", "--time", "--task", "--missing", "--drop-missing-targets", "--horizon")
+    others = (
+        "--target",
+        "--group",
+        "--time",
+        "--task",
+        "--missing",
+        "--drop-missing-targets",
+        "--horizon",
+        "--known",
+    )
     refuse(asked, "a running text", *others)
     files = sorted(asked.data.rglob("*.txt")) if asked.data.is_dir() else [asked.data]
     if not files:
@@ -102,7 +111,7 @@ def _running(asked: Asked, name: str) -> Proposal:
 
 
 def _labelled(asked: Asked, name: str) -> Proposal:
-    refuse(asked, "texts", "--group", "--time", "--missing", "--drop-missing-targets", "--horizon")
+    refuse(asked, "texts", "--group", "--time", "--missing", "--drop-missing-targets", "--horizon", "--known")
     if asked.task not in (None, "classification"):
         raise UserError(f"--task must be classification for texts, got '{asked.task}'")
     sheet, reading, lines = read_table(asked)

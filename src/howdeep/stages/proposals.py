@@ -28,6 +28,7 @@ class Asked(NamedTuple):
     missing: Sequence[str] = ()
     drop_missing_targets: bool = False
     horizon: int | None = None
+    known: Sequence[str] = ()
     dry_run: bool = False
 
 
@@ -64,7 +65,12 @@ def file_of(asked: Asked, name: str) -> str:
 
 def check_columns(asked: Asked, sheet: Sheet, *options: str) -> None:
     """Raises `UserError` if an option names a column that there is not."""
-    named = {"--target": asked.target, "--group": [asked.group], "--time": [asked.time]}
+    named = {
+        "--target": asked.target,
+        "--group": [asked.group],
+        "--time": [asked.time],
+        "--known": asked.known,
+    }
     for option in options:
         for column in named[option]:
             if column is not None and "${" in column:
@@ -82,6 +88,7 @@ def refuse(asked: Asked, what: str, *options: str) -> None:
     given = {
         "--target": asked.target, "--group": asked.group, "--time": asked.time, "--task": asked.task,
         "--missing": asked.missing, "--drop-missing-targets": asked.drop_missing_targets, "--horizon": asked.horizon,
+        "--known": asked.known,
     }  # fmt: skip
     for option in options:
         if given[option]:

@@ -15,15 +15,16 @@ from howdeep.tasks.task import SINGLE, Scores, Task, same_shape
 class Forecasting(Task):
     """Mean squared error of the next value, scored by the mean absolute error, both in standard deviations.
 
-    The net gives the next value of every variable, (batch, variables); x is the window, (batch, time,
-    variables). Errors are means over the variables, each in its own deviations; of several variables the absolute error
-    of each is measured as well, since a mean would hide the one that is hard to foresee.
+    The net gives the next value of every variable that is told, (batch, told); x is the window, (batch, time,
+    variables), of which these are the first: others are inputs alone, or known ahead. Errors are means over what is
+    told, each variable in its own deviations; of several the absolute error of each is measured as well, since a mean
+    would hide the one that is hard to foresee.
 
     Baselines: persistence, "the next value is the last one"; the seasonal naive forecast, "it is the one a season
     before", with the season, of 2 steps up to the window, that is nearest on the training windows; and autoregression:
     linear in the values of the window, y = W x + b (Yule, 1927), by least squares over the training windows; once in
-    all values, once in the last p, of which the last fifth of the training windows chooses how many. Where there are
-    several series, no window holds two of them, and each method is one for all.
+    all values, once in the last p, of which the last fifth of the training windows chooses how many. They see what is
+    told alone. Where there are several series, no window holds two of them, and each method is one for all.
     """
 
     score_name = "mae"
@@ -61,7 +62,8 @@ class Forecasting(Task):
     def baselines(cls, train: Examples, held_out: Examples, model: Mapping[str, Any]) -> Scores:
         for part in (train, held_out):
             _check(part)
-        x, y = held_out
+        (x, y), told = held_out, train[1].shape[1]
+        train, x = (train[0][:, :, :told], train[1]), x[:, :, :told]
         predictions = {
             "persistence": x[:, -1],  # (batch, variables)
             **({"seasonal naive": x[:, -_season(train)]} if x.shape[1] > 1 else {}),
@@ -82,10 +84,10 @@ class Forecasting(Task):
 def _check(examples: Examples) -> None:
     """Raises `UserError` unless the examples are windows of a series with the values that follow them."""
     x, y = examples
-    if x.ndim != 3 or y.shape != x[:, -1].shape:
+    if x.ndim != 3 or y.ndim != 2 or len(y) != len(x) or y.shape[1] > x.shape[2]:
         raise UserError(
-            "forecasting expects windows (batch, time, variables) and the next value of every variable (batch, "
-            f"variables), got {tuple(x.shape)} and {tuple(y.shape)}: choose the task that belongs to the data"
+            "forecasting expects windows (batch, time, variables) and the next values of the first of them (batch, "
+            f"told), got {tuple(x.shape)} and {tuple(y.shape)}: choose the task that belongs to the data"
         )
 
 
