@@ -36,7 +36,7 @@ EMBEDDED = sorted(filter(_is_embedded, options(CONF, "data")))
 def small(split: Split) -> Split:
     """All training examples, of which a config takes the first ones, and a few to validate on."""
     x, y = split.validation
-    return Split(split.train, (x[:20], y[:20]), None)
+    return split._replace(validation=(x[:20], y[:20]), test=None)
 
 
 def one_step(cfg, project: Project, folder: Path) -> Outcome | str:

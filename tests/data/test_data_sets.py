@@ -13,7 +13,6 @@ from statsmodels.datasets import sunspots as statsmodels_sunspots
 from torch import _torch_docs
 
 from howdeep.data import breast_cancer, digits, elnino, prepared, sunspots, torch_docs
-from howdeep.data.examples import ALPHABET
 from howdeep.errors import UserError
 from howdeep.files.seals import checksum
 from tests.choices import EMBEDDED
@@ -61,7 +60,6 @@ def test_torch_docs_are_the_text_of_the_installed_module(raw):
     text = torch_docs.read(raw("torch_docs"))
     assert text == Path(_torch_docs.__file__).read_text()
     assert len(text) == 439_320
-    assert set(text) <= set(ALPHABET)
 
 
 @pytest.mark.parametrize(("name", "load"), [("digits", load_digits), ("breast_cancer", load_breast_cancer)])
@@ -107,20 +105,26 @@ def test_the_test_of_elnino_is_its_last_fifth(folder):
     np.testing.assert_allclose(arrays(folder("elnino"), "test")["series"][:, 0], expected, rtol=1e-5)
 
 
-def test_both_parts_of_torch_docs_are_its_beginning(raw, folder):
-    card = json.loads((folder("torch_docs") / "card.json").read_text())
-    parts = [arrays(folder("torch_docs"), part)["text"] for part in ("train", "test")]
+def test_both_parts_of_torch_docs_are_its_beginning_in_the_characters_of_the_first(raw, folder):
+    text, card = (
+        torch_docs.read(raw("torch_docs"))[:100_000],
+        json.loads((folder("torch_docs") / "card.json").read_text()),
+    )
+    train, test = (arrays(folder("torch_docs"), part)["text"] for part in ("train", "test"))
+    signs = np.array(list(map(chr, arrays(folder("torch_docs"), "train")["alphabet"])))
+    past, future = text[:90_000], text[90_000:]
     assert card["examples"] == {"train": 90_000, "test": 10_000}
-    assert [len(part) for part in parts] == [90_000, 10_000]
-    letters = np.array(list(card["alphabet"]))
-    assert "".join(letters[np.concatenate(parts)]) == torch_docs.read(raw("torch_docs"))[:100_000]
+    assert "".join(signs[train]) == past
+    assert "".join(signs[1:]) == card["alphabet"] == "".join(sorted(set(past)))
+    assert "".join(signs[test]) == "".join(of if of in past else "\N{REPLACEMENT CHARACTER}" for of in future)
+    assert card["unknown_in_test"] == sum(of not in past for of in future) / 10_000 > 0
 
 
 @pytest.mark.parametrize("characters", [1, 0, 439_321, 1.5, True, "all"])
 def test_more_characters_than_torch_docs_has_are_refused(raw, characters):
     message = r"data\.prepare\.characters must be a whole number from 2 to 439320, the length .*, got"
     with pytest.raises(UserError, match=message):
-        torch_docs.prepare(raw("torch_docs"), characters=characters, test_fraction=0.1)
+        torch_docs.prepare(raw("torch_docs"), characters=characters, vocabulary=89, test_fraction=0.1)
 
 
 @pytest.mark.parametrize("name", ["digit_sequences", "imbalanced_digits", "noisy_digits"])
@@ -194,7 +198,7 @@ def test_what_has_symbols_has_a_vocabulary_and_what_has_targets_at_every_step_ha
     composed, folder, name
 ):
     data, found = composed(f"data={name}").data, arrays(folder(name), "train")
-    symbols = len(ALPHABET) if "text" in found else None
+    symbols = len(found["alphabet"]) if "text" in found else None
     if "x" in found and found["x"].dtype.kind != "f":
         symbols = int(found["x"].max()) + 1
     at_every_step = task_of(found) in ("LanguageModelling", "SequenceLabelling")

@@ -5,7 +5,7 @@ import pytest
 from howdeep.report.analysis import analyse
 from howdeep.report.packing import unpacked
 from howdeep.report.page import page
-from howdeep.report.protocol import limits, margins
+from howdeep.report.protocol import card_facts, limits, margins
 
 
 def said(records, **test) -> str:
@@ -42,6 +42,14 @@ def test_the_protocol_tells_each_margin_with_its_reason_where_it_has_one(records
     ]
     assert "<li>accuracy: 0.01, &lt;one&gt; of 100.</li>" in told[0]
     assert "<li>accuracy: 0.01.</li>" in told[1]
+
+
+@pytest.mark.parametrize("known", [{"alphabet": "aé "}, {"symbols": ["good", "bad", "day"]}])
+def test_the_vocabulary_of_a_text_is_told_with_what_it_lacks(known):
+    card = {"examples": {"train": 9, "test": 3}, "shape": [1], "licence": "", "homepage": "", "checksums": {}}
+    facts = dict(card_facts("tale", card | known | {"unknown_in_test": 0.0125})["facts"])
+    assert facts["different symbols"] == "3, and one for all others, which 1.25% of the test are"
+    assert "different symbols" not in dict(card_facts("digits", card)["facts"])
 
 
 def test_cells_whose_runs_were_best_in_their_last_epoch_had_not_converged(records):

@@ -218,7 +218,7 @@ def refusals() -> dict[tuple[str, ...], list]:
     wrong |= {
         ("data.in_shape",): MEANINGLESS["in_shape"],
         ("data.out_features",): [*NOT_WHOLE, "3", "77"],
-        ("data.vocabulary",): ["5", "96"],
+        ("data.vocabulary",): ["5", "89"],
         (*sequences, "data.out_features"): [*NOT_WHOLE, "3", "97"],
         (*sequences, "data.vocabulary"): MEANINGLESS["vocabulary"],
         (*sequences, "data.every_step"): NOT_FLAG,
@@ -309,7 +309,7 @@ FOUND = {  # explicit, whatever is drawn: what once ended in a traceback, or was
         "model=lstm",
         "data=torch_docs",
         "data.out_features=5",
-    ): "an output for each of the 96 characters, got 5",
+    ): "an output for each of the 89 characters, got 5",
     (
         "model.in_shape=[3]",
     ): "model.in_shape must be what the data has, [1, 8, 8], got [3]: set data.in_shape",
@@ -317,7 +317,7 @@ FOUND = {  # explicit, whatever is drawn: what once ended in a traceback, or was
         "model=lstm",
         "data=torch_docs",
         "model.vocabulary=5",
-    ): "model.vocabulary must be what the data has, 96, got 5",
+    ): "model.vocabulary must be what the data has, 89, got 5",
     ("model=lstm", "data=digit_sequences", "data.in_shape=[64]", "data.vocabulary=65"): "must be null, since",
     ("model.depth=1000000000",): "model.depth must be at most 1000, got 1000000000",
     ("model.width=1000000000000000",): "too large for this machine's memory: choose smaller sizes",

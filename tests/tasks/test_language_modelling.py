@@ -10,15 +10,20 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from howdeep.data.batches import Batches
-from howdeep.data.examples import ALPHABET, Split, decode, encode
+from howdeep.data.examples import Split, TextSplit, decode
 from howdeep.tasks.language_modelling import LanguageModelling, witten_bell
 from howdeep.tasks.task import SINGLE
 
+ALPHABET = "\n" + "".join(map(chr, range(ord(" "), ord("~") + 1)))  # 96 characters
 TEXT = "to be, or not to be: that is the question\n" * 6
 
 
+def encode(text: str) -> Tensor:
+    return torch.tensor([ALPHABET.index(sign) for sign in text])
+
+
 def windows(text: str, context: int = 5) -> tuple[Tensor, Tensor]:
-    indices = torch.from_numpy(encode(text)).long()
+    indices = encode(text)
     n = (len(indices) - 1) // context
     return indices[: n * context].view(n, context), indices[1:][: n * context].view(n, context)
 
@@ -138,8 +143,8 @@ def test_samples_follow_the_distribution_of_the_net():
 
 def test_each_character_follows_from_those_before_it():
     successor = one_hot((torch.arange(96) + 1) % 96, 96).float() * 1e4
-    prompt = torch.from_numpy(encode("abc")).long()
-    assert decode(task(Table(successor)).write(prompt, 5, seed=0)) == "defgh"
+    prompt = encode("abc")
+    assert decode(task(Table(successor)).write(prompt, 5, seed=0), ALPHABET) == "defgh"
 
 
 def test_the_net_sees_windows_as_long_as_the_prompt_in_evaluation_mode_and_is_left_as_it_was():
@@ -154,7 +159,7 @@ def test_the_net_sees_windows_as_long_as_the_prompt_in_evaluation_mode_and_is_le
 
 
 def test_artifacts_are_a_prompt_and_a_sample_and_the_same_each_time():
-    split = Split(windows(TEXT), windows("To be, or not to be."), None)
+    split = TextSplit(Split(windows(TEXT), windows("To be, or not to be."), None), ALPHABET)
     first, again = (task(uniform()).artifacts(split) for _ in range(2))
     assert first == again
     assert first["prompt"] == "To be"

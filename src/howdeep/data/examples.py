@@ -1,7 +1,7 @@
 """From prepared files to tensors: training, validation and, if asked for, test examples."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +15,6 @@ from howdeep.errors import UserError
 
 Examples = tuple[Tensor, Tensor]  # x (n, *in_shape) and y (n, ...)
 
-# Newline and the printable characters of ASCII: fixed, so that nothing of a test text is known from it.
-ALPHABET = "\n" + "".join(map(chr, range(ord(" "), ord("~") + 1)))
-
 
 class Split(NamedTuple):
     """The examples of each part; `test` is None unless the test file was given. Of a text, `alphabet` has the character
@@ -27,11 +24,11 @@ class Split(NamedTuple):
     train: Examples
     validation: Examples
     test: Examples | None
-    alphabet = ALPHABET  # no field: see `TextSplit`
+    alphabet = ""  # no field: see `TextSplit`
 
 
 class TextSplit(Split):
-    """The examples of a text that has an alphabet of its own."""
+    """The examples of a running text."""
 
     alphabet: str
 
@@ -286,7 +283,7 @@ def characters(
     validation_fraction: float,
 ) -> Split:
     """Windows of a text c and, for each character, the next one: x = (c_t, ..., c_(t+context-1)), y = (c_(t+1),
-    ..., c_(t+context)), both (n, context) int64, indices into the text's own alphabet, or into `ALPHABET`.
+    ..., c_(t+context)), both (n, context) int64, indices into the text's alphabet.
 
     Every character of a part is predicted once, but for those at its end that fill no window and the text's
     first. The last part of the training file is validation. No y of a later part is in an earlier part's x or y.
@@ -303,11 +300,12 @@ def characters(
         UserError: an unreadable file, a context that a part is too short for, an `in_shape` or a vocabulary
             that are not the text's, a fraction not between 0 and 1.
     """
-    (text, alphabet), name = _read_text(train_file), train_file.parent.name
+    arrays, name = prepared.read(train_file, "text", "alphabet"), train_file.parent.name
+    text, alphabet = _numbers(arrays), "".join(map(chr, arrays["alphabet"].tolist()))  # of code points
     boundary = len(chronological(len(text), validation_fraction)[0])
     bounds = [(1, boundary), (boundary, len(text))]
     if test_file:
-        text = torch.cat([text, _read_text(test_file)[0]])
+        text = torch.cat([text, _numbers(prepared.read(test_file, "text"))])
         bounds.append((bounds[-1][1], len(text)))
     longest = min(stop - start for start, stop in bounds)
     if not _is_whole(context) or context > longest:
@@ -320,18 +318,15 @@ def characters(
             f"data.in_shape must be {[context]} here, got {in_shape}: change data.context instead"
         )
     if vocabulary != len(alphabet):
-        which = "newline and printable ASCII" if alphabet == ALPHABET else f"the characters of {name}"
-        raise UserError(f"data.vocabulary must be {len(alphabet)}, {which}, got {vocabulary!r}")
+        raise UserError(
+            f"data.vocabulary must be {len(alphabet)}, the characters of {name}, got {vocabulary!r}"
+        )
     train, validation, *test = (_spans(text, context, start, stop) for start, stop in bounds)
     return TextSplit(Split(train, validation, test[0] if test else None), alphabet)
 
 
-def _read_text(path: Path) -> tuple[Tensor, str]:
-    """The text (time,), and its alphabet."""
-    arrays = prepared.read(path, "text")
-    own = arrays.get("alphabet")  # code points
-    alphabet = ALPHABET if own is None else "".join(map(chr, own.tolist()))
-    return torch.from_numpy(arrays["text"].astype(np.int64)), alphabet
+def _numbers(arrays: Mapping[str, np.ndarray]) -> Tensor:
+    return torch.from_numpy(arrays["text"].astype(np.int64))  # (time,)
 
 
 def _spans(text: Tensor, context: int, start: int, stop: int) -> Examples:
@@ -341,18 +336,6 @@ def _spans(text: Tensor, context: int, start: int, stop: int) -> Examples:
     return x.view(n, context), y.view(n, context)
 
 
-def encode(text: str) -> np.ndarray:
-    """The indices of characters in `ALPHABET`, uint8 (time,).
-
-    Raises:
-        UserError: a character that is not in it.
-    """
-    places = {character: place for place, character in enumerate(ALPHABET)}
-    if strange := sorted(set(text) - set(ALPHABET)):
-        raise UserError(f"a text must be of newlines and printable ASCII characters, got {strange[0]!r}")
-    return np.array([places[character] for character in text], dtype=np.uint8)
-
-
-def decode(indices: Tensor, alphabet: str = ALPHABET) -> str:
-    """The text of indices (time,): the inverse of `encode`."""
+def decode(indices: Tensor, alphabet: str) -> str:
+    """The text of indices (time,) into an alphabet."""
     return "".join(alphabet[place] for place in indices.tolist())

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from howdeep.data import prepared
-from howdeep.data.splits import chronological, stratified
+from howdeep.data import prepared, running_text
+from howdeep.data.splits import stratified
 from howdeep.errors import UserError
 from howdeep.intake import columns as declared
 from howdeep.intake.columns import Target, Text, Where
@@ -18,8 +18,6 @@ from howdeep.intake.reading import read, read_text
 
 PADDING, UNKNOWN = 0, 1  # what stands before a short text, and for a symbol that training texts do not have
 RESERVED = 2
-UNKNOWN_SIGN, PRIVATE = "\N{REPLACEMENT CHARACTER}", 0xE000
-MOST_CHARACTERS = 6000  # private signs end there
 WORD = re.compile(r"\w+|[^\w\s]")
 
 
@@ -90,41 +88,19 @@ def prepare(
 def language(
     raw: Path, *, file: str, encoding: str, vocabulary: int, test_fraction: float
 ) -> prepared.Prepared:
-    """A running text for language modelling: its characters as numbers, (time,); the last ones are the test.
-
-    The characters are the most frequent ones of the training part, in Unicode's normal form C; all others are one sign.
+    """A running text for language modelling, see `running_text`.
 
     Args:
         raw: the folder of the file.
         file, encoding: see `intake.reading`.
-        vocabulary: how many characters there are, the unknown one among them; if fewer occur, private signs that never
-            do take their place.
-        test_fraction: share of the characters that are the test.
+        vocabulary, test_fraction: see `running_text.numbered`.
 
     Raises:
         UserError: bytes that are not of the encoding, an option that means nothing.
     """
-    if type(vocabulary) is not int or not RESERVED <= vocabulary <= MOST_CHARACTERS:
-        raise UserError(
-            f"data.vocabulary must be a whole number from {RESERVED} to {MOST_CHARACTERS}, got {vocabulary!r}"
-        )
-    text = unicodedata.normalize("NFC", read_text(raw / file, encoding).replace("\r\n", "\n"))
-    past, future = chronological(len(text), test_fraction)
-    counts = Counter(text[: len(past)])
-    known = sorted(sorted(counts, key=lambda sign: (-counts[sign], sign))[: vocabulary - 1])
-    unused = [chr(PRIVATE + place) for place in range(vocabulary - 1 - len(known))]
-    alphabet = [UNKNOWN_SIGN, *known, *unused]
-    numbers = {sign: place for place, sign in enumerate(alphabet)}
-    indices = np.array([numbers.get(sign, 0) for sign in text], dtype=np.uint16)
-    codes = np.array([ord(sign) for sign in alphabet], dtype=np.uint32)
-    card = {
-        "shape": [1],
-        "examples": {"train": len(past), "test": len(future)},  # characters
-        "alphabet": "".join(known),
-        "unknown_in_test": float((indices[future] == 0).mean()),
-        "file": file,
-    }
-    return prepared.Prepared({"text": indices[past], "alphabet": codes}, {"text": indices[future]}, card)
+    text = read_text(raw / file, encoding).replace("\r\n", "\n")
+    content = running_text.numbered(text, vocabulary=vocabulary, test_fraction=test_fraction)
+    return prepared.Prepared(content.train, content.test, content.card | {"file": file})
 
 
 def symbols_of(text: str, unit: str) -> Sequence[str]:

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from howdeep.data import prepared
-from howdeep.data.examples import ALPHABET, encode
-from howdeep.data.splits import chronological
+from howdeep.data import prepared, running_text
 from howdeep.errors import UserError
 
 
@@ -13,23 +11,18 @@ def read(raw: Path) -> str:
     return (raw / "_torch_docs.py").read_text(encoding="utf-8")
 
 
-def prepare(raw: Path, *, characters: int, test_fraction: float) -> prepared.Prepared:
+def prepare(raw: Path, *, characters: int, vocabulary: int, test_fraction: float) -> prepared.Prepared:
     """The first `characters` of the text; the last of them are the test, as for any sequence.
 
+    Args:
+        vocabulary, test_fraction: see `running_text.numbered`.
+
     Raises:
-        UserError: `characters` is no whole number from 2 to the length of the text, or `test_fraction` leaves
-            one part empty.
+        UserError: `characters` is no whole number from 2 to the length of the text, or as `running_text.numbered`.
     """
     text = read(raw)
     whole = isinstance(characters, int) and not isinstance(characters, bool)
     if not (whole and 2 <= characters <= len(text)):
         expected = f"a whole number from 2 to {len(text)}, the length of the text"
         raise UserError(f"data.prepare.characters must be {expected}, got {characters!r}")
-    indices = encode(text[:characters])  # (characters,)
-    past, future = chronological(characters, test_fraction)
-    card = {
-        "shape": [1],
-        "examples": {"train": len(past), "test": len(future)},  # characters
-        "alphabet": ALPHABET,
-    }
-    return prepared.Prepared({"text": indices[past]}, {"text": indices[future]}, card)
+    return running_text.numbered(text[:characters], vocabulary=vocabulary, test_fraction=test_fraction)

@@ -139,6 +139,9 @@ class Card(TypedDict):
     digest: str
     recipe: NotRequired[str]
     classes: NotRequired[list[str]]
+    alphabet: NotRequired[str]
+    symbols: NotRequired[list[str]]
+    unknown_in_test: NotRequired[float]
 
 
 class Trace(TypedDict):

@@ -38,11 +38,18 @@ def card_facts(name: str, card: Mapping[str, Any] | None, *, drawn: bool = False
         ("test", f"{card['examples']['test']:,}{', drawn anew for each seed' if drawn else ''}"),
         ("shape of an example", " x ".join(str(size) for size in card["shape"])),
         *([("classes", str(len(card["classes"])))] if "classes" in card else []),
+        *([("different symbols", _symbols(card))] if "unknown_in_test" in card else []),
         ("licence", card["licence"]),
         ("homepage", card["homepage"]),
         *((f"SHA-256 of {part}{own}", checksum) for part, checksum in card["checksums"].items()),
     ]
     return {"name": name, "facts": facts}
+
+
+def _symbols(card: Mapping[str, Any]) -> str:
+    """How many different symbols of texts have a number of their own, and how many of the test's have none."""
+    known = card["alphabet"] if "alphabet" in card else card["symbols"]
+    return f"{len(known)}, and one for all others, which {card['unknown_in_test']:.2%} of the test are"
 
 
 def settings(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
