@@ -217,8 +217,8 @@ def test_scores_are_told_with_their_unit_and_their_direction():
     cells = pd.DataFrame({"score": ["mae", "accuracy", "mae"], "higher_is_better": [False, True, False]})
     assert scored(cells) == [
         "accuracy (share of right answers; higher is better)",
-        "mae (mean absolute error in standard deviations of the training data, of several variables each in its own; "
-        "lower is better)",
+        "mae (mean absolute error in standard deviations of the training data, each variable and each series in its "
+        "own; lower is better)",
     ]
 
 

@@ -31,7 +31,7 @@ class Measure(NamedTuple):
 SCORES = {
     "accuracy": Measure("share of right answers", 0.0, 1.0, "points", 100),
     "mae": Measure(
-        "mean absolute error in standard deviations of the training data, of several variables each in its own",
+        "mean absolute error in standard deviations of the training data, each variable and each series in its own",
         0.0,
         math.inf,
         "sd",

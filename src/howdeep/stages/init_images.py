@@ -13,7 +13,16 @@ from howdeep.intake import archives, folders, images
 from howdeep.intake.image_sets import Set, check_parts, of_folder, of_table
 from howdeep.intake.images import Facts
 from howdeep.names import is_name
-from howdeep.stages.proposals import SHAKY, TEST, VALIDATION, Asked, Proposal, config_of, refuse
+from howdeep.stages.proposals import (
+    MARGIN_OF_CLASSES,
+    TEST,
+    VALIDATION,
+    Asked,
+    Proposal,
+    config_of,
+    few_told,
+    refuse,
+)
 
 LARGEST = 32  # pixels of the longer side that are proposed: cores train larger ones for hours
 SHOWN = 20  # classes
@@ -55,8 +64,7 @@ def propose_images(asked: Asked, name: str) -> Proposal:
         *found.lines,
         *_facts_told(facts, size, grey),
         f"split: {_split_told(found)}",
-        *([f"beware: {tests} test images are few: only large differences between depths will be found"]
-          if tests < SHAKY else []),
+        *few_told(tests, "images"),
         *_copies_told(found, facts),
     ]  # fmt: skip
     archive, listed, given = f"{name}.zip", asked.data.is_file(), found.split["split"] == "given"
@@ -84,7 +92,6 @@ def propose_images(asked: Asked, name: str) -> Proposal:
         files = [archive, *([table] if listed else [])]
         return [{"file": of, "local": f"source/{of}", "sha256": checksum(folder / of)} for of in files]
 
-    margin = ("accuracy", 0.01, "one right answer of a hundred; say what matters to you")
     notes = {
         "prepare.size": "height and width, to which images are stretched",
         "prepare.channels": "1: grey, 3: red, green, blue",
@@ -92,7 +99,15 @@ def propose_images(asked: Asked, name: str) -> Proposal:
         "out_features": "classes",
     }
     return Proposal(
-        name, lines, config, "classification", ("cnn", "mlp"), len(found.names), margin, bring, notes
+        name,
+        lines,
+        config,
+        "classification",
+        ("cnn", "mlp"),
+        len(found.names),
+        MARGIN_OF_CLASSES,
+        bring,
+        notes,
     )
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from howdeep.data.own_series import arranged, rows_of
 from howdeep.errors import UserError
 from howdeep.intake import guessing
@@ -10,6 +12,7 @@ from howdeep.intake.guessing_series import OF_SERIES, WHEN, Rows, guess_series, 
 from howdeep.intake.reading import Sheet
 from howdeep.stages.proposals import (
     FEW,
+    MARGIN_OF_CLASSES,
     TEST,
     VALIDATION,
     Asked,
@@ -17,6 +20,7 @@ from howdeep.stages.proposals import (
     check_columns,
     columns_told,
     config_of,
+    few_told,
     file_of,
     read_table,
     refuse,
@@ -45,51 +49,44 @@ def propose_series(asked: Asked, name: str) -> Proposal:
     told = asked.target or sheet.names[-1] not in asked.known  # what is known ahead is no class
     if asked.group and told and have_classes(sheet, asked.target, rows, file):
         return _with_classes(asked, name, sheet, rows, reading, lines)
+    return _forecast(asked, name, sheet, rows, reading, lines)
+
+
+def _forecast(
+    asked: Asked, name: str, sheet: Sheet, rows: Rows, reading: dict[str, Any], lines: list[str]
+) -> Proposal:
+    """One series, or several told apart by --group, of which the next values are told."""
+    file, by, known = asked.data.name, asked.group, asked.known
     found = guess_series(
-        sheet,
-        asked.target,
-        file,
-        time=asked.time,
-        by=asked.group,
-        rows=rows,
-        known=asked.known,
-        missing=asked.missing,
+        sheet, asked.target, file, time=asked.time, by=by, rows=rows, known=known, missing=asked.missing
     )
-    columns = declared({of: guess.column for of, guess in found.items()}, "columns")
+    columns = {of: guess.column for of, guess in found.items()}
     time = next((of for of, guess in found.items() if guess.happens.startswith(WHEN)), None)
     targets = [of for of, guess in found.items() if guess.kind == "number_target"]
     context, horizon = _context(asked, rows, file)
     content = arranged(
-        sheet, columns, file=file, time=time, test_fraction=TEST, by=asked.group, known=asked.known
+        sheet, declared(columns, "columns"), file=file, time=time, test_fraction=TEST, by=by, known=known
     )
     step = f"a step is {content.card['step']}, by '{time}'" if time else "each row is a step"
     when = "the next" if horizon == 1 else f"{horizon} steps ahead,"
-    which = f" of each of {len(rows)} series, by '{asked.group}'" if asked.group else ""
-    lines += [f"told: {when} {', '.join(targets)}{which}; {step}", "", *columns_told(found), ""]
-    lines += [f"split: the last fifth of the steps{' of each series' if which else ''} is the test; networks see "
-              f"{context} steps", *_dangers(rows, context, sheet, time)]  # fmt: skip
+    of_each = f" of each of {len(rows)} series, by '{by}'" if by else ""
+    lines += [
+        f"told: {when} {', '.join(targets)}{of_each}; {step}", "", *columns_told(found), "",
+        f"split: the last fifth of the steps{' of each series' if by else ''} is the test; networks see {context} "
+        "steps",
+        *few_told(len(np.unique(content.test["moment"])), "steps"), *_dangers(rows, context, sheet, time),
+    ]  # fmt: skip
     prepare = {
         "_target_": "howdeep.data.own_series.prepare", "_partial_": True, "file": file_of(asked, name), **reading,
-        "columns": {of: guess.column for of, guess in found.items()}, **({"by": asked.group} if asked.group else {}),
-        "time": time, **({"known": list(asked.known)} if asked.known else {}), "test_fraction": TEST,
+        "columns": columns, **({"by": by} if by else {}), "time": time, **({"known": list(known)} if known else {}),
+        "test_fraction": TEST,
     }  # fmt: skip
     examples = {
         "_target_": "howdeep.data.own_windows.windows", "_partial_": True, "context": "${data.context}",
-        "in_shape": "${data.in_shape}", "validation_fraction": VALIDATION,
-        "horizon": horizon,
+        "in_shape": "${data.in_shape}", "validation_fraction": VALIDATION, "horizon": horizon,
     }  # fmt: skip
-    config = config_of(
-        *(
-            asked,
-            name,
-            "forecasting",
-            prepare,
-            examples,
-            ["${data.context}", content.card["shape"][0]],
-            len(targets),
-        ),
-        context=context,
-    )
+    in_shape = ["${data.context}", *content.card["shape"]]
+    config = config_of(asked, name, "forecasting", prepare, examples, in_shape, len(targets), context=context)
     margin = ("mae", 0.02, "a fiftieth of the standard deviation of the series; say what matters to you")
     notes = {
         "context": "steps that networks see",
@@ -195,6 +192,7 @@ def _with_classes(
         f"told: {targets[0]} of each of {len(rows)} series ({why}; {of_target.why})", "", *columns_told(columns), "",
         f"series have {min(lengths)} to {max(lengths)} steps; networks see the last {length}, after padding",
         "split: a fifth of the series are the test, at random, class by class",
+        *few_told(round(len(rows) * TEST), "series"),
     ]  # fmt: skip
     prepare = {
         "_target_": "howdeep.data.own_series.labelled", "_partial_": True, "file": file_of(asked, name), **reading,
@@ -209,7 +207,6 @@ def _with_classes(
     in_shape = ["${data.steps}", len(variables) + 1]
     config = config_of(asked, name, "classification", prepare, examples, in_shape, len(classes), steps=length)
     notes = {"steps": "of an example", "in_shape": "(steps, variables and a mark of padding)"}
-    margin = ("accuracy", 0.01, "one right answer of a hundred; say what matters to you")
     return Proposal(
         name,
         lines,
@@ -217,6 +214,6 @@ def _with_classes(
         "classification",
         ("mlp", "gru"),
         len(rows),
-        margin,
+        MARGIN_OF_CLASSES,
         notes=notes,
     )

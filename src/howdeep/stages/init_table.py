@@ -9,7 +9,7 @@ from howdeep.intake.guessing import Guess
 from howdeep.intake.reading import Sheet
 from howdeep.stages.proposals import (
     FEW,
-    SHAKY,
+    MARGIN_OF_CLASSES,
     TEST,
     VALIDATION,
     Asked,
@@ -17,6 +17,7 @@ from howdeep.stages.proposals import (
     check_columns,
     columns_told,
     config_of,
+    few_told,
     file_of,
     read_table,
     refuse,
@@ -71,8 +72,7 @@ def propose_table(asked: Asked, name: str) -> Proposal:
     split = "group" if asked.group else "time" if asked.time else "stratified" if classes else "random"
     by = asked.group or asked.time
     lines += ["", f"split: {TOLD[split].format(by=by)}"]
-    if (rows := round(len(sheet.rows) * TEST)) < SHAKY:
-        lines.append(f"beware: {rows} test rows are few: only large differences between depths will be found")
+    lines += few_told(round(len(sheet.rows) * TEST), "rows")
     lines += [f"beware: {danger}" for danger in leaks.found(sheet, found, targets, split, by)]
     columns = {of: guess.column for of, guess in found.items()}
     width = sum(column.width for column in declared(columns, "columns").values())
@@ -89,7 +89,7 @@ def propose_table(asked: Asked, name: str) -> Proposal:
     }  # fmt: skip
     config = config_of(asked, name, task, prepare, examples, [width], len(classes or targets))
     margin = (
-        ("accuracy", 0.01, "one right answer of a hundred; say what matters to you")
+        MARGIN_OF_CLASSES
         if classes
         else ("mse", 0.02, "a fiftieth of the variance of the target; say what matters to you")
     )

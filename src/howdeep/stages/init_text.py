@@ -13,7 +13,7 @@ from howdeep.intake import guessing
 from howdeep.intake.reading import encoding_of, read_text
 from howdeep.stages.proposals import (
     FEW,
-    SHAKY,
+    MARGIN_OF_CLASSES,
     TEST,
     VALIDATION,
     Asked,
@@ -21,6 +21,7 @@ from howdeep.stages.proposals import (
     check_columns,
     columns_told,
     config_of,
+    few_told,
     file_of,
     read_table,
     refuse,
@@ -159,8 +160,7 @@ def _labelled(asked: Asked, name: str) -> Proposal:
         f"read as {unit}: {min(most, different)} of {different} different ones have a number",
         "split: a fifth of the rows are the test, at random, class by class",
     ]  # fmt: skip
-    if (rows := round(len(sheet.rows) * TEST)) < SHAKY:
-        lines.append(f"beware: {rows} test rows are few: only large differences between depths will be found")
+    lines += few_told(round(len(sheet.rows) * TEST), "rows")
     prepare = {
         "_target_": "howdeep.data.own_text.prepare", "_partial_": True, "file": file_of(asked, name), **reading,
         "columns": {of: guess.column for of, guess in columns.items()}, "unit": unit, "length": "${data.steps}",
@@ -175,9 +175,10 @@ def _labelled(asked: Asked, name: str) -> Proposal:
         *(asked, name, "classification", prepare, examples, ["${data.steps}"], len(classes)),
         steps=length, vocabulary=vocabulary,
     )  # fmt: skip
-    margin = ("accuracy", 0.01, "one right answer of a hundred; say what matters to you")
     notes = {
         "steps": f"{unit} of an example",
         "vocabulary": f"{unit} that have a number; padding, and one for all others",
     }
-    return Proposal(name, lines, config, "classification", ("gru",), len(sheet.rows), margin, notes=notes)
+    return Proposal(
+        name, lines, config, "classification", ("gru",), len(sheet.rows), MARGIN_OF_CLASSES, notes=notes
+    )

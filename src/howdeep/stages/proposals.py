@@ -12,6 +12,7 @@ from howdeep.names import is_name
 
 TEST, VALIDATION = 0.2, 0.25  # shares of the rows, and of the rows that are left
 FEW, SHAKY = 4, 50  # test rows: at least, and below which no verdict is likely
+MARGIN_OF_CLASSES = ("accuracy", 0.01, "one right answer of a hundred; say what matters to you")
 
 
 class Asked(NamedTuple):
@@ -117,6 +118,12 @@ def read_table(asked: Asked) -> tuple[Sheet, dict[str, Any], list[str]]:
         f"{path.name}: {len(sheet.rows)} rows; encoding {encoding} ({because}); separated by {words} ({why})"
     )
     return sheet, {"encoding": encoding, "separator": separator}, [told]
+
+
+def few_told(tests: int, what: str) -> list[str]:
+    """A warning where there are few test examples, else none."""
+    told = f"beware: {tests} test {what} are few: only large differences between depths will be found"
+    return [told] if tests < SHAKY else []
 
 
 def columns_told(found: dict[str, Guess]) -> list[str]:
