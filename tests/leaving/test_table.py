@@ -1,0 +1,24 @@
+"""docs/export.md against what can be exported today."""
+
+import pytest
+
+from tests.choices import MODELS
+from tests.leaving.cases import SIZES, VALUES, parameters
+from tests.leaving.table import ROWS, row, written
+
+OF_DATA = {"in_shape", "out_features", "vocabulary", "every_step"}
+
+
+def test_the_table_has_a_row_for_every_architecture_and_option():
+    assert list(written()) == ROWS
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_option_is_tried(model):
+    assert parameters(model) - OF_DATA - set(SIZES) <= set(VALUES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "option"), ROWS)
+def test_the_table_says_what_can_be_exported(model, option):
+    assert row(model, option) == written()[model, option], "python -m tests.leaving.table writes it anew"
