@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from howdeep.errors import UserError
-from howdeep.leaving import exported_program
-from howdeep.leaving.inputs import Inputs
+from howdeep.export import exported_program
+from howdeep.export.inputs import Inputs
 from tests.choices import MODELS
-from tests.leaving.cases import METADATA, Case, output, usual
+from tests.export.cases import METADATA, Case, output, usual
 
 
 def exported(case: Case) -> bytes:

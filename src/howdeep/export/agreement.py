@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from howdeep.errors import UserError
-from howdeep.leaving.inputs import Inputs
-from howdeep.leaving.refusals import refusing
+from howdeep.export.inputs import Inputs
+from howdeep.export.refusals import refusing
 
 BATCHES = (1, 2, 7)
 TOLERANCE = 1e-5

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from howdeep.errors import UserError
-from howdeep.leaving.tracing import trace
+from howdeep.export.tracing import trace
 from howdeep.nets.layers import RecurrentLayer
 from tests.choices import MODELS
-from tests.leaving.cases import Case, data_of, output, usual
+from tests.export.cases import Case, data_of, output, usual
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.choices import MODELS
-from tests.leaving.cases import SIZES, VALUES, parameters
-from tests.leaving.table import ROWS, row, written
+from tests.export.cases import SIZES, VALUES, parameters
+from tests.export.table import ROWS, row, written
 
 OF_DATA = {"in_shape", "out_features", "vocabulary", "every_step"}
 
@@ -21,4 +21,4 @@ def test_every_option_is_tried(model):
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "option"), ROWS)
 def test_the_table_says_what_can_be_exported(model, option):
-    assert row(model, option) == written()[model, option], "python -m tests.leaving.table writes it anew"
+    assert row(model, option) == written()[model, option], "python -m tests.export.table writes it anew"

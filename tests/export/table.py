@@ -1,4 +1,4 @@
-"""The table of docs/export.md: `python -m tests.leaving.table` tries all and writes it."""
+"""The table of docs/export.md: `python -m tests.export.table` tries all and writes it."""
 
 import re
 import sys
@@ -10,10 +10,10 @@ from typing import Any
 import onnx as standard
 
 from howdeep.errors import UserError
-from howdeep.leaving import exported_program, onnx
-from howdeep.leaving.inputs import Inputs
+from howdeep.export import exported_program, onnx
+from howdeep.export.inputs import Inputs
 from tests.choices import MODELS
-from tests.leaving.cases import METADATA, Case, data_of, options_of, values
+from tests.export.cases import METADATA, Case, data_of, options_of, values
 
 DOCS = Path(__file__).parents[2] / "docs/export.md"
 HEAD = "| architecture | option | values | ONNX | torch | length |\n| --- | --- | --- | --- | --- | --- |\n"

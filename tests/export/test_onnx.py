@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from howdeep.errors import UserError
-from howdeep.leaving import onnx, recurrence
-from howdeep.leaving.inputs import Inputs
-from tests.leaving.cases import METADATA, Case, output, usual
+from howdeep.export import onnx, recurrence
+from howdeep.export.inputs import Inputs
+from tests.export.cases import METADATA, Case, output, usual
 
 RECURRENT = ("rnn", "gru", "lstm")
 
@@ -174,7 +174,7 @@ def test_a_library_that_is_not_installed_is_named_with_what_installs_it(monkeypa
 
 @pytest.mark.slow
 def test_no_other_command_pays_for_the_libraries():
-    code = "import sys, howdeep.leaving.onnx; print({'onnx', 'onnxscript', 'onnxruntime'} & set(sys.modules))"
+    code = "import sys, howdeep.export.onnx; print({'onnx', 'onnxscript', 'onnxruntime'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 
@@ -184,8 +184,8 @@ def test_another_process_writes_the_same_bytes(root, format):
     """Whatever order its sets have."""
     code = f"""
 import hashlib
-from howdeep.leaving import {format}
-from tests.leaving.cases import METADATA, usual
+from howdeep.export import {format}
+from tests.export.cases import METADATA, usual
 for model in ("lstm", "transformer"):
     case = usual(model)
     print(hashlib.sha256({format}.exported(case.net(), **case.reads, metadata=METADATA)).hexdigest())

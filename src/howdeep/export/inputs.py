@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from howdeep.errors import UserError
-from howdeep.leaving.refusals import refusing
+from howdeep.export.refusals import refusing
 
 DTYPES = (torch.float32, torch.int64)  # numbers, and indices of characters
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from howdeep.errors import UserError
-from howdeep.leaving.agreement import check
-from howdeep.leaving.inputs import Inputs
+from howdeep.export.agreement import check
+from howdeep.export.inputs import Inputs
 
 INPUTS = Inputs((3,), torch.float32)
 

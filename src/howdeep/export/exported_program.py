@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from howdeep.leaving import agreement, recurrence, tracing
-from howdeep.leaving.agreement import Loaded
-from howdeep.leaving.refusals import quiet, refusing
+from howdeep.export import agreement, recurrence, tracing
+from howdeep.export.agreement import Loaded
+from howdeep.export.refusals import quiet, refusing
 
 METADATA = "metadata.json"
 # What an exported program consists of. All else that PyTorch knows is pickle, or code of a machine.

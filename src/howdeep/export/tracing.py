@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from howdeep.leaving import inputs, recurrence
-from howdeep.leaving.inputs import Inputs
-from howdeep.leaving.refusals import quiet, refusing
+from howdeep.export import inputs, recurrence
+from howdeep.export.inputs import Inputs
+from howdeep.export.refusals import quiet, refusing
 from howdeep.nets.gan import GAN
 
 BATCH, TIME = "batch", "time"

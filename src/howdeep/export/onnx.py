@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from howdeep.errors import UserError
-from howdeep.leaving import agreement, recurrence, tracing
-from howdeep.leaving.agreement import Loaded
-from howdeep.leaving.refusals import quiet, refusing
+from howdeep.export import agreement, recurrence, tracing
+from howdeep.export.agreement import Loaded
+from howdeep.export.refusals import quiet, refusing
 
 INPUT, OUTPUT = "input", "output"
 OPSET = 18  # the oldest that PyTorch writes; read by ONNX Runtime since 1.14, of February 2023
