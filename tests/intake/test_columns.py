@@ -93,3 +93,31 @@ def test_what_does_not_fit_is_told_with_its_first_three_places(node, values, tol
 def test_a_declaration_that_is_wrong_is_told(node, told):
     with pytest.raises(UserError, match=told):
         declared({"size": node}, "columns")
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.floats(width=32).map(repr), st.integers(-999, 999).map(str),
+            st.sampled_from(["", "NA", "-999", "1_0", "+1.", ".5", "1e999", "inf", "nan", "NaN", "x", "٣"]),
+            st.just("\N{MINUS SIGN}2"),
+        ),
+        max_size=4,
+    ),
+    st.lists(st.sampled_from(["", "NA", "NaN", "-999"]), unique=True),
+)  # fmt: skip
+def test_numbers_of_a_column_are_those_that_its_texts_are_one_by_one(values, missing):
+    of = column(kind="number", missing=missing)
+    each = [math.nan if text in missing else number_of(text, ".", None) for text in values]
+    if all(number is not None and not math.isinf(number) for number in each):
+        np.testing.assert_array_equal(of.numbers(values, WHERE), np.array(each, dtype=float))  # type: ignore[union-attr]
+    else:
+        with pytest.raises(UserError, match="expected numbers"):
+            of.numbers(values, WHERE)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("missing", [["1900-01-01"], [""]])
+def test_dates_that_stand_for_none_are_missing(missing):
+    of = column(kind="date", format="%Y-%m-%d", missing=missing)
+    found = of.days(["2000-01-02", missing[0], "2000-01-03"], WHERE)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(found, [1, math.nan, 2])

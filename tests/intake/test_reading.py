@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from howdeep.errors import UserError
-from howdeep.intake.reading import SEPARATORS, encoding_of, read, separator_of
+from howdeep.intake import reading
+from howdeep.intake.reading import SEPARATORS, encoding_of, read, separator_of, stream
 
 TEXT = 'name;size;note\n"Köln; am Rhein";1,5;007\nParis;2,5;"two\nlines"\n'
 
@@ -85,6 +86,7 @@ def test_parquet_is_the_same_table_as_text(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("cells", [1, reading.CELLS])
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -94,15 +96,20 @@ def test_parquet_is_the_same_table_as_text(tmp_path):
             b"a,b\n1,2\n3\n4,5,6\n",
             "expected 2 columns in every row, as in the header, but line 3 has 1, line 4 has 3",
         ),
+        (b"a,b\n1,2\n3\n4\n5,6\n7\n8\n9\n", "but line 3 has 1, line 4 has 1, line 6 has 1 and 2 more"),
         (b"a,,c\n1,2,3\n", "column 2 has none"),
         (b"a,b,a\n1,2,3\n", "'a' is there 2 times"),
         (b"a,b\n1,2\n\x81\x8d,4\n", "got the byte 0x81 in line 3"),
         (b'a,b\n1,"2\n', "not readable as a table"),
+        (b'a,b\n1\n1,2\n3,"2\n', "not readable as a table"),
         (codecs.BOM_UTF8 + b"a,b\n", "expected rows below the header"),
         (b"PAR1 no parquet", "expected a Parquet file, got a broken one"),
     ],
 )
-def test_what_is_no_table_is_told_in_one_line(tmp_path, content, told):
+def test_what_is_no_table_is_told_in_one_line_in_whichever_chunk_it_is(
+    tmp_path, monkeypatch, content, told, cells
+):
+    monkeypatch.setattr(reading, "CELLS", cells)
     path = tmp_path / "bad.csv"
     path.write_bytes(content)
     with pytest.raises(UserError, match=told.replace("(", r"\(")) as error:
@@ -143,3 +150,47 @@ def test_lines_are_those_of_an_editor_where_texts_have_lines_of_their_own(tmp_pa
     path.write_text('a,b\n"x\ny",1\n\nz,2\n')
     assert sheet(path).lines == [2, 5]
     assert pd.read_csv(io.StringIO(path.read_text())).shape == (2, 2)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+@pytest.mark.parametrize("cells", [1, 4, 1000])
+def test_chunks_are_the_table_with_its_lines(tmp_path, monkeypatch, encoding, cells):
+    monkeypatch.setattr(reading, "BLOCK", 3)  # characters lie across blocks
+    path = tmp_path / "of.csv"
+    path.write_bytes('a,b\n"x\ny",ä\n\nz,2\nü,"€"\n'.encode(encoding))
+    assert encoding_of(path)[0] == encoding
+    monkeypatch.setattr(reading, "CELLS", cells)
+    chunks = list(stream(path, encoding, ","))
+    assert [len(sheet.rows) for sheet in chunks] == {1: [1, 1, 1], 4: [2, 1], 1000: [3]}[cells]
+    assert {tuple(sheet.names) for sheet in chunks} == {("a", "b")}
+    assert [row for sheet in chunks for row in sheet.rows] == [["x\ny", "ä"], ["z", "2"], ["ü", "€"]]
+    assert [line for sheet in chunks for line in sheet.lines] == [2, 5, 6]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16"])
+@pytest.mark.parametrize("block", [1, 5, 1 << 20])
+def test_a_wrong_byte_is_told_with_its_line_wherever_a_file_is_cut_into_blocks(
+    tmp_path, monkeypatch, encoding, block
+):
+    monkeypatch.setattr(reading, "BLOCK", block)
+    wrong = {"utf-8": b"\xe4\xbf", "cp1252": b"\x81", "utf-16": b"\x00\xdc"}[encoding]  # half a pair
+    path = tmp_path / "of.csv"
+    path.write_bytes("a,b\né,2\n3,4\n".encode(encoding) + wrong + "5,6\n".encode(encoding)[-8:])
+    with pytest.raises(UserError, match=f"expected text in {encoding}, got other bytes in line 4"):
+        read(path, encoding, ",")
+
+
+def test_text_in_utf_16_needs_no_mark_where_the_yaml_says_what_it_is(tmp_path):
+    path = tmp_path / "of.csv"
+    path.write_bytes("a,b\nä,2\n".encode("utf-16-le"))
+    assert read(path, "utf-16", ",").rows == [["ä", "2"]]
+
+
+def test_parquet_comes_in_chunks_that_number_their_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "CELLS", 4)
+    path = tmp_path / "of.parquet"
+    pd.DataFrame({"n": range(5), "word": list("abcde")}).to_parquet(path, row_group_size=3)
+    chunks = list(stream(path, "utf-8", ","))
+    assert [line for sheet in chunks for line in sheet.lines] == [1, 2, 3, 4, 5]
+    assert [row for sheet in chunks for row in sheet.rows] == [[str(n), "abcde"[n]] for n in range(5)]
+    assert len(chunks) > 1

@@ -13,8 +13,9 @@ from howdeep.data import prepared, running_text
 from howdeep.data.splits import stratified
 from howdeep.errors import UserError
 from howdeep.intake import columns as declared
-from howdeep.intake.columns import Target, Text, Where
+from howdeep.intake.columns import Target, Text
 from howdeep.intake.reading import read, read_text
+from howdeep.intake.refusals import Where
 
 PADDING, UNKNOWN = 0, 1  # what stands before a short text, and for a symbol that training texts do not have
 RESERVED = 2

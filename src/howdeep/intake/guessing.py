@@ -9,8 +9,9 @@ import numpy as np
 
 from howdeep.errors import UserError, near
 from howdeep.intake import formats
-from howdeep.intake.columns import SHOWN, number_of
+from howdeep.intake.columns import number_of
 from howdeep.intake.reading import Sheet
+from howdeep.intake.refusals import SHOWN
 
 MISSING = (
     "",

@@ -7,9 +7,10 @@ import numpy as np
 
 from howdeep.errors import UserError
 from howdeep.intake import formats
-from howdeep.intake.columns import SHOWN, number_of
+from howdeep.intake.columns import number_of
 from howdeep.intake.guessing import TARGETS, Guess, guess_input, left_out, target_of
 from howdeep.intake.reading import Sheet
+from howdeep.intake.refusals import SHOWN
 
 OF_A_CLASS = 5  # series at least
 OF_SERIES = "it says which series a row is of"

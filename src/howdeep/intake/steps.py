@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from howdeep.errors import UserError
-from howdeep.intake.columns import Column, Date, Number, Where
+from howdeep.intake.columns import Column, Date, Number
+from howdeep.intake.refusals import Where
 
 SECOND = 1 / 86_400  # of a day
 
@@ -28,7 +29,7 @@ def times(values: Sequence[str], column: Column, where: Where) -> np.ndarray:
             f"{where.file}: expected dates or numbers in '{where.name}', which says when each row was: declare it so"
         )
     if (missing := np.flatnonzero(np.isnan(found))).size:
-        raise where.refused("a time in every row", values, missing.tolist(), "write it")
+        raise where.refused("a time in every row", values, missing.tolist(), "write it", absent=True)
     return found
 
 
