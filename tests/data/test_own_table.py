@@ -7,8 +7,12 @@ import torch
 from safetensors.numpy import save_file
 from sklearn.preprocessing import StandardScaler
 
-from howdeep.data import own_table
+from howdeep.data import own_table, table_inputs
 from howdeep.errors import UserError
+from howdeep.files import tensors
+from howdeep.files.tensors import Blocks
+from howdeep.intake import columns as declared
+from howdeep.intake import reading
 
 N = 60
 COLUMNS = {
@@ -157,3 +161,82 @@ def test_a_row_without_a_target_is_refused_or_left_out(tmp_path):
         prepared(tmp_path, of)
     found = prepared(tmp_path, of, drop_missing_targets=True)
     assert sum(found.card["examples"].values()) == N - 1
+
+
+def small_chunks(monkeypatch):
+    """As if the table were large: read, counted and written in blocks of a few rows."""
+    monkeypatch.setattr(reading, "CELLS", 28)
+    monkeypatch.setattr(own_table, "CELLS", 50)
+    monkeypatch.setattr(own_table, "IN_MEMORY", 0)
+
+
+@pytest.mark.parametrize(
+    ("split", "options"),
+    [("stratified", {}), ("group", {"by": "who"}), ("time", {"by": "size", "seed": None}),
+     ("given", {"by": "who", "test": ["p1", "p4"], "validation": ["p2"], "seed": None})],
+)  # fmt: skip
+def test_a_table_in_many_chunks_becomes_what_it_becomes_at_once(tmp_path, monkeypatch, split, options):
+    of = table().assign(who=[f"p{place % 9}" for place in range(N)], size=np.random.RandomState(2).randn(N))
+    columns = {**COLUMNS, "who": {"kind": "excluded", "because": "-"}}
+    whole = prepared(tmp_path, of, columns, split=split, **options)
+    small_chunks(monkeypatch)
+    found = prepared(tmp_path, of, columns, split=split, **options)
+    assert isinstance(found.train["x"], Blocks)
+    tensors.write(tmp_path / "train.safetensors", found.train)
+    written = tensors.read(tmp_path / "train.safetensors")
+    assert written.keys() == whole.train.keys()
+    for name, array in whole.train.items():
+        np.testing.assert_allclose(written[name], array, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.test["x"].whole(), whole.test["x"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found.test["y"], whole.test["y"])
+    for name in ("mean", "std"):
+        np.testing.assert_allclose(found.card.pop(name), whole.card.pop(name), rtol=1e-12)
+    for ours, theirs in zip(found.card.pop("range").values(), whole.card.pop("range").values(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    assert found.card == whole.card
+
+
+def test_new_rows_become_what_they_became_among_those_that_were_prepared(tmp_path):
+    found, of = prepared(tmp_path), table()
+    columns = declared.declared(COLUMNS, "columns")
+    sheet = reading.read(tmp_path / "of.csv", "utf-8", ",")
+    card = {"mean": found.card["mean"], "std": found.card["std"]}
+    x = table_inputs.inputs_of(sheet, columns, "of.csv", **card)
+    train = own_rows(of, found.train["y"], tmp_path)
+    np.testing.assert_array_equal(x[train], found.train["x"])
+    np.testing.assert_array_equal(x[~train], found.test["x"])
+    assert (x[(of["size"] == "NA").to_numpy(), 0] == 0).all()
+    without_target = reading.Sheet(sheet.names[:3], [row[:3] for row in sheet.rows], sheet.lines)
+    np.testing.assert_array_equal(table_inputs.inputs_of(without_target, columns, "of.csv", **card), x)
+
+
+@pytest.mark.parametrize("chunks", [False, True])
+def test_mistakes_of_all_chunks_are_told_in_one_line_of_the_first_column_that_has_any(
+    tmp_path, monkeypatch, chunks
+):
+    if chunks:
+        small_chunks(monkeypatch)
+    of = table()
+    of.loc[[40, 41, 50, 59], "size"] = ["forty", "41a", "x", "y"]
+    of.loc[3, "y"] = "perhaps"
+    told = r"column 'size': expected numbers, got 'forty' in line 42, '41a' in line 43, 'x' in line 52 and 1 more"
+    with pytest.raises(UserError, match=told):
+        prepared(tmp_path, of)
+    without = {**COLUMNS, "size": {"kind": "number", "missing": ["", "NA"]}}
+    with pytest.raises(
+        UserError, match=told
+    ):  # what is wrong comes before what is missing, in an earlier chunk
+        prepared(tmp_path, of, without)
+    of = table()
+    with pytest.raises(
+        UserError, match="no missing numbers, got 'NA' in line 2, 'NA' in line 9, 'NA' in line 16 and 6"
+    ):
+        prepared(tmp_path, of, without)
+    of.loc[[5, 55], "y"] = ""
+    with pytest.raises(UserError, match="but 2 of 60 have none, the first in line 7"):
+        prepared(tmp_path, of)
+
+
+def test_nothing_is_left_beside_the_file(tmp_path):
+    prepared(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["of.csv"]

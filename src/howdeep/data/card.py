@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors.numpy import save
-
 from howdeep.data.prepared import Prepared
+from howdeep.files import tensors
 from howdeep.files.folders import PREPARED, written_aside
 from howdeep.files.seals import checksum, sealed
 
@@ -30,10 +28,9 @@ def write(prepared: Prepared, folder: Path, *, data: Mapping[str, Any], raw: Pat
     """
     with written_aside(folder, PREPARED) as aside:
         for part in PARTS:
-            # safetensors writes the memory of an array, which of a view holds other numbers, or another order.
-            arrays = {name: np.ascontiguousarray(array) for name, array in getattr(prepared, part).items()}
-            # save_file would hide the file from others (mode 600) and tell a full disk as a broken file.
-            _file(aside, part).write_bytes(save(arrays))
+            # save_file would hide the file from others (mode 600), tell a full disk as a broken file, and of a view
+            # write what else is in its memory.
+            tensors.write(_file(aside, part), getattr(prepared, part))
         card = {name: data[name] for name in ("name", "licence", "homepage")} | prepared.card
         card["raw"] = {source["file"]: checksum(raw / source["file"]) for source in data["sources"]}
         card |= _checksums(aside) | {"recipe": recipe}

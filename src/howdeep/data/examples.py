@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from howdeep.data import prepared
+from howdeep.data.chosen import chosen
 from howdeep.data.splits import chronological, random_state, stratified
 from howdeep.errors import UserError
 
@@ -61,19 +62,31 @@ def labelled(
     Raises:
         UserError: an unreadable file, an `in_shape` that does not fit, a fraction not between 0 and 1.
     """
-    test = _read_labelled(test_file, in_shape) if test_file else None
-    return _held_out(_read_labelled(train_file, in_shape), test, validation_fraction, seed)
+    test = read_labelled(test_file, in_shape) if test_file else None
+    return _held_out(read_labelled(train_file, in_shape), test, validation_fraction, seed)
 
 
 def _held_out(train: Examples, test: Examples | None, fraction: float, seed: int) -> Split:
     """A random share of the training examples becomes validation: class by class, where each example has one."""
-    x, y = train
+    _, y = train
     classes = y.numpy() if y.ndim == 1 else np.zeros(len(y))
-    kept, held_out = (torch.from_numpy(part) for part in stratified(classes, fraction, seed))
-    return Split((x[kept], y[kept]), (x[held_out], y[held_out]), test)
+    return parted(train, test, *stratified(classes, fraction, seed))
 
 
-def _read_labelled(path: Path, in_shape: Sequence[int]) -> Examples:
+def parted(train: Examples, test: Examples | None, kept: np.ndarray, held_out: np.ndarray) -> Split:
+    """The examples of a training file, of which some rows, (n,), are kept for training and others for validation."""
+    x, y = train
+    rows = [torch.from_numpy(part) for part in (kept, held_out)]
+    learned, validated = ((chosen(x, of), y[of]) for of in rows)
+    return Split(learned, validated, test)
+
+
+def read_labelled(path: Path, in_shape: Sequence[int]) -> Examples:
+    """All examples of a prepared file: x (n, *in_shape) and y (n, ...).
+
+    Raises:
+        UserError: an unreadable file, an `in_shape` that does not fit.
+    """
     arrays = prepared.read(path, "x", "y")
     x, y = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])
     return x.view(len(x), *_fitting(in_shape, x[0].numel(), path.parent.name)), y  # (n, *in_shape), (n, ...)

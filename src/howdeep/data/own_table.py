@@ -1,22 +1,33 @@
-"""A table of somebody's own: its columns as the data set's YAML declares them, and what is told from them."""
+"""A table of somebody's own: its columns as the data set's YAML declares them, and what is told from them.
 
-from collections.abc import Mapping, Sequence
+The file is read once, in chunks of rows; what is kept of each text is a number, in a file beside it. So a table of any
+size is prepared in little memory.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from howdeep.data import prepared
-from howdeep.data.examples import Split, labelled
+from howdeep.data.examples import Split, parted, read_labelled
+from howdeep.data.running import Statistics
 from howdeep.data.splits import chronological, held_out_size, random_state, stratified
+from howdeep.data.table_inputs import applied, expanded, seen
+from howdeep.data.table_rows import Keys, Rows, targets_of
 from howdeep.errors import UserError
+from howdeep.files.spill import Spill
+from howdeep.files.tensors import Blocks
 from howdeep.intake import columns as declared
-from howdeep.intake import steps
-from howdeep.intake.columns import Category, Column, NumberTarget, Target, Where
-from howdeep.intake.reading import Sheet, read
+from howdeep.intake.columns import Category, Column, Target
+from howdeep.intake.reading import stream
 
 SPLITS = ("stratified", "random", "group", "time", "given")
+CELLS = (
+    1 << 22
+)  # numbers of a block: the statistics of a table that fits into one are those of all of it at once
+IN_MEMORY = 1 << 26  # bytes of inputs that are not made block by block
 
 
 def prepare(
@@ -55,33 +66,87 @@ def prepare(
     Raises:
         UserError: a file or a column that is not as declared, a row without a target, a part without rows.
     """
-    sheet, of = read(raw / file, encoding, separator), declared.declared(columns, "data.prepare.columns")
-    declared.check_names(of, sheet, file)
-    sheet = _with_targets(sheet, of, file, drop=drop_missing_targets)
-    x = np.concatenate([_inputs(name, column, sheet, file) for name, column in of.items()], axis=1)
-    if not x.shape[1]:
+    of = declared.declared(columns, "data.prepare.columns")
+    targets = targets_of(of, file)
+    if not (width := sum(column.width for column in of.values())):
         raise UserError(
             f"{file}: expected a column that networks learn from, but all are excluded or targets"
         )
-    targets = {name: column for name, column in of.items() if isinstance(column, Target | NumberTarget)}
-    y = _targets(targets, sheet, file)
-    kept, held_out, beside = _split(split, by, sheet, of, file, y, test_fraction, seed, test, validation)
-    x = _filled(x, kept)
-    parts = {"train": (x[kept], y[kept]), "test": (x[held_out], y[held_out])}
+    _check_split(split, by, of, file, test_fraction, seed)
+    keys = Keys(split, by, of, file, test, validation)
+    rows = Rows(stream(raw / file, encoding, separator), of, file, drop=drop_missing_targets, keys=keys)
+    codes, y = Spill(rows.codes(), len(seen(of)), raw), rows.y()
+    kept, held_out, beside = _split(split, by, keys.whole(), file, y, test_fraction, seed)
+    if y.ndim == 2:
+        prepared.check_targets(y[kept], list(targets))
+    table = Table(codes, of, width)
+    x, unseen = table.standardised(kept, held_out)
     if y.ndim == 1:
         classes = next(column.classes for column in targets.values() if isinstance(column, Target))
-        content = prepared.labelled(**parts, classes=classes, axis=0)
+        content = prepared.with_classes(x, train=y[kept], test=y[held_out], classes=classes)
     else:
-        content = prepared.numbers(**parts, targets=list(targets))
-    train = content.train | {name: array[kept] for name, array in beside.items()}
-    unseen = {
-        name: {"train": int(other[kept].sum()), "test": int(other[held_out].sum())}
-        for name, column in of.items()
-        if isinstance(column, Category)
-        for other in [column.indices(sheet.column(name)) == len(column.values)]
-        if other.any()
-    }
-    return prepared.Prepared(train, content.test, content.card | {"not_listed": unseen, "file": file})
+        content = prepared.with_numbers(x, train=y[kept], test=y[held_out], targets=list(targets))
+    return prepared.Prepared(
+        content.train | beside, content.test, content.card | {"not_listed": unseen, "file": file}
+    )
+
+
+class Table:
+    """The rows of a table as codes, and the inputs that they become: all, or block by block where they are many.
+
+    Args:
+        codes: of all rows.
+        columns: what each column is.
+        width: the number of inputs.
+    """
+
+    def __init__(self, codes: Spill, columns: Mapping[str, Column], width: int) -> None:
+        self._codes, self._columns, self._width = codes, columns, width
+
+    def standardised(
+        self, kept: np.ndarray, held_out: np.ndarray
+    ) -> tuple[prepared.Standardised, dict[str, dict[str, int]]]:
+        """The inputs of both parts, filled and standardised as the training rows say; and of each category that has
+        any, how many words of each part are not listed.
+
+        Args:
+            kept, held_out: (n,) the training and the test rows, in the order that they shall have.
+        """
+        statistics, unseen = Statistics(self._width), {"train": {}, "test": {}}
+        for part, rows in (("train", kept), ("test", held_out)):
+            for block in self._blocks(rows):
+                self._count(block, unseen[part])
+                if part == "train":
+                    statistics.add(expanded(block, self._columns))
+        moments = statistics.moments()
+        x_train, x_test = (self._inputs(rows, moments) for rows in (kept, held_out))
+        card = statistics.card({"train": len(kept), "test": len(held_out)})
+        told = {
+            name: {part: unseen[part].get(name, 0) for part in unseen}
+            for name in self._columns
+            if name in unseen["train"] or name in unseen["test"]
+        }
+        return prepared.Standardised(x_train, x_test, card), told
+
+    def _blocks(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """The codes of rows, so many at a time as become `CELLS` inputs."""
+        size = max(1, CELLS // self._width)
+        for first in range(0, len(rows), size):
+            yield self._codes.take(rows[first : first + size])
+
+    def _inputs(self, rows: np.ndarray, moments: tuple[np.ndarray, np.ndarray]) -> np.ndarray | Blocks:
+        def blocks() -> Iterator[np.ndarray]:
+            for block in self._blocks(rows):
+                yield applied(block, self._columns, *moments)
+
+        found = Blocks((len(rows), self._width), np.dtype(np.float32), blocks)
+        return found if found.nbytes > IN_MEMORY else found.whole()
+
+    def _count(self, codes: np.ndarray, unseen: dict[str, int]) -> None:
+        """Counts the words that are not listed."""
+        for place, (name, column) in enumerate(seen(self._columns).items()):
+            if isinstance(column, Category) and (n := int((codes[:, place] == len(column.values)).sum())):
+                unseen[name] = unseen.get(name, 0) + n
 
 
 def grouped(
@@ -137,107 +202,50 @@ def groups_apart(group: np.ndarray, fraction: float, seed: int) -> tuple[np.ndar
 def _parted(
     train_file: Path, test_file: Path | None, in_shape: Sequence[int], kept: np.ndarray, held_out: np.ndarray
 ) -> Split:
-    whole = labelled(train_file, test_file, in_shape=in_shape, validation_fraction=0.5, seed=0)
-    arrays = prepared.read(train_file, "x", "y")
-    x, y = (torch.from_numpy(arrays[name]) for name in ("x", "y"))
-    x = x.view(len(x), *whole.train[0].shape[1:])
-    train, validation = (torch.from_numpy(rows) for rows in (kept, held_out))
-    return Split((x[train], y[train]), (x[validation], y[validation]), whole.test)
+    test = read_labelled(test_file, in_shape) if test_file else None
+    return parted(read_labelled(train_file, in_shape), test, kept, held_out)
 
 
-def _with_targets(sheet: Sheet, of: Mapping[str, Column], file: str, *, drop: bool) -> Sheet:
-    """The rows that have every target.
-
-    Raises:
-        UserError: no column is a target, or rows lack theirs and shall not be dropped.
-    """
-    targets = [name for name, column in of.items() if isinstance(column, Target | NumberTarget)]
-    if not targets:
-        raise UserError(
-            f"expected a column of {file} with kind classes or number_target in data.prepare.columns, found none"
-        )
-    kinds = {type(of[name]) for name in targets}
-    if len(kinds) > 1 or (Target in kinds and len(targets) > 1):
-        raise UserError(
-            f"expected one column of {file} with classes, or one or more with numbers as targets, got "
-            f"{', '.join(targets)}"
-        )
-    for name in targets:
-        missing = [place for place, text in enumerate(sheet.column(name)) if text in of[name].missing]
-        if missing and not drop:
-            raise UserError(
-                f"{file}, column '{name}': expected a target in every row, but {len(missing)} of {len(sheet.rows)} "
-                f"have none, the first in line {sheet.lines[missing[0]]}: write them, or set "
-                "data.prepare.drop_missing_targets=true"
-            )
-        gone = set(missing)
-        left = [place for place in range(len(sheet.rows)) if place not in gone]
-        sheet = Sheet(
-            sheet.names, [sheet.rows[place] for place in left], [sheet.lines[place] for place in left]
-        )
-    return sheet
-
-
-def _inputs(name: str, column: Column, sheet: Sheet, file: str) -> np.ndarray:
-    return column.inputs(sheet.column(name), Where(file, name, sheet.lines))
-
-
-def _targets(targets: Mapping[str, Column], sheet: Sheet, file: str) -> np.ndarray:
-    """(n,) classes, or (n, targets) numbers."""
-    found = []
-    for name, column in targets.items():
-        where, values = Where(file, name, sheet.lines), sheet.column(name)
-        if isinstance(column, Target):
-            return column.labels(values, where)
-        assert isinstance(column, NumberTarget)
-        found.append(column.numbers(values, where))
-    return np.stack(found, axis=1)
-
-
-def _filled(x: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Missing numbers become the mean of the training rows that have one, or 0 where none has."""
-    known = ~np.isnan(x[kept])
-    counts = known.sum(axis=0)
-    means = np.divide(
-        np.where(known, x[kept], 0).sum(axis=0), counts, out=np.zeros(x.shape[1]), where=counts > 0
-    )
-    return np.where(np.isnan(x), means, x)
-
-
-def _split(
-    split: str,
-    by: str | None,
-    sheet: Sheet,
-    of: Mapping[str, Column],
-    file: str,
-    y: np.ndarray,
-    fraction: float | None,
-    seed: int | None,
-    test: Sequence[str],
-    validation: Sequence[str],
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Training rows, test rows, and what of all rows says how validation rows are chosen."""
+def _check_split(
+    split: str, by: str | None, of: Mapping[str, Column], file: str, fraction: float | None, seed: int | None
+) -> None:
+    """Raises `UserError` unless the options of a split are there."""
     if split not in SPLITS:
         raise UserError(f"data.prepare.split must be one of {', '.join(SPLITS)}, got {split!r}")
     if by is not None and by not in of:
         raise UserError(f"data.prepare.by must be a column of {file}, got {by!r}")
     if by is None and split in ("group", "given"):
         raise UserError(f"data.prepare.split={split} must have a column in data.prepare.by, got none")
-    if split == "given":
-        values = np.array(sheet.column(str(by)))
-        held_out, marked = np.isin(values, list(test)), np.isin(values, list(validation))
-        for part, rows in (("test", held_out), ("validation", marked), ("training", ~(held_out | marked))):
-            if not rows.any():
-                raise UserError(f"{file}: expected {part} rows, but no value of '{by}' says so")
-        return np.flatnonzero(~held_out), np.flatnonzero(held_out), {"validation": marked.astype(np.uint8)}
-    if fraction is None or (seed is None and split != "time"):
+    if split != "given" and (fraction is None or (seed is None and split != "time")):
         raise UserError(
             f"data.prepare.split={split} must have test_fraction{'' if split == 'time' else ' and seed'}"
         )
+
+
+def _split(
+    split: str,
+    by: str | None,
+    keys: np.ndarray | None,
+    file: str,
+    y: np.ndarray,
+    fraction: float | None,
+    seed: int | None,
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Training rows, test rows, and what of the training rows says how validation rows are chosen.
+
+    Args:
+        keys: what the column `by` says of each row, see `Keys`.
+    """
+    if split == "given":
+        assert keys is not None
+        for value, part in ((2, "test"), (1, "validation"), (0, "training")):
+            if not (keys == value).any():
+                raise UserError(f"{file}: expected {part} rows, but no value of '{by}' says so")
+        kept = np.flatnonzero(keys != 2)
+        return kept, np.flatnonzero(keys == 2), {"validation": (keys[kept] == 1).astype(np.uint8)}
+    assert fraction is not None
     if split == "time":
-        order = np.arange(len(sheet.rows))
-        if by is not None:
-            order = steps.times(sheet.column(by), of[by], Where(file, by, sheet.lines))
+        order = np.arange(len(y)) if keys is None else keys
         rows = np.argsort(order, kind="stable")
         first, last = chronological(len(rows), fraction)
         start = order[rows[last[0]]]
@@ -247,7 +255,8 @@ def _split(
         return kept, rows[len(kept) :], {}
     assert seed is not None
     if split == "group":
-        _, group = np.unique(sheet.column(str(by)), return_inverse=True)
-        return *groups_apart(group, fraction, seed), {"group": group.astype(np.int64)}
+        assert keys is not None
+        kept, held_out = groups_apart(keys, fraction, seed)
+        return kept, held_out, {"group": keys[kept]}
     labels = y if split == "stratified" and y.ndim == 1 else np.zeros(len(y))
     return *stratified(labels, fraction, seed), {}

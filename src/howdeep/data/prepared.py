@@ -7,14 +7,14 @@ has the same checksum everywhere.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from howdeep.data.splits import moments, standardise
 from howdeep.errors import UserError
+from howdeep.files import tensors
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,19 @@ class Prepared:
 
     Labelled examples are `x` float32 (n, features) and `y` int64 (n,), pairs have a `y` of another shape, symbols an
     `x` of whole numbers; a series is `series` float32 (time, variables). Validation examples are part of `train`, and
-    held out of it when they are loaded.
+    held out of it when they are loaded. Of what does not fit into memory an array is `tensors.Blocks`.
     """
 
-    train: dict[str, np.ndarray]
-    test: dict[str, np.ndarray]
+    train: dict[str, Any]
+    test: dict[str, Any]
+    card: dict[str, Any]
+
+
+class Standardised(NamedTuple):
+    """Inputs of both parts, standardised with the statistics of the training part, and what the card says of them."""
+
+    train: Any
+    test: Any
     card: dict[str, Any]
 
 
@@ -46,16 +54,20 @@ def labelled(
         classes: names of the classes.
         axis: 0 for one mean and standard deviation for each feature, None for a single one.
     """
-    (x_train, y_train), (x_test, y_test) = train, test
-    x_train, x_test, card = _standardised(x_train, x_test, axis)
+    x = _standardised(train[0], test[0], axis)
+    return with_classes(x, train=train[1], test=test[1], classes=classes)
+
+
+def with_classes(x: Standardised, *, train: np.ndarray, test: np.ndarray, classes: Sequence[str]) -> Prepared:
+    """Examples whose inputs are standardised already, with the index of each one's class, (n,)."""
     counts = {
-        "train": np.bincount(y_train, minlength=len(classes)).tolist(),
-        "test": np.bincount(y_test, minlength=len(classes)).tolist(),
+        part: np.bincount(y, minlength=len(classes)).tolist()
+        for part, y in (("train", train), ("test", test))
     }
     return Prepared(
-        train={"x": x_train, "y": y_train.astype(np.int64)},
-        test={"x": x_test, "y": y_test.astype(np.int64)},
-        card=card | {"classes": list(classes), "counts": counts},
+        train={"x": x.train, "y": train.astype(np.int64)},
+        test={"x": x.test, "y": test.astype(np.int64)},
+        card=x.card | {"classes": list(classes), "counts": counts},
     )
 
 
@@ -72,19 +84,27 @@ def numbers(
     Raises:
         UserError: a target that does not change in the training part, whose errors would have no unit.
     """
-    (x_train, y_train), (x_test, y_test) = train, test
-    if (constant := np.flatnonzero(y_train.max(axis=0) == y_train.min(axis=0))).size:
-        name, value = targets[constant[0]], y_train[0, constant[0]]
+    check_targets(train[1], targets)
+    return with_numbers(_standardised(train[0], test[0], 0), train=train[1], test=test[1], targets=targets)
+
+
+def check_targets(train: np.ndarray, targets: Sequence[str]) -> None:
+    """Raises `UserError` if one of the numbers that are told, (n, targets), does not change in the training part."""
+    if (constant := np.flatnonzero(train.max(axis=0) == train.min(axis=0))).size:
+        name, value = targets[constant[0]], train[0, constant[0]]
         raise UserError(
-            f"expected a target that changes, but '{name}' is {value:g} in all {len(y_train)} training examples"
+            f"expected a target that changes, but '{name}' is {value:g} in all {len(train)} training examples"
         )
-    x_train, x_test, card = _standardised(x_train, x_test, 0)
-    y_train, y_test, of_target = _standardised(y_train, y_test, 0)
+
+
+def with_numbers(x: Standardised, *, train: np.ndarray, test: np.ndarray, targets: Sequence[str]) -> Prepared:
+    """Examples whose inputs are standardised already, with numbers as targets, (n, targets), which are so here."""
+    y_train, y_test, of_target = _standardised(train, test, 0)
     told = {name: of_target[name] for name in ("mean", "std", "range")}
     return Prepared(
-        {"x": x_train, "y": y_train},
-        {"x": x_test, "y": y_test},
-        card | {"target": {"names": list(targets), **told}},
+        {"x": x.train, "y": y_train},
+        {"x": x.test, "y": y_test},
+        x.card | {"target": {"names": list(targets), **told}},
     )
 
 
@@ -136,9 +156,7 @@ def series(*, train: np.ndarray, test: np.ndarray) -> Prepared:
     return Prepared({"series": train}, {"series": test}, card)
 
 
-def _standardised(
-    train: np.ndarray, test: np.ndarray, axis: int | None
-) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+def _standardised(train: np.ndarray, test: np.ndarray, axis: int | None) -> Standardised:
     """Both parts, standardised, and what the card says of any data."""
     mean, std = moments(train, axis)
     x_train, x_test = standardise(train, mean, std), standardise(test, mean, std)
@@ -149,7 +167,7 @@ def _standardised(
         "mean": mean.tolist(),
         "std": std.tolist(),
     }
-    return x_train, x_test, card
+    return Standardised(x_train, x_test, card)
 
 
 def _range(x: np.ndarray) -> list[float]:
@@ -157,14 +175,14 @@ def _range(x: np.ndarray) -> list[float]:
 
 
 def read(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """The arrays of a prepared file, among them those in `names`.
+    """The arrays of a prepared file, among them those in `names`; those of a large one are mapped, see `tensors.read`.
 
     Raises:
         UserError: the file is absent, empty, corrupt or lacks one of the arrays.
     """
     advice = f"run `howdeep prepare data={path.parent.name}`"
     try:
-        arrays = load_file(path)
+        arrays = tensors.read(path)
     except FileNotFoundError:
         raise UserError(f"expected prepared data at {path}, found none: {advice}") from None
     except (SafetensorError, OSError) as error:
