@@ -220,6 +220,15 @@ def test_the_page_tells_failures_baselines_sizes_checksums_and_seconds(html, rec
     assert "none: make it with `howdeep prepare data=breast_cancer`" in html
 
 
+def test_the_page_tells_where_simple_methods_learned_from_a_draw(records, test_scores, html):
+    drawn = page(
+        analyse(records, {**test_scores, "drawn": {"sunspots": 100_000}}), study="of", cards={}, provenance={}
+    )
+    told = "On sunspots simple methods learned from 100,000 training examples, drawn at random"
+    assert told in unpacked(drawn)
+    assert "drawn at random, and networks from all" not in html
+
+
 def test_the_page_names_no_host(html):
     assert "a-host-name" not in html
 

@@ -9,6 +9,7 @@ import random
 from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -16,6 +17,8 @@ from pytorch_lightning import Callback
 from torch.nn import functional
 
 from howdeep.data.batches import Batches
+from howdeep.data.chosen import Chosen
+from howdeep.data.examples import Examples
 from howdeep.errors import UserError
 from howdeep.records.record import finite
 from howdeep.runs.examples import load_split
@@ -386,3 +389,25 @@ def test_training_can_be_limited_to_the_first_batches(fit):
     assert same(
         fit("trainer.limit_train_batches=2"), fit("trainer.limit_train_batches=2", callbacks=[Listen()])
     )
+
+
+def test_a_run_on_examples_that_are_chosen_from_a_map_is_to_the_bit_that_on_copies(
+    compose, project, tmp_path, monkeypatch
+):
+    cfg = compose("trainer.max_epochs=3", "model.width=16", "diagnostics.every=2")
+    copies = load_split(cfg, project)
+    monkeypatch.setattr(Chosen, "whole", None)  # which would copy them all
+    mapped = copies._replace(**{part: _chosen(getattr(copies, part)) for part in ("train", "validation")})
+    first, second = (
+        train(cfg, split, resume_point=tmp_path / "resume.ckpt", identity=IDENTITY)
+        for split in (copies, mapped)
+    )
+    assert same(first, second)
+
+
+def _chosen(examples: Examples) -> Examples:
+    x, y = examples
+    order = torch.randperm(len(x))
+    whole = torch.empty_like(x)
+    whole[order] = x
+    return cast(torch.Tensor, Chosen(whole, order, torch.device("cpu"))), y

@@ -120,6 +120,7 @@ class Test(TypedDict):
     train_examples: dict[str, int]
     in_time: NotRequired[list[str]]
     resampled: NotRequired[dict[str, float]]
+    drawn: NotRequired[dict[str, int]]
     classes: dict[str, list[str]]
     files: NotRequired[dict[Name, str]]
 

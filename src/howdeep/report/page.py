@@ -150,6 +150,11 @@ def _task(
         "against_baselines": tables.baselines_table(
             select(analysis.against_baselines, task=task), analysis.names
         ),
+        "learned_from": [
+            (name, f"{analysis.test['drawn'][name]:,}")
+            for name in sorted(set(cells["data"]))
+            if name in analysis.test.get("drawn", {})
+        ],
         "baselines": [
             [name, method, number(val), number(held_out)]
             for name in sorted(set(cells["data"]))

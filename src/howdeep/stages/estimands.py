@@ -112,7 +112,8 @@ def _baseline(record: dict, method: str, metric: str, own: Project) -> float:
 
     cfg, split = config_of(record), split_of(record, own, test=True)
     model = cast(dict, OmegaConf.to_container(cfg.model))
-    methods = get_class(cfg.task._target_).baselines(split.train, split.test, model)
+    kind = get_class(cfg.task._target_)
+    methods = kind.baselines(kind.learned_from(split.train), split.test, model)
     if method not in methods:
         raise UserError(f"estimand.against names the unknown method '{method}'{near(method, methods)}")
     return float(methods[method][metric])

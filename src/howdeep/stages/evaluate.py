@@ -15,7 +15,7 @@ from torch import Tensor
 
 from howdeep.data.batches import Batches
 from howdeep.data.examples import Examples, Split
-from howdeep.files import seals
+from howdeep.files import seals, tensors
 from howdeep.files.folders import file_aside
 from howdeep.files.project import Project
 from howdeep.files.writing import write_sealed
@@ -48,7 +48,8 @@ def evaluate(project: Project) -> dict:
     Where each seed drew test examples of its own (`split: all`), a run is scored on those of its seed: then the right
     answers are `<run key>/label`, a baseline has the means over all splits and, in `splits`, the scores on each, by
     seed, and `resampled` says of these entries the number of test examples over that of training examples, by
-    which splits overlap; of points of learning curves as of the whole training set.
+    which splits overlap; of points of learning curves as of the whole training set. `drawn` says of data sets from how
+    many training examples, drawn at random, simple methods learned: of those where it was not all of them.
     """
     plan = params.read(project.params)
     found = {
@@ -72,6 +73,8 @@ def evaluate(project: Project) -> dict:
         "resampled": {name: found[name].resampled for name in sorted(found) if found[name].resampled},
         "classes": {name: found[name].classes for name in sorted(found) if found[name].classes},
     }
+    if drawn := {plan.entry(name).data: found[name].drawn for name in sorted(found) if found[name].drawn}:
+        content["drawn"] = drawn
     _write(
         project.results / ANSWERS,
         _by_name(scored.answers for scored in found.values()),
@@ -101,7 +104,9 @@ def _log(found: Mapping[str, "Scored"], project: Project) -> None:
 
 @dataclass
 class Scored:
-    """What `evaluate` finds of one entry, see there; baselines by method and by the seed of the split."""
+    """What `evaluate` finds of one entry, see there; baselines by method and by the seed of the split, and `drawn`,
+    from how many training examples they learned, where not from all.
+    """
 
     examples: int
     train_examples: int
@@ -109,6 +114,7 @@ class Scored:
     in_time: bool = False
     resampled: float = 0.0
     moments: np.ndarray | None = None
+    drawn: int = 0
     runs: dict[str, dict[str, float]] = field(default_factory=dict)
     baselines: dict[str, dict[int, dict]] = field(default_factory=dict)
     classes: list[str] = field(default_factory=list)
@@ -177,9 +183,13 @@ def _score_baselines(
         alone: whether this is the one split of all runs, whose test examples are scored one by one.
     """
     assert split.test is not None
-    of, model = get_class(cfg.task._target_).baselines, cast(dict, OmegaConf.to_container(cfg.model))
-    val, test = (of(split.train, held_out, model) for held_out in (split.validation, split.test))
-    for name, scores in test.items():
+    kind, model = get_class(cfg.task._target_), cast(dict, OmegaConf.to_container(cfg.model))
+    train = kind.learned_from(split.train)
+    if len(train[0]) < len(split.train[0]):
+        scored.drawn = len(train[0])
+    val, test = (kind.baselines(train, held_out, model) for held_out in (split.validation, split.test))
+    for name in (name for name in test if name in val):
+        scores = test[name]
         single = scores.pop(SINGLE, None)
         if single is not None and alone:
             key = "/".join((entry.data, entry.task, name))
@@ -215,18 +225,17 @@ def answers(task: Task, examples: Examples) -> dict[str, Tensor]:
 def single_scores(task: Task, examples: Examples) -> Tensor | None:
     """The score of each example, (n,) float32; None where a score is none's alone."""
     task.eval()
-    batches = list(Batches(examples, batch_size=EVALUATION_BATCH))
-    output = torch.cat([task.net(x) for x, _ in batches])
-    found = task.single_scores(output, torch.cat([task.target(x, y) for x, y in batches]))
+    batches = Batches(examples, batch_size=EVALUATION_BATCH)
+    pairs = [(task.net(x), task.target(x, y)) for x, y in batches]
+    output, target = (torch.cat(part) for part in zip(*pairs, strict=True))
+    found = task.single_scores(output, target)
     return None if found is None else found.float()
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes arrays aside and renames the file."""
-    from safetensors.numpy import save
-
     with file_aside(path) as aside:
-        aside.write_bytes(save(arrays))
+        tensors.write(aside, arrays)
 
 
 def trained_task(cfg: DictConfig, folder: Path, record: Mapping[str, Any]) -> Task:

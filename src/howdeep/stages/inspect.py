@@ -111,10 +111,10 @@ def _look_into(plan: params.Study, entry: params.Entry, project: Project) -> Ins
         names: Row = {"entry": entry.name, "matching": cell.matching, "depth": cell.depth}
         tables["representations"] += [names | row for row in look.representations()]
         own = look.kernels()
-        first, examples = shallowest.setdefault(cell.matching, (own, look.split.validation[0]))
+        first, examples = shallowest.setdefault(cell.matching, (own, look.compared))
         tables["similarity"] += [names | row for row in _similar(own, own, shallow=False)]
         # Where splits differ between seeds and a depth lost its first, they have not seen the same examples.
-        if first is not own and torch.equal(examples, look.split.validation[0]):
+        if first is not own and torch.equal(examples, look.compared):
             tables["similarity"] += [names | row for row in _similar(first, own, shallow=True)]
         rows, made = look.attention()
         tables["attention"] += [names | row for row in rows]
@@ -169,9 +169,14 @@ class Look:
             return "input"
         return "code" if probes.hidden(self.net)[layer - 1] is getattr(self.net, "code", None) else "hidden"
 
+    @property
+    def compared(self) -> Tensor:
+        """The examples that kernels are of."""
+        return self.split.validation[0][: MOST["cka"]]
+
     def kernels(self) -> dict[int, Tensor]:
         """The centred kernel of each layer, and of the input where it holds numbers, by layer."""
-        found = dict(enumerate(probes.states(self.net, self.split.validation[0][: MOST["cka"]])))
+        found = dict(enumerate(probes.states(self.net, self.compared)))
         return {layer: similarity.centred_kernel(h) for layer, h in found.items() if h.is_floating_point()}
 
     def attention(self) -> tuple[list[Row], dict[str, Tensor]]:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from howdeep.data.examples import Examples, Split
 from howdeep.errors import UserError
-from howdeep.tasks.task import SINGLE, Scores, Task
+from howdeep.tasks.task import MOST_REMEMBERED, SINGLE, Scores, Task, answered
 
 MOST_EXAMPLES = 10_000  # that a kernel method learns from: its time grows with their square
 MOST_PAIRS = 50_000  # of symbols, that are counted
@@ -36,7 +36,8 @@ class Classification(Task):
 
     Baselines: always the most frequent class, multinomial logistic regression (Cox, 1958), the nearest neighbour (Cover
     and Hart, 1967), and a support vector machine with a Gaussian kernel (Cortes and Vapnik, 1995), which says no
-    probabilities and has no loss. The last two learn from 10,000 examples at most. For tables, whose examples are
+    probabilities and has no loss. The last two learn from 10,000 examples at most, and are left out where more than
+    100,000 are to be told: their time grows with the product of both. For tables, whose examples are
     vectors of numbers, gradient boosting of trees as well (Friedman, 2001). Symbols are read as indicators, one for
     each symbol at each step; and `n-gram regression` reads how often each symbol occurs, and of few symbols each pair
     (Joachims, 1998, of words).
@@ -85,28 +86,31 @@ class Classification(Task):
     @classmethod
     def baselines(cls, train: Examples, held_out: Examples, model: Mapping[str, Any]) -> Scores:
         for known, of in (train, held_out):
-            _check(known.flatten(1), of)
+            _check(known[:1].flatten(1).expand(len(known), -1), of)
         symbols = 0 if train[0].is_floating_point() else int(torch.cat([train[0], held_out[0]]).max()) + 1
-        (x, y), (x_held, y_held) = (
-            ((functional.one_hot(x, symbols) if symbols else x).flatten(1).numpy(), y.numpy())
-            for x, y in (train, held_out)
-        )
+
+        def read(x: Tensor) -> np.ndarray:
+            return (functional.one_hot(x, symbols) if symbols else x).flatten(1).numpy()
+
+        x, y, y_held = read(train[0]), train[1].numpy(), held_out[1].numpy()
         classes, counts = torch.from_numpy(y).unique(return_counts=True)
         shares = (counts / counts.sum()).numpy().reshape(1, -1).repeat(len(y_held), axis=0)
         regression = LogisticRegression(max_iter=1000).fit(x, y)
-        few = slice(MOST_EXAMPLES)
-        others = {
-            "nearest neighbour": KNeighborsClassifier(1).fit(x[few], y[few]),
-            "support vector machine": SVC(C=10.0).fit(x[few], y[few]),
-        }
-        told = {"logistic regression": regression.predict_proba(x_held)}
+        few, others = slice(MOST_EXAMPLES), {}
+        if len(y_held) <= MOST_REMEMBERED:
+            others = {
+                "nearest neighbour": KNeighborsClassifier(1).fit(x[few], y[few]),
+                "support vector machine": SVC(C=10.0).fit(x[few], y[few]),
+            }
+        told = {"logistic regression": answered(held_out, lambda x: regression.predict_proba(read(x)))}
         if train[0].ndim == 2 and not symbols:
             boosting = HistGradientBoostingClassifier(early_stopping=False, random_state=0)  # type: ignore[arg-type]
-            told["gradient boosting"] = boosting.fit(x, y).predict_proba(x_held)
+            boosting.fit(x, y)
+            told["gradient boosting"] = answered(held_out, lambda x: boosting.predict_proba(read(x)))
         if symbols:
-            n_grams, n_grams_held = (_n_grams(part[0].numpy(), symbols) for part in (train, held_out))
-            told["n-gram regression"] = (
-                LogisticRegression(max_iter=1000).fit(n_grams, y).predict_proba(n_grams_held)
+            n_grams = LogisticRegression(max_iter=1000).fit(_n_grams(train[0].numpy(), symbols), y)
+            told["n-gram regression"] = answered(
+                held_out, lambda x: n_grams.predict_proba(_n_grams(x.numpy(), symbols))
             )
         return {
             "majority": {
@@ -120,7 +124,10 @@ class Classification(Task):
                 }
                 for name, probabilities in told.items()
             },
-            **{name: _scored(of.predict(x_held), y_held) for name, of in others.items()},
+            **{
+                name: _scored(answered(held_out, lambda x, of=of: of.predict(read(x))), y_held)
+                for name, of in others.items()
+            },
         }
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from howdeep.data.examples import Examples, Split
 from howdeep.errors import UserError
-from howdeep.tasks.task import SINGLE, Scores, Task, same_shape
+from howdeep.tasks.task import MOST_REMEMBERED, SINGLE, Scores, Task, answered, same_shape
 
 MOST_EXAMPLES = 10_000  # that the nearest neighbour is looked for among
 PENALTIES = np.logspace(-2, 4, 7)  # of ridge regression, chosen by leaving one training example out
@@ -30,8 +30,8 @@ class Regression(Task):
     1 - sum (y - output)^2 / sum (y - mean(y))^2, and of several targets the mean squared error of each.
 
     Baselines: always the mean of the training targets, ridge regression (Hoerl and Kennard, 1970) on standardised
-    features, the nearest neighbour (Cover and Hart, 1967), which looks among 10,000 examples at most, and gradient
-    boosting of trees (Friedman, 2001), one for each target.
+    features, the nearest neighbour (Cover and Hart, 1967), which looks among 10,000 examples at most and is left out
+    where more than 100,000 are to be told, and gradient boosting of trees (Friedman, 2001), one for each target.
     """
 
     score_name = "mse"
@@ -72,17 +72,25 @@ class Regression(Task):
     def baselines(cls, train: Examples, held_out: Examples, model: Mapping[str, Any]) -> Scores:
         for part in (train, held_out):
             _check(part)
-        (x, y), (x_held, y_held) = ((x.flatten(1).numpy(), y.double().numpy()) for x, y in (train, held_out))
+        x, y, y_held = train[0].flatten(1).numpy(), train[1].double().numpy(), held_out[1].double().numpy()
         same_shape(held_out[1], train[1][:1].expand(len(held_out[1]), -1), "regression")
         few = slice(MOST_EXAMPLES)
         boosting = HistGradientBoostingRegressor(early_stopping=False, random_state=0)  # type: ignore[arg-type]
         methods = {
-            "ridge regression": make_pipeline(StandardScaler(), RidgeCV(PENALTIES)).fit(x, y),
-            "nearest neighbour": KNeighborsRegressor(1).fit(x[few], y[few]),
-            "gradient boosting": MultiOutputRegressor(boosting).fit(x, y),
+            "ridge regression": make_pipeline(StandardScaler(), RidgeCV(PENALTIES)),
+            "nearest neighbour": KNeighborsRegressor(1),
+            "gradient boosting": MultiOutputRegressor(boosting),
         }
         answers = {"mean": np.broadcast_to(y.mean(0), y_held.shape)}
-        answers |= {name: method.predict(x_held).reshape(y_held.shape) for name, method in methods.items()}
+        for name, method in methods.items():
+            if name != "nearest neighbour":
+                method.fit(x, y)
+            elif len(y_held) <= MOST_REMEMBERED:
+                method.fit(x[few], y[few])
+            else:
+                continue
+            answer = answered(held_out, lambda x, of=method: of.predict(x.flatten(1).numpy()))
+            answers[name] = answer.reshape(y_held.shape)
         return {name: _scored(torch.tensor(of), torch.tensor(y_held)) for name, of in answers.items()}
 
 

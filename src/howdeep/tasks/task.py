@@ -3,16 +3,22 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from howdeep.data.batches import Batches
 from howdeep.data.examples import Examples, Split
+from howdeep.data.splits import random_state
 from howdeep.errors import UserError
 
 SINGLE = "single"  # beside the scores of a method, those of single examples
+MOST_LEARNED = 100_000  # training examples of simple methods
+MOST_REMEMBERED = 100_000  # examples that methods which compare each with others are asked about
+AT_ONCE = 1 << 16  # examples that a simple method is asked about
 Scores = dict[str, dict[str, Any]]
 
 
@@ -27,6 +33,15 @@ def same_shape(output: Tensor, target: Tensor, task: str) -> None:
             f"{task} expects outputs of the targets' shape {tuple(target.shape)}, got {tuple(output.shape)}: "
             "choose the task that belongs to the data and the model"
         )
+
+
+def answered(examples: Examples, answer: Callable[[Tensor], np.ndarray]) -> np.ndarray:
+    """What a simple method says of examples, which it is asked about a few at a time: many libraries copy them.
+
+    Args:
+        answer: x (some, ...) -> (some, ...).
+    """
+    return np.concatenate([answer(x) for x, _ in Batches(examples, batch_size=AT_ONCE)])
 
 
 class Task(LightningModule):
@@ -104,6 +119,22 @@ class Task(LightningModule):
     def target(self, x: Tensor, y: Tensor) -> Tensor:
         """What the output for x is compared with."""
         return y
+
+    @classmethod
+    def learned_from(cls, train: Examples) -> Examples:
+        """What simple methods learn from: the training examples, or 100,000 of them drawn at random.
+
+        These are always the same, with one of each class among them. Where examples follow one another, all are taken.
+        """
+        x, y = train
+        if cls.in_time or len(x) <= MOST_LEARNED:
+            return train
+        rows = random_state(0).permutation(len(x))
+        if not y.is_floating_point() and y.ndim == 1:
+            _, first = np.unique(y.numpy(), return_index=True)
+            rows = np.concatenate([first, rows[~np.isin(rows, first)]])
+        drawn = torch.from_numpy(rows[:MOST_LEARNED].copy())
+        return x[drawn], y[drawn]
 
     @classmethod
     def baselines(cls, train: Examples, held_out: Examples, model: Mapping[str, Any]) -> Scores:
