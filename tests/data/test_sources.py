@@ -275,6 +275,16 @@ def test_a_body_without_an_end_is_left_at_the_size_of_the_file(server, tmp_path,
     assert "at most 10000000 bytes" in failure("http://x/a", tmp_path / "toy", f"{server}/endless")
 
 
+def test_a_file_of_the_project_may_be_of_any_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "MOST", 3)  # of what a server sends
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "toy.bin").write_bytes(CONTENT)
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    source = {"file": "toy.bin", "local": "source/toy.bin", "sha256": digest}
+    sources.pull("toy", [source], tmp_path / "raw", None, tmp_path)
+    assert (tmp_path / "raw" / "toy.bin").read_bytes() == CONTENT
+
+
 def test_a_length_that_is_more_than_the_file_has_is_refused_before_anything_is_read(server, tmp_path):
     with pytest.raises(UserError, match=r"at most 5 bytes of .*/right \(its size\), got more"):
         sources.pull("toy", [{**toy(f"{server}/right")[0], "bytes": 5}], tmp_path, None)

@@ -1,6 +1,7 @@
 """`howdeep init`: what it prints, what it writes, and what it refuses, of tables, series and texts."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from omegaconf import OmegaConf
 
 from howdeep.errors import UserError
 from howdeep.files.project import Project
+from howdeep.intake import sampling
 from howdeep.runs import examples
 from howdeep.runs.examples import load_split
+from howdeep.stages import init_table, proposals
 from howdeep.stages.init import init
 from howdeep.stages.proposals import Asked
 from howdeep.study import params
@@ -345,3 +348,42 @@ def test_words_that_hydra_would_take_for_references_get_into_no_config(tmp_path,
         _, split = made(Asked(tmp_path / "new", path), "of")
         assert split.train[0].shape[1] == 1
         assert "would be read as a reference" in capsys.readouterr().out
+
+
+def test_a_large_table_is_guessed_from_a_sample_and_says_so(table, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sampling, "CELLS", 6 * 80)  # 40 rows, and one of 2 of the others
+    _, split = made(Asked(tmp_path / "new", table, name="large"), "large")
+    said = capsys.readouterr().out
+    assert "120 rows" in said
+    assert "guessed from 80 of them, the first 40 and evenly spaced ones" in said
+    assert "counts the rows" in said
+    assert [len(part[0]) for part in split if part] == [72, 24, 24]
+
+
+def test_what_a_sample_did_not_show_is_refused_with_its_line_when_it_is_prepared(
+    table, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sampling, "CELLS", 6 * 80)
+    rows = table.read_text().splitlines()
+    rows[42] = (
+        rows[42].rpartition(";")[0] + ";9"
+    )  # a class of which there is no other row, in a place that is left out
+    table.write_text("\n".join(rows))
+    with pytest.raises(UserError, match=r"column 'species': expected one of the classes, got '9' in line 43"):
+        made(Asked(tmp_path / "new", table, name="large"), "large")
+
+
+def test_the_estimate_grows_with_the_rows(table, tmp_path, capsys, monkeypatch):
+    init(Asked(tmp_path / "small", table))
+    small = capsys.readouterr().out
+    true = proposals.sample_table
+
+    def with_more_rows(asked):
+        found, *told = true(asked)
+        return (found._replace(rows=10_000_000), *told)
+
+    monkeypatch.setattr(init_table, "sample_table", with_more_rows)
+    init(Asked(tmp_path / "large", table))
+    assert re.search(r"about \d minutes on", small)
+    assert re.search(r"about \d+ hours on", capsys.readouterr().out)
+    assert "batch_size: 1024" in (tmp_path / "large/params.yaml").read_text()

@@ -252,7 +252,8 @@ def _regular(path: str, flags: int) -> int:
 def _all_of(stream: IO[bytes], address: str | Path, source: Source) -> Iterator[bytes]:
     """Read in chunks, http.client ends a broken transfer like a whole one: the length tells them apart."""
     said = str(getattr(stream, "headers", {}).get("Content-Length") or "")
-    expected, came, most = int(said) if said.isascii() and said.isdigit() else 0, 0, source.bytes or MOST
+    endless = MOST if isinstance(address, str) else sys.maxsize  # a file has an end
+    expected, came, most = int(said) if said.isascii() and said.isdigit() else 0, 0, source.bytes or endless
     if expected <= most:
         while came <= most and (chunk := stream.read(min(CHUNK, most + 1 - came))):
             came += len(chunk)

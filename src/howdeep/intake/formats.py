@@ -66,9 +66,15 @@ def code_of(there: Sequence[str]) -> str | None:
     return None
 
 
-def counts_rows(there: Sequence[str], rows: int) -> bool:
+def counts_rows(there: Sequence[str], rows: int, lines: Sequence[int]) -> bool:
+    """Whether these are 0, 1, 2 and so on, or 1, 2, 3, in all rows; of a sample, whether they grow as its lines do."""
     numbers = [int(text) for text in there]
-    return len(there) == rows > 2 and numbers in (list(range(rows)), list(range(1, rows + 1)))
+    if not len(there) == rows > 2:
+        return False
+    apart = {number - line for number, line in zip(numbers, lines, strict=True)}
+    return numbers in (list(range(rows)), list(range(1, rows + 1))) or (
+        len(apart) == 1 and apart <= {-2, -1, 0}
+    )
 
 
 def names_rows(name: str) -> bool:

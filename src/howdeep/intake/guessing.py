@@ -78,7 +78,13 @@ def target_of(sheet: Sheet, wanted: Sequence[str], file: str) -> tuple[list[str]
 
 
 def guess(
-    sheet: Sheet, targets: Sequence[str], file: str, *, task: str | None = None, missing: Collection[str] = ()
+    sheet: Sheet,
+    targets: Sequence[str],
+    file: str,
+    *,
+    task: str | None = None,
+    missing: Collection[str] = (),
+    sampled: bool = False,
 ) -> dict[str, Guess]:
     """What each column is taken for.
 
@@ -86,6 +92,7 @@ def guess(
         targets: columns that are to be told.
         task: "classification" or "regression"; None: what the target looks like.
         missing: texts that stand for no value in any column, beside the usual ones.
+        sampled: whether the table has more rows than these, so that a class may be less rare than it is here.
 
     Raises:
         UserError: a target that cannot be told, or numbers with text among them.
@@ -94,7 +101,7 @@ def guess(
     for name in sheet.names:
         values = sheet.column(name)
         if name in targets:
-            found[name] = _target(name, values, sheet, file, task, missing)
+            found[name] = _target(name, values, sheet, file, task, missing, sampled=sampled)
         else:
             found[name] = guess_input(name, values, sheet, file, missing)
     kinds = {found[name].kind for name in targets}
@@ -143,7 +150,7 @@ def guess_input(name: str, values: Sequence[str], sheet: Sheet, file: str, more:
         if code := formats.code_of(there):
             return _words(words, values, f"{code}: a code and no quantity", more)
         whole = all(re.fullmatch(r"[+-]?\d+", text) for text in there)
-        if whole and formats.counts_rows(there, len(values)):
+        if whole and formats.counts_rows(there, len(values), sheet.lines):
             return left_out("it counts the rows", 0)
         if whole and len(distinct) == len(values) and formats.names_rows(name):
             return left_out("it names the rows: every value is there once", 0)
@@ -193,7 +200,14 @@ def _words(words: Sequence[str], values: Sequence[str], why: str, more: Collecti
 
 
 def _target(
-    name: str, values: Sequence[str], sheet: Sheet, file: str, task: str | None, more: Collection[str]
+    name: str,
+    values: Sequence[str],
+    sheet: Sheet,
+    file: str,
+    task: str | None,
+    more: Collection[str],
+    *,
+    sampled: bool,
 ) -> Guess:
     usual = {*MISSING, *more}
     there = [text for text in values if text not in usual]
@@ -237,7 +251,8 @@ def _target(
             f"{file}, column '{name}': expected classes without {REFERENCE}, which Hydra reads as a reference, "
             f"got '{strange[0]}': give it another name"
         )
-    if rare := [f"'{label}' has {often}" for label, often in distinct.items() if often < 5]:
+    rare = [f"'{label}' has {often}" for label, often in distinct.items() if often < 5]
+    if rare and not sampled:
         raise UserError(
             f"{file}, column '{name}': expected 5 rows of each class at least, for training, validation and test, but "
             f"{', '.join(rare[:SHOWN])}: leave such rows out, or join classes"

@@ -26,6 +26,12 @@ OURS = ("in_shape", "context", "vocabulary", "length", "steps", "out_features") 
 NO_TEXT = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")  # to YAML, without quotes
 SOME_TEXT = 1000  # bytes
 STEPS = 1500  # of a training, about: small data are shown more often
+BATCHES = (
+    (1_000_000, 1024),
+    (100_000, 256),
+    (2000, 64),
+    (0, 32),
+)  # training examples at least, and size of a batch
 TEMPLATES = {"pipeline.yaml": "dvc.yaml", "gitignore": ".gitignore", "readme.md": "README.md"}
 # What may be there before, in a repository that was begun.
 SETTLED = (".git", ".gitignore", ".gitattributes", ".dvc", ".dvcignore", "LICENSE", ".venv")
@@ -236,10 +242,15 @@ def _flow(value: Any, *, ours: bool = False) -> str:
     return _word(value)
 
 
-def _params_yaml(proposal: Proposal) -> str:
+def _shown(proposal: Proposal) -> tuple[int, int, int]:
+    """Training examples, how many are a batch, and how often they are shown."""
     n_train = round(proposal.rows * (1 - TEST) * (1 - VALIDATION))
-    batch = 64 if n_train >= 2000 else 32
-    epochs = min(100, max(10, round(STEPS / max(1, n_train // batch))))
+    batch = next(size for least, size in BATCHES if n_train >= least)
+    return n_train, batch, min(100, max(10, round(STEPS / max(1, n_train // batch))))
+
+
+def _params_yaml(proposal: Proposal) -> str:
+    _, batch, epochs = _shown(proposal)
     score, margin, reason = proposal.margin
     entries = "".join(
         f"  {proposal.name}-{model}:\n    data: {proposal.name}\n    model: {model}\n    task: {proposal.task}\n"
@@ -266,11 +277,16 @@ def _params_yaml(proposal: Proposal) -> str:
 
 def _next(folder: Path, proposal: Proposal, made: Sequence[str]) -> str:
     runs = len(DEPTHS) * SEEDS * len(proposal.models)
-    seconds = 60 + runs * 4.0 / cores()
+    n_train, batch, epochs = _shown(proposal)
+    # Measured of mlps: what a batch and an example cost, the mean over depths, and half of it again for trials.
+    training = 1.5 * epochs * n_train * (8e-4 / batch + 4.5e-6)
+    seconds = 60 + runs * max(4.0, 2.5 + training) / cores()
+    minutes = max(1, round(seconds / 60))
+    about = f"{minutes} minutes" if minutes < 120 else f"{round(seconds / 3600)} hours"
     done = f" ({', '.join(made)})" if made else ""
     return (
         f"Made {folder}{done}. Look at conf/data/{proposal.name}.yaml, then:\n"
         f"  cd {folder}\n"
-        f"  dvc repro    # about {max(1, round(seconds / 60))} minutes on {cores()} cores\n"
+        f"  dvc repro    # about {about} on {cores()} cores\n"
         "The answer is then in reports/index.html.\n"
     )

@@ -19,8 +19,8 @@ from howdeep.stages.proposals import (
     config_of,
     few_told,
     file_of,
-    read_table,
     refuse,
+    sample_table,
 )
 
 GROUPS = 3  # at least
@@ -39,8 +39,8 @@ def propose_table(asked: Asked, name: str) -> Proposal:
         UserError: no such table, a target that cannot be told, too few rows, an option that does not fit.
     """
     refuse(asked, "a table", "--horizon", "--known")
-    sheet, reading, lines = read_table(asked)
-    file = asked.data.name
+    looked_at, reading, lines = sample_table(asked)
+    sheet, file = looked_at.sheet, asked.data.name
     targets, why = guessing.target_of(sheet, asked.target, file)
     if asked.task not in (None, "classification", "regression"):
         raise UserError(f"--task must be classification or regression, got '{asked.task}'")
@@ -52,7 +52,9 @@ def propose_table(asked: Asked, name: str) -> Proposal:
             f"{file}: expected {GROUPS} different values at least in --group '{asked.group}', for training, validation "
             f"and test, got {groups}: name another column"
         )
-    found = guessing.guess(sheet, targets, file, task=asked.task, missing=asked.missing)
+    found = guessing.guess(
+        sheet, targets, file, task=asked.task, missing=asked.missing, sampled=not looked_at.is_whole
+    )
     if asked.group and found[asked.group].kind != "excluded":
         found[asked.group] = guessing.left_out("rows are split by it", found[asked.group].missing)
     if asked.time and found[asked.time].kind not in ("date", "number"):
@@ -72,7 +74,7 @@ def propose_table(asked: Asked, name: str) -> Proposal:
     split = "group" if asked.group else "time" if asked.time else "stratified" if classes else "random"
     by = asked.group or asked.time
     lines += ["", f"split: {TOLD[split].format(by=by)}"]
-    lines += few_told(round(len(sheet.rows) * TEST), "rows")
+    lines += few_told(round(looked_at.rows * TEST), "rows")
     lines += [f"beware: {danger}" for danger in leaks.found(sheet, found, targets, split, by)]
     columns = {of: guess.column for of, guess in found.items()}
     width = sum(column.width for column in declared(columns, "columns").values())
@@ -93,7 +95,7 @@ def propose_table(asked: Asked, name: str) -> Proposal:
         if classes
         else ("mse", 0.02, "a fiftieth of the variance of the target; say what matters to you")
     )
-    return Proposal(name, lines, config, task, ("mlp",), len(sheet.rows), margin)
+    return Proposal(name, lines, config, task, ("mlp",), looked_at.rows, margin)
 
 
 def _check_rows(

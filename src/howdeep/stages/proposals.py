@@ -1,13 +1,14 @@
 """What `howdeep init` is told, and what it proposes: a data set and a study of it."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from howdeep.errors import UserError, near
+from howdeep.files.seals import checksum
 from howdeep.intake.guessing import Guess
-from howdeep.intake.reading import SEPARATORS, Sheet, encoding_of, is_parquet, read, separator_of
+from howdeep.intake.reading import SEPARATORS, Sheet, encoding_of, is_parquet, read, separator_of, stream
+from howdeep.intake.sampling import Sample, sample
 from howdeep.names import is_name
 
 TEST, VALIDATION = 0.2, 0.25  # shares of the rows, and of the rows that are left
@@ -97,27 +98,38 @@ def refuse(asked: Asked, what: str, *options: str) -> None:
 
 
 def read_table(asked: Asked) -> tuple[Sheet, dict[str, Any], list[str]]:
-    """The table, how it is read, and what is told of that."""
+    """The whole table, how it is read, and what is told of that."""
+    reading, how = _how(asked)
+    sheet = read(asked.data, **reading)
+    return sheet, reading, [f"{asked.data.name}: {len(sheet.rows)} rows{how}"]
+
+
+def sample_table(asked: Asked) -> tuple[Sample, dict[str, Any], list[str]]:
+    """The table, or a sample of a large one, how it is read, and what is told of that."""
+    reading, how = _how(asked)
+    found = sample(stream(asked.data, **reading))
+    lines = [f"{asked.data.name}: {found.rows} rows{how}"]
+    if not found.is_whole:
+        lines.append(
+            f"guessed from {len(found.sheet.rows)} of them, the first {found.first} and evenly spaced ones, of which "
+            "all counts below are; what does not fit in another row is refused by `dvc repro` with its line"
+        )
+    return found, reading, lines
+
+
+def _how(asked: Asked) -> tuple[dict[str, Any], str]:
+    """How a table is read, and that in words."""
     path = asked.data
     if path.is_dir():
         raise UserError(f"expected a file with a table at {path}, found a folder")
     if not path.exists():
         raise UserError(f"expected a file or folder as --data, found none at {path}")
     if is_parquet(path):
-        sheet = read(path, "utf-8", ",")
-        return (
-            sheet,
-            {"encoding": "utf-8", "separator": ","},
-            [f"{path.name}: {len(sheet.rows)} rows, Parquet"],
-        )
+        return {"encoding": "utf-8", "separator": ","}, ", Parquet"
     encoding, because = encoding_of(path)
     separator, why = separator_of(path, encoding)
-    sheet = read(path, encoding, separator)
-    words = f"{SEPARATORS[separator]}s"
-    told = (
-        f"{path.name}: {len(sheet.rows)} rows; encoding {encoding} ({because}); separated by {words} ({why})"
-    )
-    return sheet, {"encoding": encoding, "separator": separator}, [told]
+    told = f"; encoding {encoding} ({because}); separated by {SEPARATORS[separator]}s ({why})"
+    return {"encoding": encoding, "separator": separator}, told
 
 
 def few_told(tests: int, what: str) -> list[str]:
@@ -157,7 +169,7 @@ def config_of(
     """
     sources = []
     if asked.data.is_file():
-        file, digest = file_of(asked, name), hashlib.sha256(asked.data.read_bytes()).hexdigest()
+        file, digest = file_of(asked, name), checksum(asked.data)
         sources = [{"file": file, "local": f"source/{file}", "sha256": digest}]
     return {
         "defaults": [{"override /task@_global_.task": task}, "_self_"],
