@@ -7,7 +7,7 @@ import torch
 from safetensors.numpy import save_file
 from sklearn.preprocessing import StandardScaler
 
-from howdeep.data import own_table, table_inputs
+from howdeep.data import chosen, own_table, table_inputs
 from howdeep.errors import UserError
 from howdeep.files import tensors
 from howdeep.files.tensors import Blocks
@@ -235,6 +235,33 @@ def test_mistakes_of_all_chunks_are_told_in_one_line_of_the_first_column_that_ha
     of.loc[[5, 55], "y"] = ""
     with pytest.raises(UserError, match="but 2 of 60 have none, the first in line 7"):
         prepared(tmp_path, of)
+
+
+@pytest.mark.parametrize(
+    ("how", "options"),
+    [("grouped", {"validation_fraction": 0.25, "seed": 3}), ("in_order", {"validation_fraction": 0.25}), ("given", {})],
+)  # fmt: skip
+def test_parts_of_a_large_file_are_those_of_a_small_one(tmp_path, monkeypatch, how, options):
+    path = tmp_path / "of" / "train.safetensors"
+    path.parent.mkdir()
+    random = np.random.RandomState(0)
+    arrays = {"x": random.randn(N, 5).astype(np.float32), "y": random.randint(2, size=N),
+              "group": random.randint(9, size=N), "validation": (random.rand(N) < 0.3).astype(np.uint8)}  # fmt: skip
+    save_file(arrays, path)
+    small = getattr(own_table, how)(path, path, in_shape=[5], **options)
+    monkeypatch.setattr(tensors, "LARGE", 1)
+    monkeypatch.setattr(chosen, "LARGE", 1)
+    large = getattr(own_table, how)(path, path, in_shape=[5], **options)
+    assert isinstance(large.train[0], chosen.Chosen)
+    for ours, theirs in zip(large, small, strict=True):
+        assert len(ours[0]) == len(theirs[0]) > 0
+        assert torch.equal(ours[0].index_select(0, torch.arange(len(ours[0]))), theirs[0])
+        assert torch.equal(ours[1], theirs[1])
+
+
+def test_a_table_without_any_target_has_no_rows(tmp_path):
+    with pytest.raises(UserError, match="expected rows with a target, got none"):
+        prepared(tmp_path, table().assign(y=""), drop_missing_targets=True)
 
 
 def test_nothing_is_left_beside_the_file(tmp_path):

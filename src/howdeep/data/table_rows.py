@@ -126,7 +126,7 @@ class Rows:
                 yield codes
         self._check_lacking()
         faults.check()
-        if not len(self.y()):
+        if not sum(map(len, self._found)):
             raise UserError(f"{self._file}: expected rows with a target, got none")
 
     def y(self) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
-LARGE = 1 << 29  # bytes of a file that is mapped, and of an array that is not copied: half a GB
+LARGE = 1 << 28  # bytes of a file that is mapped, and of an array that is not copied: a quarter of a GB
 AT_ONCE = 1 << 24  # bytes that are written
 LENGTH = 8  # bytes of the number at the beginning, of the header that follows
 NUMBERS = {
