@@ -135,9 +135,10 @@ class Rows:
 
     def _with_targets(self, sheet: Sheet) -> Sheet:
         for name, column in self._targets.items():
-            missing = {place for place, text in enumerate(sheet.column(name)) if text in column.missing}
-            if not missing:
+            texts = sheet.column(name)
+            if frozenset(column.missing).isdisjoint(texts):
                 continue
+            missing = {place for place, text in enumerate(texts) if text in column.missing}
             count, first = self._lacking[name]
             self._lacking[name] = count + len(missing), first or sheet.lines[min(missing)]
             left = [place for place in range(len(sheet.rows)) if place not in missing]

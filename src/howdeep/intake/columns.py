@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from howdeep.intake.reading import Sheet
 from howdeep.intake.refusals import Where
 
 YEAR = 365.2425  # days
+MOST_DATES = 1 << 16  # that are kept
 NO_NUMBERS = frozenset(("", "NA", "N/A", "NULL", "?", "-"))  # texts that `float` refuses
 Missing = list[str]
 
@@ -101,7 +102,7 @@ class Number(Column):
         missing = frozenset(self.missing)
         try:
             if missing <= NO_NUMBERS or missing.isdisjoint(values):
-                found = np.array(list(map(float, values)))
+                found = np.fromiter(map(float, values), np.float64, len(values))
                 return found if np.isfinite(found).all() else None
         except ValueError:
             pass
@@ -122,6 +123,15 @@ class Number(Column):
 
     def expanded(self, codes: np.ndarray) -> np.ndarray:
         return np.stack([codes, np.isnan(codes)], axis=1) if self.indicator else codes[:, None]
+
+
+class Places(dict[str, int]):
+    """Numbers of words, and `other` of any other word. To look words up with `get` takes five times as long."""
+
+    other: int
+
+    def __missing__(self, word: str) -> int:
+        return self.other
 
 
 class Category(Column):
@@ -146,8 +156,9 @@ class Category(Column):
 
     def indices(self, values: Sequence[str]) -> np.ndarray:
         """(rows,) the place of each word, and the number of words for any other."""
-        place = {word: index for index, word in enumerate(self.values) if word not in self.missing}
-        return np.array([place.get(text, len(self.values)) for text in values], dtype=np.int64)
+        place = Places({word: index for index, word in enumerate(self.values) if word not in self.missing})
+        place.other = len(self.values)
+        return np.fromiter(map(place.__getitem__, values), np.int64, len(values))
 
 
 class Boolean(Column):
@@ -172,7 +183,7 @@ class Boolean(Column):
     def codes(self, values: Sequence[str], where: Where) -> np.ndarray:
         known = {self.values[0]: 1.0, self.values[1]: 0.0, **dict.fromkeys(self.missing, math.nan)}
         try:
-            found = np.array([known[text] for text in values])
+            found = np.fromiter(map(known.__getitem__, values), np.float64, len(values))
         except KeyError:
             found = None
         if found is not None and (self.indicator or not np.isnan(found).any()):
@@ -202,13 +213,13 @@ class Date(Column):
         """(rows,) days since 2000, of dates with a time zone in UTC; NaN where one is missing."""
         if frozenset(self.missing).isdisjoint(values):
             with suppress(ValueError):
-                return np.array([_days(text, self.format) for text in values])
+                return np.fromiter(map(calendar(self.format).__getitem__, values), np.float64, len(values))
         found, wrong = np.full(len(values), math.nan), []
         for place, text in enumerate(values):
             if text in self.missing:
                 continue
             try:
-                found[place] = _days(text, self.format)
+                found[place] = calendar(self.format)[text]
             except ValueError:
                 wrong.append(place)
         if wrong:
@@ -231,13 +242,27 @@ class Date(Column):
         return np.stack([years, np.sin(angle), np.cos(angle)], axis=1)
 
 
-@lru_cache(maxsize=1 << 16)  # a table has few days, which are slow to read
-def _days(text: str, form: str) -> float:
-    """Days from 2000 to a date, of one with a time zone in UTC."""
-    moment = datetime.strptime(text, form)
-    if moment.tzinfo:  # clocks that are put back show an hour twice
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return (moment - datetime(2000, 1, 1)).total_seconds() / 86_400
+class Calendar(dict[str, float]):
+    """The days from 2000 to dates of a format, of those with a time zone in UTC; kept, since they are slow to read.
+
+    Raises:
+        ValueError: a text that is no such date.
+    """
+
+    def __init__(self, form: str) -> None:
+        self.form = form
+
+    def __missing__(self, text: str) -> float:
+        moment = datetime.strptime(text, self.form)
+        if moment.tzinfo:  # clocks that are put back show an hour twice
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
+        if len(self) >= MOST_DATES:
+            self.clear()
+        self[text] = days = (moment - datetime(2000, 1, 1)).total_seconds() / 86_400
+        return days
+
+
+calendar = cache(Calendar)
 
 
 class Text(Column):
@@ -274,9 +299,11 @@ class Target(Column):
             UserError: a class that is not listed, or none.
         """
         place = {name: index for index, name in enumerate(self.classes)}
-        if wrong := [index for index, text in enumerate(values) if text not in place]:
-            raise where.refused("one of the classes", values, wrong, "list it under `classes`, or correct it")
-        return np.array([place[text] for text in values], dtype=np.int64)
+        try:
+            return np.fromiter(map(place.__getitem__, values), np.int64, len(values))
+        except KeyError:
+            wrong = [index for index, text in enumerate(values) if text not in place]
+        raise where.refused("one of the classes", values, wrong, "list it under `classes`, or correct it")
 
 
 class NumberTarget(Number):
