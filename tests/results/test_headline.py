@@ -59,6 +59,10 @@ def test_the_best_simple_method_is_a_part_of_the_answer():
     )
     none = said(*study, baselines=one.assign(verdict="worse"))
     assert none.endswith("No network beat gradient boosting, the best simple method, at any depth.")
+    open_ = said(*study, baselines=one.assign(verdict=["worse", "inconclusive", "worse"]))
+    assert open_.endswith(
+        "No network was shown to beat gradient boosting, the best simple method, at any depth."
+    )
 
 
 def test_one_depth_compares_nothing():

@@ -111,10 +111,12 @@ def _against_simple(baselines: pd.DataFrame, names: Mapping[str, tuple[str, str]
     beat = [str(entry) for entry, found in judged.items() if "better" in found]
     methods = set(baselines["method"])
     one = f"{methods.pop()}, the best simple method" if len(methods) == 1 else None
-    if not beat and one:
-        return [f"No network beat {one}, at any depth."]
     if not beat:
-        return [f"None of {len(judged)} networks beat the best simple method for its data at any depth."]
+        undecided = any("inconclusive" in found for found in judged)
+        beats = "was shown to beat" if undecided else "beat"
+        which = "No network" if one else f"None of {len(judged)} networks"
+        simple = f"{one}," if one else "the best simple method for its data"
+        return [f"{which} {beats} {simple} at any depth."]
     verb = "beats" if len(beat) == 1 else "beat"
     which = f": {_named(beat, names)}" if len(beat) < len(judged) else ""
     whose = "its" if len(beat) == 1 else "their"
