@@ -7,7 +7,8 @@ import torch
 from safetensors.numpy import save_file
 from sklearn.preprocessing import StandardScaler
 
-from howdeep.data import chosen, own_table, table_inputs
+from howdeep.data import chosen, own_table
+from howdeep.encoding import table_inputs
 from howdeep.errors import UserError
 from howdeep.files import tensors
 from howdeep.files.tensors import Blocks

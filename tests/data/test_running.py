@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from howdeep.data.running import Statistics
-from howdeep.data.splits import moments, standardise
+from howdeep.data.splits import moments
+from howdeep.encoding.scale import standardise
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(101, 5)) * 10.0 ** np.arange(-2, 3) + np.arange(5)

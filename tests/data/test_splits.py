@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from howdeep.data.splits import chronological, held_out_size, moments, standardise, stratified
+from howdeep.data.splits import chronological, held_out_size, moments, stratified
+from howdeep.encoding.scale import standardise
 from howdeep.errors import UserError
 
 LABELS = np.repeat([0, 1, 2], [10, 25, 65])[np.random.RandomState(1).permutation(100)]

@@ -128,7 +128,7 @@ def _prepared(
         train=(x[kept], y[kept]), test=(x[held_out], y[held_out]), classes=classes, axis=None
     )
     train = content.train | {name: array[kept] for name, array in beside.items()}
-    card: dict[str, Any] = {"file": file, "size": list(size), "channels": channels}
+    card: dict[str, Any] = {"file": file, "size": list(size), "channels": channels, "pixels": [0, 255]}
     return prepared.Prepared(train, content.test, content.card | card)
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from howdeep.data import prepared
-from howdeep.data.splits import chronological, moments, standardise, stratified
+from howdeep.data.splits import chronological, moments, stratified
+from howdeep.encoding.scale import standardise
+from howdeep.encoding.series import LabelledSeries, Windows, padded
 from howdeep.errors import UserError
 from howdeep.intake import columns as declared
 from howdeep.intake import steps as in_time
@@ -96,6 +98,7 @@ def arranged(
         "variables": variables,
         **{f"{role}_columns": list(columns[role]) for role in raw if role != "series"},
         "file": file,
+        "encoding": f"{Windows.__module__}.{Windows.__name__}",
         **({"series": cards} if by else cards[""]),
     }
     return prepared.Prepared(train, test, card)
@@ -298,15 +301,12 @@ def labelled(
     kept, held_out = stratified(y, test_fraction, seed)
     series = [values[places[-steps:]] for places in rows.values()]
     mean, std = moments(np.concatenate([series[place] for place in kept]), 0)
-    x = np.zeros((len(series), steps, values.shape[1] + 1), dtype=np.float32)
-    x[:, :, -1] = 1
-    for place, own in enumerate(series):
-        x[place, steps - len(own) :, :-1] = (own - mean) / std
-        x[place, steps - len(own) :, -1] = 0
+    x = padded(series, steps, mean, std)
     content = prepared.unscaled(
         train=(x[kept], y[kept]), test=(x[held_out], y[held_out]), classes=target.classes
     )
     told = {"file": file, "variables": list(numbers), "mean": mean.tolist(), "std": std.tolist()}
+    told["encoding"] = f"{LabelledSeries.__module__}.{LabelledSeries.__name__}"
     return prepared.Prepared(content.train, content.test, content.card | told)
 
 

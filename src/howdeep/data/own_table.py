@@ -14,8 +14,9 @@ from howdeep.data import prepared
 from howdeep.data.examples import Split, parted, read_labelled
 from howdeep.data.running import Statistics
 from howdeep.data.splits import chronological, held_out_size, random_state, stratified
-from howdeep.data.table_inputs import applied, expanded, seen
 from howdeep.data.table_rows import Keys, Rows, targets_of
+from howdeep.encoding import table as encoding
+from howdeep.encoding.table_inputs import applied, expanded, seen
 from howdeep.errors import UserError
 from howdeep.files.spill import Spill
 from howdeep.files.tensors import Blocks
@@ -23,10 +24,10 @@ from howdeep.intake import columns as declared
 from howdeep.intake.columns import Category, Column, Target
 from howdeep.intake.reading import stream
 
+ENCODING = f"{encoding.__name__}.{encoding.Table.__name__}"  # how new rows become the same inputs
 SPLITS = ("stratified", "random", "group", "time", "given")
-CELLS = (
-    1 << 22
-)  # numbers of a block: the statistics of a table that fits into one are those of all of it at once
+# Numbers of a block: the statistics of a table that fits into one are those of all of it at once.
+CELLS = 1 << 22
 IN_MEMORY = 1 << 26  # bytes of inputs that are not made block by block
 
 
@@ -87,7 +88,9 @@ def prepare(
     else:
         content = prepared.with_numbers(x, train=y[kept], test=y[held_out], targets=list(targets))
     return prepared.Prepared(
-        content.train | beside, content.test, content.card | {"not_listed": unseen, "file": file}
+        content.train | beside,
+        content.test,
+        content.card | {"not_listed": unseen, "file": file, "encoding": ENCODING},
     )
 
 

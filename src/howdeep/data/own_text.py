@@ -1,25 +1,20 @@
 """Texts of somebody's own with a label each: sequences of characters or words, as numbers."""
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from howdeep.data import prepared, running_text
 from howdeep.data.splits import stratified
+from howdeep.encoding.texts import PADDING, RESERVED, UNKNOWN, Texts, encoded, symbols_of
 from howdeep.errors import UserError
 from howdeep.intake import columns as declared
 from howdeep.intake.columns import Target, Text
 from howdeep.intake.reading import read, read_text
 from howdeep.intake.refusals import Where
 
-PADDING, UNKNOWN = 0, 1  # what stands before a short text, and for a symbol that training texts do not have
-RESERVED = 2
-WORD = re.compile(r"\w+|[^\w\s]")
+ENCODING = f"{Texts.__module__}.{Texts.__name__}"  # how new texts become the same numbers
 
 
 def prepare(
@@ -82,7 +77,13 @@ def prepare(
         train=(x[kept], y[kept]), test=(x[held_out], y[held_out]), classes=target.classes
     )
     unknown = float((x[held_out] == UNKNOWN).sum() / max(1, (x[held_out] != PADDING).sum()))
-    told = {"file": file, "unit": unit, "symbols": list(known), "unknown_in_test": unknown}
+    told = {
+        "file": file,
+        "unit": unit,
+        "symbols": list(known),
+        "unknown_in_test": unknown,
+        "encoding": ENCODING,
+    }
     return prepared.Prepared(content.train, content.test, content.card | told)
 
 
@@ -104,23 +105,7 @@ def language(
     return prepared.Prepared(content.train, content.test, content.card | {"file": file})
 
 
-def symbols_of(text: str, unit: str) -> Sequence[str]:
-    """The symbols of a text, in order."""
-    text = unicodedata.normalize("NFC", text)
-    return WORD.findall(text.casefold()) if unit == "words" else text
-
-
 def symbols(texts: Iterable[Sequence[str]], vocabulary: int) -> list[str]:
     """The most frequent symbols, as many as there are numbers for; equally frequent ones by their code."""
     counts = Counter(symbol for text in texts for symbol in text)
     return sorted(counts, key=lambda symbol: (-counts[symbol], symbol))[: vocabulary - RESERVED]
-
-
-def encoded(texts: Sequence[Sequence[str]], known: Sequence[str], length: int) -> np.ndarray:
-    """The numbers of the last symbols of each text, (n, length) int64."""
-    numbers = {symbol: place for place, symbol in enumerate(known, RESERVED)}
-    x = np.full((len(texts), length), PADDING, dtype=np.int64)
-    for row, text in enumerate(texts):
-        last = [numbers.get(symbol, UNKNOWN) for symbol in text[-length:]]
-        x[row, length - len(last) :] = last
-    return x

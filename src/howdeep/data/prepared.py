@@ -12,9 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError
 
-from howdeep.data.splits import moments, standardise
+from howdeep.data.splits import moments
+from howdeep.encoding.scale import standardise
 from howdeep.errors import UserError
 from howdeep.files import tensors
+
+WINDOWS = (
+    "howdeep.encoding.series.Windows"  # named, and not imported: its code computes nothing of a training
+)
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def series(*, train: np.ndarray, test: np.ndarray) -> Prepared:
             f"{constant[0] + 1} of {train.shape[1]} is always {train[0, constant[0]]:g}: leave it out"
         )
     train, test, card = _standardised(train, test, 0)
-    return Prepared({"series": train}, {"series": test}, card)
+    return Prepared({"series": train}, {"series": test}, card | {"encoding": WINDOWS})
 
 
 def _standardised(train: np.ndarray, test: np.ndarray, axis: int | None) -> Standardised:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from howdeep.data.splits import standardise
+from howdeep.encoding.scale import standardise
 
 
 class Statistics:

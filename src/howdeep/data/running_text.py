@@ -7,9 +7,9 @@ import numpy as np
 
 from howdeep.data import prepared
 from howdeep.data.splits import chronological
+from howdeep.encoding.texts import PRIVATE, UNKNOWN_SIGN, RunningText
 from howdeep.errors import UserError
 
-UNKNOWN_SIGN, PRIVATE = "\N{REPLACEMENT CHARACTER}", 0xE000
 LEAST, MOST = 2, 6000  # characters: private signs end there
 
 
@@ -43,6 +43,7 @@ def numbered(text: str, *, vocabulary: int, test_fraction: float) -> prepared.Pr
         "examples": {"train": len(past), "test": len(future)},  # characters
         "alphabet": "".join(known),
         "unknown_in_test": float((indices[future] == 0).mean()),
+        "encoding": f"{RunningText.__module__}.{RunningText.__name__}",
     }
     codes = np.array([ord(sign) for sign in alphabet], dtype=np.uint32)
     return prepared.Prepared({"text": indices[past], "alphabet": codes}, {"text": indices[future]}, card)

@@ -93,8 +93,3 @@ def moments(x: np.ndarray, axis: int | None) -> tuple[np.ndarray, np.ndarray]:
     constant = x.max(axis=axis) == lowest
     mean = np.where(constant, lowest, x.mean(axis=axis, dtype=np.float64))  # a mean of equals may be rounded
     return mean, np.where(constant, 1.0, x.std(axis=axis, dtype=np.float64))
-
-
-def standardise(x: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """(x - mean) / std in single precision; mean and std are those of the training examples alone."""
-    return ((x - mean) / std).astype(np.float32)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from howdeep.data.table_inputs import codes_of
+from howdeep.encoding.table_inputs import codes_of
 from howdeep.errors import UserError
 from howdeep.intake import steps
 from howdeep.intake.columns import Column, NumberTarget, Target, check_names

@@ -79,6 +79,13 @@ def pixels(content: bytes, size: Sequence[int], channels: int) -> np.ndarray:
     return np.ascontiguousarray(resized.reshape(height, width, channels).transpose(2, 0, 1))
 
 
+def png(pixels: np.ndarray) -> bytes:
+    """The pixels, uint8 (height, width, channels), as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(file, "PNG")
+    return file.getvalue()
+
+
 def is_image(file: IO[bytes]) -> bool:
     """Whether a file begins as an image does, whatever it is called."""
     try:

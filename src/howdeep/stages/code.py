@@ -17,21 +17,23 @@ from howdeep.records.fingerprint import checksum
 from howdeep.study import params
 
 FOLDER = "code"
+PREPARATION = ("data", "encoding", "files/spill.py", "files/tensors.py", "intake")
 SOURCES = {  # below the package: as dvc.yaml of a clone declares them
     "pull": ("data/sources.py",),
-    "prepare": ("data", "intake"),
+    "prepare": PREPARATION,
     "plan": (
+        *PREPARATION,
         *(
             "conf",
-            "data",
             "diagnostics",
             "errors.py",
-            "intake",
             "study/matching.py",
             "nets",
             "stages/plan.py",
+            "tasks",
+            "training",
         ),
-        *("tasks", "training", "study/tuning.py"),
+        "study/tuning.py",
     ),
     "evaluate": ("stages/evaluate.py", "nets", "tasks"),
     "inspect": ("stages/inspect.py", "inspection", "nets"),
@@ -39,11 +41,13 @@ SOURCES = {  # below the package: as dvc.yaml of a clone declares them
 }
 SOURCES_OF_CLAIMS = {
     "plan": (
-        *("conf", "data", "diagnostics", "intake", "nets", "study", "tasks", "training"),
+        *PREPARATION,
+        *("conf", "diagnostics", "nets", "study", "tasks", "training"),
         *("inspection/measures.py", "errors.py", "stages/plan.py", "stages/claim.py", "stages/estimands.py"),
     ),
     "judge": (
-        *("data", "diagnostics", "inspection", "intake", "nets", "tasks", "training", "study/claim.py"),
+        *PREPARATION,
+        *("diagnostics", "inspection", "nets", "tasks", "training", "study/claim.py"),
         *("results/claims.py", "results/statistics.py"),
         *("stages/claim.py", "stages/estimands.py", "stages/evaluate.py", "stages/inspect.py"),
     ),

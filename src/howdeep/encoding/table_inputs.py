@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from howdeep.data.splits import standardise
+from howdeep.encoding.scale import standardise
 from howdeep.intake.columns import Category, Column
 from howdeep.intake.reading import Sheet
 from howdeep.intake.refusals import Faults, Where
