@@ -15,6 +15,10 @@ examples:
   howdeep ui                                                    browse all runs in MLflow
   dvc repro                                                     the whole study of params.yaml, report included
 """
+MODEL = (
+    "an entry such as digits-cnn (its best cell by validation), a run's folder or key, models:/NAME@ALIAS of MLflow, "
+    "or a file of howdeep export"
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -126,6 +130,60 @@ def parser() -> argparse.ArgumentParser:
         "repair",
         "mend what keeps DVC from starting: a dvc.lock that a kill or a full disk has cut short, and the like",
     )
+    predict = add("predict", "ask a trained network about new rows: howdeep predict MODEL FILE")
+    predict.add_argument("model", metavar="MODEL", help=MODEL)
+    predict.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="a table, a text, images or folders of them, as in training",
+    )
+    predict.add_argument(
+        "-o", "--output", metavar="FILE", help="a CSV, TSV or Parquet file (default: CSV, to the terminal)"
+    )
+    predict.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="let the networks of all seeds answer together, with their spread",
+    )
+    export = add("export", "write a trained network as one file: howdeep export MODEL -o net.onnx")
+    export.add_argument("model", metavar="MODEL", help=MODEL)
+    export.add_argument(
+        "--format", metavar="FORMAT", help="onnx or torch (default: as the file ends, or onnx)"
+    )
+    export.add_argument("-o", "--output", metavar="FILE", help="default: ENTRY.onnx, or ENTRY.pt2 of torch")
+    export.add_argument(
+        "--opset",
+        type=_positive,
+        metavar="N",
+        help="of ONNX's operators (default: 18, which most programs read)",
+    )
+    explain = add("explain", "say what in an example makes a network answer so: howdeep explain MODEL FILE")
+    explain.add_argument("model", metavar="MODEL", help=MODEL)
+    explain.add_argument("inputs", nargs="+", metavar="INPUT", help="as howdeep predict takes them")
+    explain.add_argument(
+        "-o", "--output", metavar="FILE", help="default: explained.png of images, or the terminal"
+    )
+    sample = add("sample", "let a gan or a language model make examples: howdeep sample MODEL -n 16")
+    sample.add_argument("model", metavar="MODEL", help=MODEL)
+    sample.add_argument("-n", type=_positive, default=16, metavar="N", help="examples (default: 16)")
+    sample.add_argument(
+        "--seed", type=int, default=0, help="the same one gives the same examples (default: 0)"
+    )
+    sample.add_argument(
+        "--temperature", type=float, default=1.0, help="of a text: below 1 likely characters become likelier"
+    )
+    sample.add_argument("--length", type=_positive, default=200, help="characters of a text (default: 200)")
+    sample.add_argument(
+        "--prompt", metavar="TEXT", help="with which a text begins (default: one of the data)"
+    )
+    sample.add_argument(
+        "-o", "--output", metavar="FILE", help="default: sample.png, or the terminal for text"
+    )
+    serve = add("serve", "answer questions to a trained network over HTTP on 127.0.0.1: howdeep serve MODEL")
+    serve.add_argument("model", metavar="MODEL", help=MODEL)
+    serve.add_argument("--port", type=_positive, default=8000, help="default: 8000")
+    add("register", "put the best networks of each entry into MLflow's registry, with model cards")
     complete = add(
         "completion", 'print what lets a shell complete words with Tab: eval "$(howdeep completion bash)"'
     )

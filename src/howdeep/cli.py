@@ -282,8 +282,54 @@ def _init(args: argparse.Namespace) -> int:
     return 0
 
 
+def _predict(args: argparse.Namespace) -> None:
+    from howdeep.deployment.predict import predict
+    from howdeep.processes import signals
+
+    signals.stop_on_signals()
+    predict(args.model, args.inputs, args.output, ensemble=args.ensemble)
+
+
+def _export(args: argparse.Namespace) -> None:
+    from howdeep.deployment.export import export
+
+    export(args.model, args.format, args.output, args.opset)
+
+
+def _explain(args: argparse.Namespace) -> None:
+    from howdeep.deployment.explain import explain
+
+    explain(args.model, args.inputs, args.output)
+
+
+def _sample(args: argparse.Namespace) -> None:
+    from howdeep.deployment.sample import sample
+
+    sample(
+        args.model,
+        args.n,
+        args.seed,
+        temperature=args.temperature,
+        length=args.length,
+        prompt=args.prompt,
+        output=args.output,
+    )
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from howdeep.deployment.serve import serve
+
+    return serve(args.model, args.port)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "init": _init,
+    "predict": _predict,
+    "export": _export,
+    "explain": _explain,
+    "sample": _sample,
+    "serve": _serve,
+    "register": _stage("register:register"),
     "code": _stage("code:note_code"),
     "pull": _data("pull:pull"),
     "prepare": _data("prepare:prepare"),

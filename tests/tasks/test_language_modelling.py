@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot
 
 from howdeep.data.batches import Batches
 from howdeep.data.examples import Split, TextSplit, decode
-from howdeep.tasks.language_modelling import LanguageModelling, witten_bell
+from howdeep.tasks.language_modelling import LanguageModelling, witten_bell, write
 from howdeep.tasks.task import SINGLE
 
 ALPHABET = "\n" + "".join(map(chr, range(ord(" "), ord("~") + 1)))  # 96 characters
@@ -135,7 +135,7 @@ def test_a_longer_context_needs_fewer_bits_where_it_tells_more():
 def test_samples_follow_the_distribution_of_the_net():
     logits = torch.full((96, 96), -torch.inf)
     logits[:, :3] = torch.tensor([0.5, 0.3, 0.2]).log()
-    counts = Counter(task(Table(logits)).write(torch.zeros(4, dtype=torch.int64), 3000, seed=1).tolist())
+    counts = Counter(write(Table(logits), torch.zeros(4, dtype=torch.int64), 3000, seed=1).tolist())
     chi_square = sum((counts[i] - 3000 * p) ** 2 / (3000 * p) for i, p in enumerate((0.5, 0.3, 0.2)))
     assert set(counts) == {0, 1, 2}
     assert chi_square < 13.8  # 99.9 % of cases, 2 degrees of freedom
@@ -144,17 +144,17 @@ def test_samples_follow_the_distribution_of_the_net():
 def test_each_character_follows_from_those_before_it():
     successor = one_hot((torch.arange(96) + 1) % 96, 96).float() * 1e4
     prompt = encode("abc")
-    assert decode(task(Table(successor)).write(prompt, 5, seed=0), ALPHABET) == "defgh"
+    assert decode(write(Table(successor), prompt, 5, seed=0), ALPHABET) == "defgh"
 
 
 def test_the_net_sees_windows_as_long_as_the_prompt_in_evaluation_mode_and_is_left_as_it_was():
     net = uniform()
-    of = task(net).train()
+    net.train()
     before = torch.get_rng_state()
-    of.write(torch.zeros(7, dtype=torch.int64), 20, seed=0)
+    write(net, torch.zeros(7, dtype=torch.int64), 20, seed=0)
     assert net.lengths == [7] * 20
     assert net.modes == {False}
-    assert of.training
+    assert net.training
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -315,8 +315,8 @@ def test_a_logged_model_has_the_rows_and_files_that_mlflow_gives_it(store, tmp_p
         with mlflow.start_run(run_id=run_id):
             pins = [
                 f"torch=={torch.__version__.split('+')[0]}",
-                "numpy",
                 f"safetensors=={safetensors.__version__}",
+                *("numpy", "pandas", "pydantic>=2", "pillow", "pyarrow"),
             ]
             log_model(
                 name="digits-mlp depth 2", loader_module="howdeep.tracking.served", data_path=str(tmp_path / "net"),

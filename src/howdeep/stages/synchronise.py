@@ -14,7 +14,7 @@ from howdeep.errors import UserError
 from howdeep.files import reading
 from howdeep.files.project import Project
 from howdeep.processes.workers import cores, run_all
-from howdeep.records.record import config_of, load_weights, read_record, run_folders
+from howdeep.records.record import config_of, read_record, run_folders
 from howdeep.stages.described import compared, describe, log_comparison, results_checksum
 from howdeep.study import params
 from howdeep.study.composition import compose_train
@@ -95,21 +95,15 @@ def log_best_model(folders: Iterable[Path], project: Project, store: Store) -> i
         of_entry = {"howdeep__entry": record["entry"]} if record["entry"] else {}
         found = store.find(howdeep__kind="run", howdeep__key=record["key"], **of_entry)
         if found and MODEL not in found[0].data.tags:
-            net, example = load_model(folder, record, project)
-            store.log_model(found[0].info.run_id, net, record["config"]["model"], example)
+            from howdeep.deployment import models  # and with it torch
+            from howdeep.runs.examples import split_of
+
+            of = models.of_run(folder, record, project)
+            encoding = of.encoding()
+            example = None if encoding else split_of(record, project).validation[0][:4].numpy()
+            store.log_model(found[0].info.run_id, of.net, record["config"]["model"], example, encoding)
             return 1
     return 0
-
-
-def load_model(folder: Path, record: dict, project: Project) -> tuple[Any, Any]:
-    """The trained net of a run and four validation examples, a numpy array (4, *in_shape)."""
-    from howdeep.runs.examples import load_split
-    from howdeep.training.run import build
-
-    cfg = config_of(record)
-    net = build(cfg.model)
-    load_weights(net, folder, record)
-    return net.eval(), load_split(cfg, project).validation[0][:4].numpy()
 
 
 def bring_in_line(project: Project, store: Store, elsewhere: Store) -> tuple[int, int, int]:

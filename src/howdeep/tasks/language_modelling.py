@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from howdeep.data.examples import Examples, Split, decode
@@ -83,26 +83,32 @@ class LanguageModelling(Task):
     def artifacts(self, split: Split) -> dict[str, Tensor | str]:
         """The first validation window as `prompt`, and as `sample` what the net writes after it."""
         prompt = split.validation[0][0]  # (time,)
-        written = self.write(prompt, SAMPLED, seed=SEED)
+        written = write(self.net, prompt, SAMPLED, seed=SEED)
         return {"prompt": decode(prompt, split.alphabet), "sample": decode(written, split.alphabet)}
 
-    @torch.no_grad()
-    def write(self, prompt: Tensor, n: int, *, seed: int) -> Tensor:
-        """Draws n characters (n,), each from the net's distribution after those before it.
 
-        The net sees as many characters as the prompt (time,) has: windows of the length that it was trained on.
-        """
-        was_training = self.training
-        self.eval()
-        generator = torch.Generator().manual_seed(seed)
-        text = prompt.cpu()
-        for _ in range(n):
-            window = text[-len(prompt) :].to(self.device)
-            logits = self.net(window[None])[0, -1]  # (vocabulary,)
-            following = logits.double().softmax(dim=0).cpu().multinomial(1, generator=generator)
-            text = torch.cat([text, following])
-        self.train(was_training)
-        return text[len(prompt) :]
+@torch.no_grad()
+def write(net: nn.Module, prompt: Tensor, n: int, *, seed: int, temperature: float = 1.0) -> Tensor:
+    """Draws n characters (n,), each from the net's distribution after those before it.
+
+    The net sees as many characters as the prompt (time,) has: windows of the length that it was trained on.
+
+    Args:
+        net: (1, time) -> (1, time, vocabulary), of logits.
+        temperature: by which logits are divided: below 1 likely characters become likelier (Ackley et al., 1985).
+    """
+    was_training = net.training
+    net.eval()
+    generator = torch.Generator().manual_seed(seed)
+    device = next((of.device for of in net.parameters()), torch.device("cpu"))
+    text = prompt.cpu()
+    for _ in range(n):
+        window = text[-len(prompt) :].to(device)
+        logits = net(window[None])[0, -1]  # (vocabulary,)
+        likely = (logits.double() / temperature).softmax(dim=0).cpu()
+        text = torch.cat([text, likely.multinomial(1, generator=generator)])
+    net.train(was_training)
+    return text[len(prompt) :]
 
 
 def _check(output: Tensor, target: Tensor) -> None:

@@ -25,7 +25,13 @@ _REFUSED = re.compile(r"""[/:.%"']""")
 
 
 def log(
-    client: "MlflowClient", uri: str, run_id: str, net: Any, config: dict[Any, Any], example: Any
+    client: "MlflowClient",
+    uri: str,
+    run_id: str,
+    net: Any,
+    config: dict[Any, Any],
+    example: Any,
+    encoding: Mapping[str, Any] | None = None,
 ) -> None:
     """Logs a net as a model of a run that has ended; see `Store.log_model`."""
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
@@ -40,7 +46,7 @@ def log(
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         _copy_metrics(client, run, model.model_id)
         try:
-            _save(client, run_id, model, net.cpu().eval(), config, example)
+            _save(client, run_id, model, net.cpu().eval(), config, example, encoding)
         except BaseException:
             drop(client, model.model_id)
             raise
@@ -98,44 +104,87 @@ def _copy_metrics(client: "MlflowClient", run: Any, model_id: str) -> None:
 
 
 def _save(
-    client: "MlflowClient", run_id: str, model: Any, net: Any, config: dict[Any, Any], example: Any
+    client: "MlflowClient",
+    run_id: str,
+    model: Any,
+    net: Any,
+    config: dict[Any, Any],
+    example: Any,
+    encoding: Mapping[str, Any] | None,
 ) -> None:
     """Writes the files of a model, in place where that is on this machine."""
+    from mlflow.models import Model
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    local = model.artifact_location.startswith("file:")
+    about = Model(model.artifact_location, run_id, model_uuid=model.model_id, model_id=model.model_id)
+    with tempfile.TemporaryDirectory() as folder:
+        place = local_file_uri_to_path(model.artifact_location) if local else f"{folder}/model"
+        write(place, net, config, example, encoding, about)
+        if not local:
+            with clouds_are_mlflows():
+                client.log_model_artifacts(model.model_id, place)
+
+
+def write(
+    place: str,
+    net: Any,
+    config: dict[Any, Any],
+    example: Any,
+    encoding: Mapping[str, Any] | None,
+    about: Any = None,
+) -> None:
+    """Writes a model as a folder, which every command of MLflow takes.
+
+    Args:
+        place: of the folder.
+        net: in evaluation mode.
+        config, example, encoding: see `Store.log_model`.
+        about: what MLflow knows of it; None of one that no store has.
+    """
     import safetensors
     import torch
-    from mlflow.models import Model, ModelSignature
     from mlflow.pyfunc import save_model
-    from mlflow.types.schema import Schema, TensorSpec
-    from mlflow.utils.file_utils import local_file_uri_to_path
 
     from howdeep.tracking import served  # and with it torch
 
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)  # it has a word for each model
-    with torch.no_grad():
-        output = net(torch.from_numpy(example)).numpy()
-    inputs, outputs = (Schema([TensorSpec(a.dtype, (-1, *a.shape[1:]))]) for a in (example, output))
-    local = model.artifact_location.startswith("file:")
+    example, signature = _signature(served.ServedNet(net, encoding), example)
     with tempfile.TemporaryDirectory() as folder:
-        place = local_file_uri_to_path(model.artifact_location) if local else f"{folder}/model"
-        served.write(Path(folder, "net"), net, config)
+        served.write(Path(folder, "net"), net, config, encoding)
         served.copy_code(Path(folder, "howdeep"))
         save_model(
             place,
             loader_module=served.__name__,
             data_path=f"{folder}/net",
-            mlflow_model=Model(
-                model.artifact_location, run_id, model_uuid=model.model_id, model_id=model.model_id
-            ),
-            signature=ModelSignature(inputs, outputs),
+            mlflow_model=about,
+            signature=signature,
             input_example=example,
             pip_requirements=[
-                f"torch=={torch.__version__.split('+')[0]}", "numpy", f"safetensors=={safetensors.__version__}",
+                f"torch=={torch.__version__.split('+')[0]}", f"safetensors=={safetensors.__version__}",
+                "numpy", "pandas", "pydantic>=2", "pillow", "pyarrow",
             ],
             code_paths=[f"{folder}/howdeep"],
         )  # fmt: skip
-        if not local:
-            with clouds_are_mlflows():
-                client.log_model_artifacts(model.model_id, place)
+
+
+def _signature(model: Any, example: Any) -> tuple[Any, Any]:
+    """An example and the signature: of rows as people have them where the model reads such, else of arrays."""
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, DataType, Schema, TensorSpec
+
+    if model.predictor is None:
+        arrays = (example, model.predict(example))
+        inputs, outputs = (Schema([TensorSpec(a.dtype, (-1, *a.shape[1:]))]) for a in arrays)
+        return example, ModelSignature(inputs, outputs)
+    raw = model.predictor.inputs
+    kinds = {"number": DataType.double, "text": DataType.string}
+    told = {float: DataType.double, int: DataType.long, str: DataType.string}
+    return pd.DataFrame(raw.example()), ModelSignature(
+        Schema([ColSpec(kinds[kind], name) for name, kind in raw.columns().items()]),
+        Schema([ColSpec(told[kind], name) for name, kind in model.predictor.columns.items()]),
+    )
 
 
 @contextmanager

@@ -363,14 +363,22 @@ class Store(View):
 
     @ends_no_work(lambda _: None)
     @hold_stop()
-    def log_model(self, run_id: str, net: Any, config: dict[Any, Any], example: Any) -> None:
+    def log_model(
+        self,
+        run_id: str,
+        net: Any,
+        config: dict[Any, Any],
+        example: Any,
+        encoding: Mapping[str, Any] | None = None,
+    ) -> None:
         """Logs a net as a model of a run that has ended.
 
         Args:
             config: from which the net was built, with its `_target_`.
-            example: a numpy array of a few inputs, (batch, *in_shape), float32.
+            example: a numpy array of a few inputs, (batch, *in_shape), float32; not read where there is an encoding.
+            encoding: what stands before and after the net, see `encoding.predictor.description`; None: it takes arrays.
         """
-        models.log(self.client, self.uri, run_id, net, config, example)
+        models.log(self.client, self.uri, run_id, net, config, example, encoding)
 
 
 def store_of(cfg: DictConfig, project: Project) -> Store | None:

@@ -6,7 +6,6 @@ seconds to import, and that command pays for it twice.
 
 import os
 import signal
-import socket
 import sys
 import time
 import warnings
@@ -17,11 +16,10 @@ from typing import Any
 
 from howdeep.errors import UserError
 from howdeep.files.project import Project
+from howdeep.processes.ports import HOST, listening
 from howdeep.processes.signals import stop_if_asked, stop_on_signals
 from howdeep.tracking import database, failures, views
 from howdeep.tracking.client import locate
-
-HOST = "127.0.0.1"  # nobody else's: whoever reaches the port may change every run
 
 
 def serve(project: Project, port: int) -> int:
@@ -31,7 +29,7 @@ def serve(project: Project, port: int) -> int:
         UserError: the port is taken, or the store cannot be opened.
     """
     stop_on_signals()  # an interrupt that MLflow's imports would swallow comes again
-    with _listening(port) as listening:
+    with listening(port, "howdeep ui") as listener:
         # From here on a browser waits for its answer, instead of being told that nobody is there.
         print(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)", file=sys.stderr, flush=True)
         os.chdir(project.root)
@@ -42,7 +40,7 @@ def serve(project: Project, port: int) -> int:
             signal.signal(number, signal.default_int_handler)
         Thread(target=_say_views, args=(server, uri, f"http://{HOST}:{port}"), daemon=True).start()
         with suppress(KeyboardInterrupt):  # uvicorn ends in order, then raises again what it was ended by
-            server.run(sockets=[listening])
+            server.run(sockets=[listener])
         return 0 if server.started else 1
 
 
@@ -64,23 +62,6 @@ def _say_views(server: Any, uri: str, address: str) -> None:
         for key, name in views.names(experiment.tags).items():
             link = f"{address}{views.link(experiment.experiment_id, key)}"
             print(f"{experiment.name}, {name}: {link}", file=sys.stderr, flush=True)
-
-
-def _listening(port: int) -> socket.socket:
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-        listening.listen()
-    except OSError as error:
-        listening.close()
-        raise UserError(
-            f"expected port {port} of {HOST} to be free, got: {error.strerror}; try `howdeep ui --port {port + 1}`"
-        ) from None
-    except OverflowError:
-        listening.close()
-        raise UserError(f"expected a port from 1 to 65535, got {port}: try `howdeep ui`") from None
-    return listening
 
 
 def _server(uri: str, root: Path):
