@@ -373,6 +373,17 @@ def test_what_a_sample_did_not_show_is_refused_with_its_line_when_it_is_prepared
         made(Asked(tmp_path / "new", table, name="large"), "large")
 
 
+def test_the_estimate_knows_that_recurrent_networks_take_every_step(tmp_path, capsys):
+    random, minutes = np.random.RandomState(0), {}
+    for steps in (500, 20_000):
+        pd.DataFrame({"a": random.randn(steps)}).to_csv(tmp_path / f"s{steps}.csv", index=False)
+        init(Asked(tmp_path / f"of{steps}", tmp_path / f"s{steps}.csv", kind="series"))
+        (told,) = re.findall(r"about (\d+) minutes on", capsys.readouterr().out)
+        minutes[steps] = int(told)
+    # 24 steps a window: an epoch of 12,000 windows in batches of 64 is 188 batches of some 11 ms
+    assert minutes[500] < 8 < minutes[20_000]
+
+
 def test_the_estimate_grows_with_the_rows(table, tmp_path, capsys, monkeypatch):
     init(Asked(tmp_path / "small", table))
     small = capsys.readouterr().out

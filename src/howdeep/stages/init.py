@@ -1,14 +1,17 @@
 """`howdeep init`: a project out of somebody's own data, in which every guess stands written."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from howdeep.errors import UserError, near
 from howdeep.files.project import is_project
@@ -25,6 +28,7 @@ DEPTHS, SEEDS = (1, 2, 4, 8), 10
 OURS = ("in_shape", "context", "vocabulary", "length", "steps", "out_features")  # keys that refer to others
 NO_TEXT = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")  # to YAML, without quotes
 SOME_TEXT = 1000  # bytes
+USUAL = 25  # epochs after which patience has ended most trainings
 STEPS = 1500  # of a training, about: small data are shown more often
 BATCHES = (
     (1_000_000, 1024),
@@ -275,12 +279,21 @@ def _params_yaml(proposal: Proposal) -> str:
     )
 
 
+def _seconds(model: str, config: Mapping[str, Any], batch: int) -> float:
+    """What a batch costs one core, the mean over depths, as measured of networks of the usual width."""
+    shape = list(OmegaConf.create({"data": dict(config)}).data.in_shape)
+    if model == "gru":
+        return 4.5e-4 * shape[0]
+    if model == "cnn":
+        return 3e-7 * batch * math.prod(shape[-2:])
+    return 8e-4 + 4.5e-6 * batch
+
+
 def _next(folder: Path, proposal: Proposal, made: Sequence[str]) -> str:
-    runs = len(DEPTHS) * SEEDS * len(proposal.models)
     n_train, batch, epochs = _shown(proposal)
-    # Measured of mlps: what a batch and an example cost, the mean over depths, and half of it again for trials.
-    training = 1.5 * epochs * n_train * (8e-4 / batch + 4.5e-6)
-    seconds = 60 + runs * max(4.0, 2.5 + training) / cores()
+    batches = 1.5 * min(epochs, USUAL) * n_train / batch  # half of them again for trials
+    training = sum(max(1.5, batches * _seconds(model, proposal.config, batch)) for model in proposal.models)
+    seconds = 60 + len(DEPTHS) * SEEDS * (2.5 * len(proposal.models) + training) / cores()
     minutes = max(1, round(seconds / 60))
     about = f"{minutes} minutes" if minutes < 120 else f"{round(seconds / 3600)} hours"
     done = f" ({', '.join(made)})" if made else ""
