@@ -1,4 +1,5 @@
 """Data sets: fetched (`sources`), standardised (`splits`, `prepared`), loaded (`examples`, `batches`).
 
-A data set is a file here and one in conf/data. Imports `files`, `names`, `errors`; knows no network, no Lightning.
+A data set is a file here and one in conf/data. Imports `encoding`, `intake` and what is below; knows no network, no
+Lightning.
 """
