@@ -35,7 +35,7 @@ test-unit: install-test ## the fast tests only, in two processes
 	python -m pytest -m 'not slow' $(IN_TWO)
 
 torture: install-test ## half an hour of kills, full disks, flipped bits, hostile names and files; counts at its end
-	HOWDEEP_TORTURE=full python -m pytest tests/torture
+	HOWDEEP_TORTURE=full python -m pytest tests/torture tests/export
 
 lint: install-test ## ruff, pyright, and the floors of the house: who may import whom
 	ruff check .
