@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from howdeep.data import own_images, own_series, own_table, own_text, own_windows, prepared
+from howdeep.encoding.frames import sheet_of
 from howdeep.encoding.inputs import Inputs, Source, dumped, loaded
 from howdeep.encoding.kinds import inputs_of
 from howdeep.intake import archives
@@ -26,10 +27,19 @@ def whole(content: prepared.Prepared) -> np.ndarray:
 def asked(content: prepared.Prepared, data: dict[str, Any], sheet: Sheet, source: Source) -> np.ndarray:
     """What rows become, after the inputs were written as JSON and read again."""
     inputs = loaded(dumped(inputs_of(data, content.card)), Inputs)
+    check_example(inputs)
     found = inputs.examples(sheet, source)
     assert found.errors == [None] * len(found.rows.rows)
     assert found.x.dtype == inputs.dtype
     return found.x
+
+
+def check_example(inputs: Inputs) -> None:
+    """What is shown as an example has an answer, and the columns that are asked for, each of its type."""
+    rows = pd.DataFrame(inputs.example())
+    kinds = {name: "number" if pd.api.types.is_numeric_dtype(rows[name]) else "text" for name in rows}
+    assert kinds == inputs.columns()
+    assert None in inputs.examples(sheet_of(rows, inputs), Source("rows")).errors
 
 
 def same_rows(found: np.ndarray, expected: np.ndarray) -> None:
@@ -157,6 +167,7 @@ def test_windows_of_several_series_with_inputs_and_what_is_known_ahead(tmp_path)
     )
     data = {"in_shape": [5, 3], "prepare": prepare, "examples": {"horizon": 2}}
     inputs = inputs_of(data, content.card)
+    check_example(inputs)
     found = inputs.examples(read(tmp_path / "of.csv", "utf-8", ","), Source("of.csv"))
     right = np.array([error is None for error in found.errors])
     assert split.test is not None

@@ -73,10 +73,9 @@ class Windows(Inputs):
 
     def columns(self) -> dict[str, str]:
         own = {name: column for columns in self.roles.values() for name, column in self._of(columns).items()}
-        first = [name for name in (self.by, self.time) if name is not None and name not in own]
+        first = {name: self._column(name) for name in (self.by, self.time) if name is not None}
         return {
-            **dict.fromkeys(first, "text"),
-            **{name: "number" if isinstance(column, Number) else "text" for name, column in own.items()},
+            name: "number" if isinstance(column, Number) else "text" for name, column in (first | own).items()
         }
 
     def example(self) -> list[dict[str, float | str]]:
@@ -99,7 +98,7 @@ class Windows(Inputs):
             elif isinstance(column, Date):
                 row[name] = (datetime(2000, 1, 1) + timedelta(days=place)).strftime(column.format)
             elif name == self.time:
-                row[name] = str(place)
+                row[name] = float(place)
             elif isinstance(column, Category | Boolean):
                 row[name] = column.values[0]
             else:
