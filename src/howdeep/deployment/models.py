@@ -137,7 +137,10 @@ def read_folder(folder: Path, word: str) -> Predictor:
 
     model = registry.read(folder)
     if model.predictor is None:
-        raise UserError(f"expected a model that reads examples, got {word}, which makes them")
+        raise UserError(
+            f"expected a model that reads rows, got {word}, which makes examples, or is of an older howdeep, whose "
+            "models read arrays alone: ask the entry, or train it again"
+        )
     return model.predictor
 
 
