@@ -1,9 +1,7 @@
 """A file that `howdeep export` wrote, asked as any other model."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +27,17 @@ def load_file(path: Path) -> Predictor:
         )
     data = path.read_bytes()
     loaded = (onnx if path.suffix.lower() == ".onnx" else exported_program).load(data)
-    return described([_called(loaded)], _encoding(loaded.metadata, path))
+    if ENCODING not in loaded.metadata:
+        raise UserError(
+            f"expected a file of howdeep export with a network that reads examples, got {path}: others say nothing of "
+            "how rows are read"
+        )
+    try:
+        return described([_called(loaded)], json.loads(loaded.metadata[ENCODING]))
+    except (ValueError, KeyError):  # of another howdeep, or changed since
+        raise UserError(
+            f"{path} does not say how rows are read as howdeep does: export the network again"
+        ) from None
 
 
 def _called(loaded: Loaded) -> Net:
@@ -38,9 +46,3 @@ def _called(loaded: Loaded) -> Net:
             return loaded.net(torch.from_numpy(x)).numpy()
 
     return call
-
-
-def _encoding(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
-    if ENCODING not in metadata:
-        raise UserError(f"expected a file of howdeep export with a network that reads examples, got {path}")
-    return json.loads(metadata[ENCODING])

@@ -1,5 +1,6 @@
 """What people call a model: a run, an entry of the study, a model of MLflow's registry, a file that was exported."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,11 @@ def folder_of(word: str) -> Path:
 
     try:
         here = projects.find()
-    except UserError:  # MLFLOW_TRACKING_URI says where the registry is
+    except UserError:
+        if "MLFLOW_TRACKING_URI" not in os.environ:
+            raise UserError(
+                f"expected a project around this folder, or MLFLOW_TRACKING_URI, to find {word}, but there is neither"
+            ) from None
         return registry.find(word, Path.cwd(), None)
     return registry.find(word, here.root, compose_train(here.conf, []).tracking.uri)
 
