@@ -38,6 +38,7 @@ def test_the_best_networks_of_each_entry_are_registered_once_and_found_by_their_
     assert cells.loc[depths["champion"], "val_score"] == cells["val_score"].max()
     assert found["shallow"].tags["verdict"] == "shallowest"
     for of in found.values():
+        assert of.description is not None
         assert of.description.startswith("# digits-mlp, depth ")
         assert f"{cells.loc[int(of.tags['depth']), 'test_score']:.3f}" in of.description
         assert "## Limits" in of.description
@@ -47,7 +48,7 @@ def test_the_best_networks_of_each_entry_are_registered_once_and_found_by_their_
 
 def test_a_registered_model_answers_as_its_entry_does(clone):
     clone.run("howdeep", "register")
-    pd.DataFrame(load_digits().data[:20]).to_csv(clone.folder / "new.csv", index=False)
+    pd.DataFrame(load_digits(return_X_y=True)[0][:20]).to_csv(clone.folder / "new.csv", index=False)
     for word, name in (("digits-mlp", "a.csv"), ("models:/test-digits-mlp@champion", "b.csv")):
         clone.run("howdeep", "predict", word, "new.csv", "-o", name)
     a, b = (pd.read_csv(clone.folder / name) for name in ("a.csv", "b.csv"))

@@ -70,7 +70,7 @@ def _of(table: pd.DataFrame, run: Mapping[str, Any]) -> list[Any]:
         & (table["matching"] == run["matching"])
         & (table["depth"] == run["depth"])
     )
-    return rows_of(table[same])
+    return rows_of(table.loc[same])
 
 
 def _examples(data: Mapping[str, Any]) -> str:
