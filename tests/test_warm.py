@@ -170,8 +170,8 @@ def test_code_that_was_edited_is_not_run_from_memory(root, tmp_path):
     env = {"PYTHONPATH": str(tmp_path / "src")}
     assert "Experiments that answer it" in run(tmp_path, "--help", **env)[1]
     wait_for(lambda: servers(tmp_path))
-    cli = tmp_path / "src/howdeep/cli.py"
-    cli.write_text(cli.read_text().replace("Experiments that answer it", "Ask a network"))
+    words = tmp_path / "src/howdeep/arguments.py"
+    words.write_text(words.read_text().replace("Experiments that answer it", "Ask a network"))
     for _ in range(2):  # by the command itself, then by another warm process
         assert "Ask a network" in run(tmp_path, "--help", **env)[1]
     wait_for(lambda: len(servers(tmp_path)) == 1)
