@@ -41,7 +41,10 @@ def register(project: Project) -> None:
         )
     cells, verdicts, baselines = (pd.read_csv(project.results / name) for name in TABLES)
     plan = params.read(project.params)
+    points = {of for curve in params.learning_curves(plan.entries.values()).values() for of in curve}
     for entry in plan.entries.values():
+        if entry.name in points and entry.name not in set(cells["entry"]):
+            continue  # trained on fewer examples, to draw a curve
         versions, name = [], f"{plan.name}-{entry.name}"
         folders = list(run_folders(project.runs / entry.name))
         log_best_models([(folder, read_record(folder)) for folder in folders], project, store)
