@@ -46,6 +46,16 @@ def test_the_best_networks_of_each_entry_are_registered_once_and_found_by_their_
         assert "model_card.md" in {file.path for file in client.list_artifacts(of.run_id)}
 
 
+def test_results_that_lack_an_entry_are_told(clone):
+    path = clone.folder / "results" / "summary.csv"
+    cells = pd.read_csv(path)
+    cells[cells["entry"] != "digits-mlp"].to_csv(path, index=False)
+    done = clone.run("howdeep", "register", check=False)
+    assert done.returncode == 1
+    assert "expected digits-mlp in results/summary.csv, found older results: `dvc repro`" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_registered_model_answers_as_its_entry_does(clone):
     clone.run("howdeep", "register")
     pd.DataFrame(load_digits(return_X_y=True)[0][:20]).to_csv(clone.folder / "new.csv", index=False)

@@ -43,8 +43,10 @@ def register(project: Project) -> None:
     plan = params.read(project.params)
     points = {of for curve in params.learning_curves(plan.entries.values()).values() for of in curve}
     for entry in plan.entries.values():
-        if entry.name in points and entry.name not in set(cells["entry"]):
-            continue  # trained on fewer examples, to draw a curve
+        if entry.name not in set(cells["entry"]):
+            if entry.name in points:
+                continue  # trained on fewer examples, to draw a curve
+            raise UserError(f"expected {entry.name} in results/{TABLES[0]}, found older results: `dvc repro`")
         versions, name = [], f"{plan.name}-{entry.name}"
         folders = list(run_folders(project.runs / entry.name))
         log_best_models([(folder, read_record(folder)) for folder in folders], project, store)
