@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from howdeep.deployment.export import export
 from howdeep.deployment.models import predictor_of, trained
@@ -129,6 +130,24 @@ def test_http_says_the_same_and_a_wrong_row_is_answered_with_400(run, here, mode
         server.kill()
 
 
+def test_of_a_gan_its_generator_is_served(run, here):
+    folder = run("model=gan", "data=digits", "task=generation")
+    [of] = trained(str(folder))
+    noise, port = np.random.RandomState(0).randn(3, 16).astype(np.float32), free_port()
+    with torch.no_grad():
+        expected = of.net.get_submodule("generator")(torch.from_numpy(noise)).numpy()
+    server = Command(here.root, "serve", str(folder), "--port", str(port))
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_for(f"{address}/health")
+        content = json.dumps({"inputs": noise.tolist()}).encode()
+        answer = json.loads(read(f"{address}/invocations", content, "application/json"))
+        np.testing.assert_allclose(np.array(answer["predictions"]), expected, rtol=1e-5, atol=1e-5)
+        assert "16 numbers" in read(f"{address}/docs").decode()
+    finally:
+        server.kill()
+
+
 def wait_for(address: str) -> None:
     end = time.monotonic() + 60
     while True:
@@ -140,8 +159,8 @@ def wait_for(address: str) -> None:
             time.sleep(0.1)
 
 
-def read(address: str, content: bytes | None = None) -> bytes:
+def read(address: str, content: bytes | None = None, kind: str = "text/csv") -> bytes:
     """What a server answers with 200, to a table if there is one."""
-    question = urllib.request.Request(address, content, {"Content-Type": "text/csv"})
+    question = urllib.request.Request(address, content, {"Content-Type": kind})
     with urllib.request.urlopen(question, timeout=60) as answer:
         return answer.read()

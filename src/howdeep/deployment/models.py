@@ -59,6 +59,15 @@ class Trained:
         card = self.card()
         return description(inputs_of(self.data, card), answers_of(self.record["task"], self.data, card))
 
+    def noise(self) -> np.ndarray | None:
+        """What the network makes examples of, (n, latent) float32; None where it reads them."""
+        import torch
+
+        if self.record["task"] != "generation":
+            return None
+        latent = self.record["config"]["model"]["latent"]
+        return torch.randn(4, latent, generator=torch.Generator().manual_seed(0)).numpy()
+
     def predictor(self, others: Sequence["Trained"] = ()) -> Predictor:
         """The network with what stands before and after it.
 

@@ -14,15 +14,14 @@ def serve(word: str, port: int) -> int:
         word: a run, an entry, a model of MLflow's registry or its folder; see `models`.
 
     Raises:
-        UserError: no such model, one that makes examples, a port that is taken.
+        UserError: no such model, a port that is taken.
     """
     if word.startswith(REGISTRY):
         return serving.serve(folder_of(word), word, port)
     if (Path(word) / "MLmodel").is_file():
         return serving.serve(Path(word), word, port)
     [run] = trained(word)
-    run.predictor()  # refuses what answers nothing
     with tempfile.TemporaryDirectory() as folder:
         place = f"{folder}/model"
-        models.write(place, run.net, run.record["config"]["model"], None, run.encoding())
+        models.write(place, run.net, run.record["config"]["model"], run.noise(), run.encoding())
         return serving.serve(Path(place), word, port)

@@ -17,7 +17,6 @@ from torch.export import Dim, ExportedProgram
 from howdeep.export import inputs, recurrence
 from howdeep.export.inputs import Inputs
 from howdeep.export.refusals import quiet, refusing
-from howdeep.nets.gan import GAN
 
 BATCH, TIME = "batch", "time"
 
@@ -48,8 +47,8 @@ def trace(net: nn.Module, in_shape: Sequence[int], dtype: torch.dtype) -> Traced
     Raises:
         UserError: a net that PyTorch cannot trace, or examples that it does not read.
     """
-    if isinstance(net, GAN):
-        net, in_shape = net.generator, (net.latent,)
+    if hasattr(net, "generator"):
+        net, in_shape = net.generator, (net.latent,)  # type: ignore[assignment]
     net = copy.deepcopy(net).cpu().eval().requires_grad_(False)
     net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # as programs store weights
     reads = inputs.of(net, tuple(in_shape), dtype)

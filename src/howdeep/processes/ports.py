@@ -16,7 +16,8 @@ def listening(port: int, command: str) -> socket.socket:
     Raises:
         UserError: the port is taken, or none.
     """
-    listener = socket.socket()
+    # asyncio sends answers at once only on sockets that name their protocol; else they wait 40 ms for each other
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))

@@ -96,12 +96,10 @@ def log_best_model(folders: Iterable[Path], project: Project, store: Store) -> i
         found = store.find(howdeep__kind="run", howdeep__key=record["key"], **of_entry)
         if found and MODEL not in found[0].data.tags:
             from howdeep.deployment import models  # and with it torch
-            from howdeep.runs.examples import split_of
 
             of = models.of_run(folder, record, project)
-            encoding = of.encoding()
-            example = None if encoding else split_of(record, project).validation[0][:4].numpy()
-            store.log_model(found[0].info.run_id, of.net, record["config"]["model"], example, encoding)
+            config = record["config"]["model"]
+            store.log_model(found[0].info.run_id, of.net, config, of.noise(), of.encoding())
             return 1
     return 0
 

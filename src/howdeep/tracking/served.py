@@ -28,12 +28,13 @@ class ServedNet:
     """A net that is asked about rows as people have them, a table of pandas, or about arrays.
 
     Args:
-        net: in evaluation mode.
+        net: in evaluation mode. Of a gan its generator is asked, which takes (batch, latent) of noise.
         encoding: what stands before and after it; None where it takes arrays alone.
     """
 
     def __init__(self, net: torch.nn.Module, encoding: Mapping[str, Any] | None = None) -> None:
         self.net = net
+        self._asked = net.get_submodule("generator") if hasattr(net, "generator") else net
         self.predictor: Predictor | None = described([self._of_arrays], encoding) if encoding else None
 
     def predict(self, inputs: Any) -> Any:
@@ -60,7 +61,7 @@ class ServedNet:
 
     def _of_arrays(self, x: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return self.net(torch.from_numpy(x)).numpy()
+            return self._asked(torch.from_numpy(x)).numpy()
 
     def get_raw_model(self) -> torch.nn.Module:
         """The net, by MLflow's name for it."""
