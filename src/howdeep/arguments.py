@@ -45,11 +45,11 @@ def parser() -> argparse.ArgumentParser:
         "--data",
         required=True,
         metavar="FILE",
-        help="a table (CSV, TSV or Parquet), or a folder of class folders",
+        help="a table (CSV, TSV or Parquet), a text (.txt), or a folder of class folders",
     )
     init.add_argument("--target", action="append", default=[], metavar="COLUMN", help="what is to be told")
     init.add_argument(
-        "--kind", metavar="KIND", help="table, series or images (default: what the data look like)"
+        "--kind", metavar="KIND", help="table, series, images or text (default: what the data look like)"
     )
     init.add_argument(
         "--group",

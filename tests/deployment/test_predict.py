@@ -106,7 +106,7 @@ def test_a_column_that_is_called_as_an_answer_stays(run, table, capsys):
     [
         (
             lambda table: table.drop(columns="x9"),
-            "new.csv: expected 30 columns of numbers, one for each of 30",
+            "expected 30 columns of numbers and no other, one for each of 30, or x1 to x30 among others, got 30: who",
         ),
         (lambda table: table[:0], "new.csv: expected rows below the header, got none"),
     ],
@@ -117,6 +117,19 @@ def test_a_table_that_is_no_such_table_is_refused_and_nothing_is_written(run, ta
         predict(str(run("model=mlp", "data=breast_cancer")), ["new.csv"], "told.csv")
     assert not (here.root / "told.csv").exists()
     assert not list(here.root.glob(".told*"))
+
+
+def test_a_series_without_names_of_columns_says_which_file_it_reads(run):
+    folder = str(run("model=mlp", "data=sunspots", "task=forecasting"))
+    pd.DataFrame({"YEAR": range(40), "SUNACTIVITY": range(40)}).to_csv("sun.csv", index=False)
+    told = (
+        "1 column of numbers and no other, the values one after another, or x1 among others, got 2: YEAR, SUN"
+    )
+    with pytest.raises(UserError, match=told):
+        predict(folder, ["sun.csv"], "told.csv")
+    pd.DataFrame({"SUNACTIVITY": range(40)}).to_csv("sun.csv", index=False)
+    predict(folder, ["sun.csv"], "told.csv")
+    assert pd.read_csv("told.csv")["prediction"].count()
 
 
 def test_files_that_there_are_not_and_endings_that_mean_nothing(run, table):

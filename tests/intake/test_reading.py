@@ -1,7 +1,11 @@
 """Reading tables as text, against pandas where it reads the same, and every mistake in one line."""
 
+import bz2
 import codecs
+import gzip
 import io
+import lzma
+import zipfile
 
 import pandas as pd
 import pytest
@@ -13,6 +17,13 @@ from howdeep.intake import reading
 from howdeep.intake.reading import SEPARATORS, encoding_of, read, separator_of, stream
 
 TEXT = 'name;size;note\n"Köln; am Rhein";1,5;007\nParis;2,5;"two\nlines"\n'
+
+
+def zipped(content: bytes) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        file.writestr("of.csv", content)
+    return made.getvalue()
 
 
 def sheet(path):
@@ -127,6 +138,20 @@ def test_a_first_column_without_a_name_has_the_names_of_rows_as_r_and_pandas_wri
     path.write_text(",a\nx,1\nx,2\n")
     with pytest.raises(UserError, match="column 1 has none"):
         sheet(path)
+
+
+@pytest.mark.parametrize("packed", [gzip.compress, bz2.compress, lzma.compress, zipped])
+def test_a_table_that_is_packed_is_no_text_in_a_strange_encoding(tmp_path, packed):
+    path = tmp_path / "of.csv"
+    path.write_bytes(packed(b"a,b\n1,2\n"))
+    with pytest.raises(UserError, match=r"expected text, or a table in CSV or Parquet, got a .*: unpack it"):
+        encoding_of(path)
+
+
+def test_a_text_that_begins_as_a_packed_one_is_read(tmp_path):
+    path = tmp_path / "of.csv"
+    path.write_text("BZhang,PK\n1,2\n")
+    assert encoding_of(path)[0] == "utf-8"
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):

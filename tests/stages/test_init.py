@@ -169,7 +169,11 @@ def test_what_makes_no_sense_is_told_in_one_line_and_nothing_is_made(table, tmp_
     ("content", "told"),
     [
         ("a,y\n1,2\n3,4\n", "expected 20 rows at least"),
-        ("y\n" + "1\n2\n" * 20, "expected a column that networks can learn from"),
+        ("y\n" + "1\n2\n" * 20, "expected a column that networks can learn from, got targets alone"),
+        (
+            "name,y\n" + "".join(f"n{i},{'ab'[i % 2]}\n" for i in range(40)),
+            r"got 'name', which is left out \(text: every value is there once\): add one, or say --kind text",
+        ),
         ("a,y\n" + "1,u\n2,\n3,v\n2,\n" * 10, "expected a target in every row, but 20 of 40 have none"),
     ],
 )

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from howdeep.encoding.scale import standardise
 from howdeep.errors import UserError, near
 from howdeep.intake.reading import Sheet
+from howdeep.intake.refusals import SHOWN
 
 ROOM = "howdeep.encoding."
 
@@ -88,7 +89,7 @@ class Inputs(BaseModel):
     def parts(self) -> list[str]:
         """To what each number of an example belongs, flattened: a column, or a step of a sequence and a variable."""
         if len(self.shape) == 1:
-            return [f"x{place}" for place in range(1, self.shape[0] + 1)]
+            return numbered(self.shape[0])
         return [", ".join(map(str, place)) for place in np.ndindex(*self.shape)]
 
     def written(self, name: str, number: float) -> str:
@@ -135,6 +136,30 @@ class Inputs(BaseModel):
 def part(sheet: Sheet, start: int, stop: int) -> Sheet:
     """The rows from `start` to before `stop`."""
     return Sheet(sheet.names, sheet.rows[start:stop], sheet.lines[start:stop])
+
+
+def numbered(count: int) -> list[str]:
+    """What the columns of a data set are called that came without names: x1, x2, ..."""
+    return [f"x{place}" for place in range(1, count + 1)]
+
+
+def by_place(sheet: Sheet, own: Sequence[str], file: str, what: str) -> Sequence[str]:
+    """Which columns of a table are those of a data set that came without names: those, or as many of any name.
+
+    Args:
+        own: see `numbered`.
+        what: the numbers are, for the message.
+    """
+    if set(own) <= set(sheet.names):
+        return own
+    if len(sheet.names) == len(own) and not set(own) & set(sheet.names):
+        return sheet.names
+    wanted = "1 column" if len(own) == 1 else f"{len(own)} columns"
+    named = own[0] if len(own) == 1 else f"{own[0]} to {own[-1]}"
+    raise UserError(
+        f"{file}: expected {wanted} of numbers and no other, {what}, or {named} among others, got {len(sheet.names)}: "
+        f"{', '.join(map(str, sheet.names[:SHOWN]))}{', ...' if len(sheet.names) > SHOWN else ''}"
+    )
 
 
 def dumped(of: BaseModel) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import Field
 
-from howdeep.encoding.inputs import Inputs, Source, listed, standardised
+from howdeep.encoding.inputs import Inputs, Source, by_place, listed, numbered, standardised
 from howdeep.errors import UserError
 from howdeep.intake.columns import Number
 from howdeep.intake.reading import Sheet
@@ -68,15 +68,7 @@ class Numbers(Inputs):
         return [dict(zip(self.columns(), mean.tolist(), strict=True))]
 
     def _own(self) -> list[str]:
-        return [f"x{place}" for place in range(1, math.prod(self.shape) + 1)]
+        return numbered(math.prod(self.shape))
 
     def _names(self, sheet: Sheet, file: str) -> Sequence[str]:
-        own = self._own()
-        if set(own) <= set(sheet.names):
-            return own
-        if len(sheet.names) == len(own) and not set(own) & set(sheet.names):
-            return sheet.names
-        raise UserError(
-            f"{file}: expected {len(own)} columns of numbers, one for each of {' x '.join(map(str, self.shape))}, or "
-            f"the columns x1 to x{len(own)} among others, got {len(sheet.names)}"
-        )
+        return by_place(sheet, self._own(), file, f"one for each of {' x '.join(map(str, self.shape))}")

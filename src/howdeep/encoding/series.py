@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from howdeep.encoding.inputs import Examples, Inputs, Source, listed
+from howdeep.encoding.inputs import Examples, Inputs, Source, by_place, listed, numbered
 from howdeep.errors import UserError, near
 from howdeep.intake import columns as declared
 from howdeep.intake import steps as in_time
@@ -45,8 +45,7 @@ class Windows(Inputs):
         prepare, examples = data["prepare"], data["examples"]
         common = {"shape": list(data["in_shape"]), "horizon": examples.get("horizon", 1)}
         if "columns" not in prepare:  # one of the data sets that come with howdeep
-            names = [f"x{place}" for place in range(1, len(card["mean"]) + 1)]
-            own: Columns = {name: {"kind": "number"} for name in names}
+            own: Columns = {name: {"kind": "number"} for name in numbered(len(card["mean"]))}
             scales = {"": {"series": {name: listed(card[name]) for name in ("mean", "std")}}}
             return cls(by=None, time=None, time_declared=None, roles={"series": own}, scales=scales, **common)
         of = declared.declared(prepare["columns"], "data.prepare.columns")
@@ -113,9 +112,10 @@ class Windows(Inputs):
         return self._of({name: of[name]})[name] if name in of else None
 
     def examples(self, sheet: Sheet, source: Source) -> Examples:
-        names, needed = sheet.names, list(self.columns())
-        if len(names) == len(needed) and self.by is None and self.time is None and set(names) != set(needed):
-            sheet = sheet._replace(names=needed)  # whatever they are called
+        needed = list(self.columns())
+        if needed == numbered(len(needed)):
+            found = by_place(sheet, needed, source.file, "the values one after another")
+            sheet = sheet._replace(names=needed) if found == sheet.names else sheet
         self.check(sheet, source.file)
         errors: list[str | None] = [None] * len(sheet.rows)
         raw = {

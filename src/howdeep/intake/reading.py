@@ -29,6 +29,17 @@ MARKS = {  # at the beginning of a file, the longest first
 }
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252", "latin-1")
 PARQUET = b"PAR1"
+OTHERS = {  # what people have instead of text, by how it begins, and what makes text of it
+    b"\x1f\x8b": ("a file of gzip", "unpack it"),
+    b"BZh": ("a file of bzip2", "unpack it"),
+    b"\xfd7zXZ": ("a file of xz", "unpack it"),
+    b"\x28\xb5\x2f\xfd": ("a file of zstd", "unpack it"),
+    b"PK\x03\x04": ("a zip file or a workbook", "unpack it, or save it as CSV"),
+    b"\xd0\xcf\x11\xe0": ("a workbook", "save it as CSV"),
+    b"SQLite format 3": ("a database of sqlite", "save a table of it as CSV"),
+    b"\x89HDF": ("a file of HDF5", "save a table of it as CSV or Parquet"),
+    b"\x93NUMPY": ("an array of NumPy", "save it as CSV or Parquet"),
+}
 ROW = "row"  # what a first column without a name is called: R and pandas write names of rows so
 LOOKED_AT = 200  # rows, for the separator
 LONGEST_FIELD = 1 << 20
@@ -66,12 +77,15 @@ def encoding_of(path: Path) -> tuple[str, str]:
         UserError: an empty file, or bytes that are no text in any encoding that is known here.
     """
     with opened(path) as file:
-        head = file.read(max(map(len, MARKS)))
+        head = file.read(max(map(len, (*MARKS, *OTHERS))))
     for mark, encoding in MARKS.items():
         if head.startswith(mark):
             return encoding, "the mark at its beginning"
     if (wrong := _wrong_byte(path, "utf-8")) is None:
         return "utf-8", "it reads as such"
+    for begins, (what, remedy) in OTHERS.items():
+        if head.startswith(begins):
+            raise UserError(f"{path.name}: expected text, or a table in CSV or Parquet, got {what}: {remedy}")
     if other := _wrong_byte(path, "cp1252"):
         line, byte = other
         raise UserError(

@@ -1,12 +1,13 @@
 """What `howdeep init` proposes for a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from howdeep.errors import UserError
 from howdeep.intake import guessing, leaks
 from howdeep.intake.columns import declared
 from howdeep.intake.guessing import Guess
 from howdeep.intake.reading import Sheet
+from howdeep.intake.refusals import SHOWN
 from howdeep.stages.proposals import (
     FEW,
     MARGIN_OF_CLASSES,
@@ -67,7 +68,8 @@ def propose_table(asked: Asked, name: str) -> Proposal:
     inputs = {of: guess for of, guess in found.items() if guess.kind != "excluded" and of not in targets}
     if not inputs:
         raise UserError(
-            f"{file}: expected a column that networks can learn from, but all are left out: see --dry-run"
+            f"{file}: expected a column that networks can learn from, got {_why(found, targets) or 'targets alone'}: "
+            "add one, or say --kind text where a text is to be read"
         )
     classes = found[targets[0]].column.get("classes")
     task = "classification" if classes else "regression"
@@ -96,6 +98,11 @@ def propose_table(asked: Asked, name: str) -> Proposal:
         else ("mse", 0.02, "a fiftieth of the variance of the target; say what matters to you")
     )
     return Proposal(name, lines, config, task, ("mlp",), looked_at.rows, margin)
+
+
+def _why(found: Mapping[str, Guess], targets: Sequence[str]) -> str:
+    told = [f"'{of}', which is left out ({guess.why})" for of, guess in found.items() if of not in targets]
+    return ", ".join(told[:SHOWN]) + (f" and {len(told) - SHOWN} more" if len(told) > SHOWN else "")
 
 
 def _check_rows(
