@@ -106,6 +106,7 @@ def test_the_same_command_gives_the_same_bits(clone):
     assert one == other
 
 
+LONG = "x" * 300  # signs, more than the name of a file can have
 MISTAKES = [
     (["train", "data=digit"], "got data=digit, did you mean 'digits'?"),
     (["train", "model=mpl"], "did you mean 'mlp'?"),
@@ -133,6 +134,18 @@ MISTAKES = [
     (["prepare", "data=mnist"], "run `howdeep pull data=mnist`"),
     (["evaluate"], "expected a run's record at"),
     (["inspect"], "expected a run's record at"),
+    *(
+        (words, f"got {'x' * 60}... (File name too long)")
+        for words in (
+            ["predict", LONG, LONG],
+            ["export", LONG, "-o", "x.onnx"],
+            ["serve", LONG],
+            ["explain", LONG, LONG],
+            ["sample", LONG],
+            ["init", LONG, "--data", "README.md"],
+            ["init", "new", "--data", LONG],
+        )
+    ),
 ]
 
 

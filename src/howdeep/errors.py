@@ -29,8 +29,18 @@ PLACE = {
 }  # fmt: skip
 
 
+PATH = {errno.ENAMETOOLONG, errno.ELOOP}  # what is no path to any place
+SHOWN = 60  # signs of a path
+
+
 def of_place(error: OSError) -> UserError | None:
-    """The line for a place that cannot be written; None if `error` is something else, and so a bug."""
+    """The line for a place that cannot be written, or that no path leads to; None for all else, which is a bug."""
+    if error.errno in PATH:
+        name = str(error.filename)
+        shown = name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
+        return UserError(
+            f"expected a path that leads to a place, got {shown} ({error.strerror}): write another"
+        )
     if error.errno not in PLACE:
         return None
     place = f" {error.filename}" if error.filename else ""
@@ -42,12 +52,12 @@ def of_place(error: OSError) -> UserError | None:
 def near(name: object, names: Iterable[str]) -> str:
     """`", did you mean 'lstm'?"` if one of `names` is close to `name`, else the list: `"; there are: gru, lstm"`.
 
-    What was typed is never its own remedy.
+    What was typed is never its own remedy. Nothing if there are no others.
     """
     known = sorted(set(names) - {str(name)})
     if found := get_close_matches(str(name), known, n=1, cutoff=0.5):
         return f", did you mean '{found[0]}'?"
-    return f"; there are: {', '.join(known)}"
+    return f"; there are: {', '.join(known)}" if known else ""
 
 
 _USER = re.compile(r"(\w+://[^\s:/@'\"]*):[^\s'\"]*@")  # up to the last @: a password may hold / and @

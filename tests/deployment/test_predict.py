@@ -129,7 +129,7 @@ def test_a_series_without_names_of_columns_says_which_file_it_reads(run):
         predict(folder, ["sun.csv"], "told.csv")
     pd.DataFrame({"SUNACTIVITY": range(40)}).to_csv("sun.csv", index=False)
     predict(folder, ["sun.csv"], "told.csv")
-    assert pd.read_csv("told.csv")["prediction"].count()
+    assert pd.read_csv("told.csv")["prediction"].notna().to_numpy().any()
 
 
 def test_files_that_there_are_not_and_endings_that_mean_nothing(run, table):
