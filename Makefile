@@ -44,7 +44,7 @@ lint: install-test ## ruff, pyright, and the floors of the house: who may import
 	pyright
 
 bench: install ## measure speed and scale, on an idle machine: tables and plots in benchmarks/results/
-	for part in loops pipeline sweeps scale deployment tables; do python -m benchmarks.$$part || exit 1; done
+	for part in loops pipeline sweeps scale cluster deployment tables; do python -m benchmarks.$$part || exit 1; done
 
 calibrate: install ## see how often verdicts err where the truth is known, in studies of one network: docs/calibration.md
 	python -m benchmarks.calibrate

@@ -183,6 +183,31 @@ def parser() -> argparse.ArgumentParser:
     serve = add("serve", "answer questions to a trained network over HTTP on 127.0.0.1: howdeep serve MODEL")
     serve.add_argument("model", metavar="MODEL", help=MODEL)
     serve.add_argument("--port", type=_positive, default=8000, help="default: 8000")
+    worker = add("worker", "do runs for a scheduler of howdeep on this machine: howdeep worker ADDRESS")
+    worker.add_argument(
+        "address", metavar="ADDRESS", help="such as tls://host:8786, as `howdeep cluster up` told it"
+    )
+    worker.add_argument("--threads", type=_positive, metavar="N", help="runs at a time (default: one a core)")
+    worker.add_argument("--name", help="of this node, in messages (default: the machine's, and a number)")
+    worker.add_argument("--cache", metavar="FOLDER", help="for data sets (default: ~/.cache/howdeep)")
+    worker.add_argument("--gpu", action="store_true", help="do runs with trainer=gpu, one at a time")
+    worker.add_argument("--security", metavar="FILE", help="that `howdeep cluster up` wrote")
+    cluster = add("cluster", "start what sends runs to other machines: howdeep cluster up --local 2")
+    cluster.add_argument("what", choices=["up"])
+    cluster.add_argument(
+        "--local", type=int, default=0, metavar="N", help="nodes on this machine (default: 0)"
+    )
+    cluster.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="under which other machines reach this one (default: 127.0.0.1, none)",
+    )
+    cluster.add_argument("--port", type=_positive, default=8786, help="default: 8786")
+    cluster.add_argument(
+        "--security",
+        metavar="FILE",
+        help="written if it is not there (default: security.pem, where there is a --host)",
+    )
     add("register", "put the best networks of each entry into MLflow's registry, with model cards")
     complete = add(
         "completion", 'print what lets a shell complete words with Tab: eval "$(howdeep completion bash)"'

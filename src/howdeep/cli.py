@@ -322,6 +322,24 @@ def _serve(args: argparse.Namespace) -> int:
     return serve(args.model, args.port)
 
 
+def _worker(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from howdeep.cluster import address, start
+
+    of = address.parsed(args.address, args.security or os.environ.get(address.SECURITY), "ADDRESS")
+    cache = Path(args.cache) if args.cache else None
+    return start.worker(of, args.threads, args.name, cache, gpu=args.gpu)
+
+
+def _cluster(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from howdeep.cluster import start
+
+    return start.up(args.local, args.host, args.port, Path(args.security) if args.security else None)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "init": _init,
     "predict": _predict,
@@ -330,6 +348,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "sample": _sample,
     "serve": _serve,
     "register": _stage("register:register"),
+    "worker": _worker,
+    "cluster": _cluster,
     "code": _stage("code:note_code"),
     "pull": _data("pull:pull"),
     "prepare": _data("prepare:prepare"),

@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from howdeep.cluster.address import ADDRESS
 from howdeep.errors import Stopped, UserError
 from howdeep.files import dvc_state, project
 from howdeep.files.project import Project
@@ -165,6 +166,9 @@ def serve(kind: str, place: Path, dvc: psutil.Process, listener: socket.socket, 
     for name in IMPORTS[kind]:
         with suppress(ModuleNotFoundError):
             importlib.import_module(name)
+    if os.environ.get(ADDRESS):
+        with suppress(ModuleNotFoundError):
+            importlib.import_module("distributed")
     Plugins.instance()  # Hydra looks for its plugins
     if kind == "torch":
         from mlflow.utils import requirements_utils

@@ -143,7 +143,7 @@ def _work(work: Callable[[Any], Any], connection: Connection, others: list[Conne
                     answer = (work(job), None)
                 except Exception as error:
                     stop_if_asked()
-                    answer = (None, _portable(error))
+                    answer = (None, portable(error))
                 connection.send(answer)
     except (EOFError, ConnectionError):  # the parent was killed
         pass
@@ -151,7 +151,7 @@ def _work(work: Callable[[Any], Any], connection: Connection, others: list[Conne
         os._exit(128 + signal.SIGTERM)
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """The error, or its words where it cannot be sent to another process and made there again."""
     error.add_note("".join(traceback.format_exception(error)))
     try:
@@ -164,14 +164,18 @@ def _portable(error: Exception) -> Exception:
 
 def _died(process: BaseProcess, job: Any) -> WorkerDied:
     process.join(SECONDS_TO_CLOSE)
-    code = process.exitcode
-    cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+    cause = ending(process.exitcode)
     death = WorkerDied(
         f"a worker ended by {cause} while it ran {job}: finished runs are kept; free memory if it was the system, "
         "then run `dvc repro` again"
     )
     death.cause = cause
     return death
+
+
+def ending(code: int | None) -> str:
+    """What an exit code says of the end of a process."""
+    return f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
 
 
 @hold_stop()

@@ -15,6 +15,7 @@ PLACES = ("tracking", "resume", "checkpoint_seconds")
 DATA_PLACES = ("mirror",)
 MATCHED = ("matching", "reference")
 ENTRY_MODULE = "howdeep.training.run"
+WORDS = ("howdeep.errors",)  # they say what is wrong, and compute nothing
 
 
 def settings(cfg: DictConfig) -> dict:
@@ -113,7 +114,7 @@ def _closure(modules: frozenset[str]) -> tuple[Path, ...]:
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if module not in found and (path := _path(module)):
+        if module not in found and module not in WORDS and (path := _path(module)):
             found[module] = path
             waiting += _imports(path)
     return tuple(sorted(path for path in found.values() if path.name != "__init__.py"))

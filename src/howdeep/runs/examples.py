@@ -68,16 +68,18 @@ def _recipe(parts: str, target: str) -> str:
 def place(data: DictConfig, project: Project) -> Path:
     """The folder of the data set as this config prepares it.
 
-    That of the pipeline where its card says so, or where there is none yet; else one beside it: what was prepared with
-    other options, from other files or by other code is not what a record of this config would say.
+    That of the pipeline where its card says so, or where there is none at all; else one beside it: what was prepared
+    with other options, from other files or by other code is not what a record of this config would say.
 
     Raises:
         UserError: the card of the pipeline's cannot be read.
     """
-    usual = project.prepared(data.name)
+    usual, beside = project.prepared(data.name), project.prepared_beside(data.name, recipe(data))
+    if beside.exists():
+        return beside
     if not usual.exists() or _card(usual, _again(usual)).get("recipe") == recipe(data):
         return usual
-    return project.prepared_beside(data.name, recipe(data))
+    return beside
 
 
 def ensure_prepared(data: DictConfig, project: Project) -> None:
@@ -152,6 +154,14 @@ def _read_card(path: Path, again: str, _changed: int) -> dict[str, Any]:
 @cache  # once a process; a file that was written again has another time
 def _checksum(path: Path, _changed: int) -> str:
     return seals.checksum(path)
+
+
+def data_files(cfg: DictConfig, project: Project, *, test: bool = False) -> list[Path]:
+    """The files that `load_split` reads, for who has them elsewhere."""
+    folder = _there(cfg.data, project)
+    return [
+        folder / name for name in ("card.json", "train.safetensors", *(("test.safetensors",) if test else ()))
+    ]
 
 
 def train_checksum(cfg: DictConfig, project: Project) -> str:

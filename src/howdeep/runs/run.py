@@ -1,19 +1,20 @@
 """One run from config to record: data, key, training, tracking, provenance, folder."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from howdeep.diagnostics.history import History
 from howdeep.errors import UserError
 from howdeep.files import reading
-from howdeep.files.folders import RUN, check_free
+from howdeep.files.folders import RUN, check_free, written_aside
 from howdeep.files.project import Project
 from howdeep.files.writing import write_json
 from howdeep.processes import progress, signals
@@ -195,6 +196,22 @@ def execute(
     if record["state"] == "finished" or job.otherwise is None:
         return record
     return execute(replace(job.otherwise, parent=job.parent, trial=job.trial), project, store, callbacks)
+
+
+def train_alone(job: Job, project: Project) -> dict:
+    """As `execute`, on a machine that has no part in the tracking."""
+    return execute(job, project, None)
+
+
+def received(job: Job, files: Mapping[Path, bytes], project: Project) -> None:
+    """Writes what `train_alone` has made elsewhere: the run's folder, whole, and where it was trained."""
+    with written_aside(job.folder, RUN) as aside:
+        for path, content in files.items():
+            if path.parent == job.folder:
+                (aside / path.name).write_bytes(content)
+    for path, content in files.items():
+        if path.parent == project.provenance:
+            write_json(path, orjson.loads(content) | provenance.commit(project.root))
 
 
 def _again(job: Job, found: Path, project: Project, store: Store | None) -> dict:

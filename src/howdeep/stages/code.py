@@ -26,7 +26,6 @@ SOURCES = {  # below the package: as dvc.yaml of a clone declares them
         *(
             "conf",
             "diagnostics",
-            "errors.py",
             "study/matching.py",
             "nets",
             "stages/plan.py",
@@ -43,7 +42,7 @@ SOURCES_OF_CLAIMS = {
     "plan": (
         *PREPARATION,
         *("conf", "diagnostics", "nets", "study", "tasks", "training"),
-        *("inspection/measures.py", "errors.py", "stages/plan.py", "stages/claim.py", "stages/estimands.py"),
+        *("inspection/measures.py", "stages/plan.py", "stages/claim.py", "stages/estimands.py"),
     ),
     "judge": (
         *PREPARATION,

@@ -1,8 +1,9 @@
 """The `evaluate` stage: the only reader of the test examples, once, after everything is chosen."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
@@ -13,16 +14,18 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from howdeep.cluster import address
+from howdeep.cluster.pool import Elsewhere, run_all
 from howdeep.data.batches import Batches
 from howdeep.data.examples import Examples, Split
 from howdeep.files import seals, tensors
 from howdeep.files.folders import file_aside
 from howdeep.files.project import Project
 from howdeep.files.writing import write_sealed
-from howdeep.processes.workers import cores, run_all
+from howdeep.processes.workers import cores
 from howdeep.records.record import config_of, load_weights, read_record
 from howdeep.results.sample_error import at_moments
-from howdeep.runs.examples import prepared_card, split_of, test_moments
+from howdeep.runs.examples import data_files, prepared_card, split_of, test_moments
 from howdeep.stages.synchronise import study_store
 from howdeep.study import params
 from howdeep.study.seeds import draws_test
@@ -52,10 +55,10 @@ def evaluate(project: Project) -> dict:
     many training examples, drawn at random, simple methods learned: of those where it was not all of them.
     """
     plan = params.read(project.params)
-    found = {
-        entry.name: scored
-        for entry, scored in run_all(lambda e: _score(plan, e, project), plan.entries.values(), cores())
-    }
+    scheduler = address.found(plan.cluster)
+    elsewhere = scheduler and Elsewhere(scheduler, project.root, partial(runs_read, plan, project, test=True))
+    work, entries = partial(_score, plan, project=project), plan.entries.values()
+    found = {entry.name: scored for entry, scored in run_all(work, entries, cores(), elsewhere)}
     of_splits: dict[str, dict[str, dict[int, dict]]] = {}
     for name, entry in plan.entries.items():
         for method, splits in found[name].baselines.items():
@@ -84,6 +87,18 @@ def evaluate(project: Project) -> dict:
     _log(found, project)
     print(f"evaluate: {len(content['runs'])} runs on the test examples", file=sys.stderr)
     return content
+
+
+def runs_read(plan: params.Study, project: Project, entry: params.Entry, *, test: bool) -> Iterator[Path]:
+    """The files of the runs of an entry, and of their examples."""
+    seeds = set()
+    for cell, seed in plan.runs(entry):
+        folder = project.runs / entry.name / cell.run_name(seed)
+        record = read_record(folder)
+        yield from (folder / name for name in ("record.json", *record["files"]))
+        if seed not in seeds:
+            seeds.add(seed)
+            yield from data_files(config_of(record), project, test=test)
 
 
 def _by_name(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

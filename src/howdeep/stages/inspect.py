@@ -7,6 +7,7 @@ than the spread that scores have already. Points of learning curves are left out
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from howdeep.cluster import address
+from howdeep.cluster.pool import Elsewhere, run_all
 from howdeep.data.examples import Split
 from howdeep.files.folders import TABLES, written_aside
 from howdeep.files.project import Project
 from howdeep.inspection import attention, attribution, probes, similarity
 from howdeep.nets.transformer import Attention
-from howdeep.processes.workers import cores, run_all
+from howdeep.processes.workers import cores
 from howdeep.records.cell import Cell
 from howdeep.records.record import config_of, read_record
 from howdeep.runs.examples import split_of
-from howdeep.stages.evaluate import trained_task
+from howdeep.stages.evaluate import runs_read, trained_task
 from howdeep.study import params
 from howdeep.training.run import build
 from howdeep.training.seeding import seed_everything
@@ -69,9 +72,12 @@ def inspect(project: Project) -> dict[str, int]:
     plan = params.read(project.params)
     points = {point for of in params.learning_curves(plan.entries.values()).values() for point in of}
     entries = [entry for entry in plan.entries.values() if entry.name not in points]
-    found = {
-        entry.name: of for entry, of in run_all(lambda e: _look_into(plan, e, project), entries, cores())
-    }
+    scheduler = address.found(plan.cluster)
+    elsewhere = scheduler and Elsewhere(
+        scheduler, project.root, partial(runs_read, plan, project, test=False)
+    )
+    work = partial(_look_into, plan, project=project)
+    found = {entry.name: of for entry, of in run_all(work, entries, cores(), elsewhere)}
     inside = Inside()
     for entry in entries:
         inside.add(found[entry.name])

@@ -8,16 +8,19 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 import howdeep.training
+from howdeep.cluster import address
+from howdeep.cluster.pool import Elsewhere, run_all
 from howdeep.errors import UserError
 from howdeep.files.folders import PLANS, written_aside
 from howdeep.files.project import Project
-from howdeep.processes.workers import cores, run_all
+from howdeep.processes.workers import cores
 from howdeep.records.cell import Cell
 from howdeep.records.fingerprint import checksum, code_checksum, settings
 from howdeep.results.measures import margin_of, measure
@@ -41,7 +44,12 @@ def plan(project: Project) -> params.Study:
     """
     found = params.read(project.params)
     entries = found.entries.values()
-    plans = {e.name: plan for e, plan in run_all(lambda e: of_entry(found, e, project), entries, cores())}
+    scheduler = address.found(found.cluster)
+    elsewhere = scheduler and Elsewhere(
+        scheduler, project.root, lambda _: sorted(project.conf.rglob("*.yaml"))
+    )
+    work = partial(of_entry, found, project=project)
+    plans = {e.name: plan for e, plan in run_all(work, entries, cores(), elsewhere)}
     with written_aside(project.plans, PLANS) as aside:
         (aside / "seeds").mkdir()  # apart: no tuning depends on them
         for name, content in plans.items():

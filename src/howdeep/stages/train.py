@@ -2,22 +2,25 @@
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
+from howdeep.cluster import address
+from howdeep.cluster.pool import Elsewhere, run_all
 from howdeep.files.folders import RUN, check_free, clear_asides, is_ours, remove
 from howdeep.files.project import Project
 from howdeep.processes import progress
 from howdeep.processes.dvc import forced
-from howdeep.processes.workers import cores, run_all
+from howdeep.processes.workers import cores
 from howdeep.records.fingerprint import numbers_key
 from howdeep.records.provenance import commit
 from howdeep.records.record import read_record, whole_record
-from howdeep.runs.examples import ensure_prepared, load_split, train_checksum
-from howdeep.runs.run import Job, execute, in_turn, job_of, repeat
+from howdeep.runs.examples import data_files, ensure_prepared, load_split, train_checksum
+from howdeep.runs.run import Job, execute, in_turn, job_of, received, repeat, train_alone
 from howdeep.stages.described import describe
 from howdeep.stages.outlook import Outlook
 from howdeep.stages.synchronise import (
@@ -77,7 +80,8 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
             if missing:
                 nested = [replace(job, parent=parent) for job in missing]
                 outlook = Outlook("train", name, plan, project)
-                _train(nested, jobs, name, project, store, n_workers, outlook)
+                scheduler = address.found(plan.cluster)
+                _train(nested, jobs, name, project, store, n_workers, scheduler, outlook)
     if store and not missing:  # a kill may have come before the models
         log_best_models([(folder, read_record(folder)) for folder in sorted(kept)], project, store)
     for path in (path for path in stale if path not in wanted):
@@ -206,6 +210,7 @@ def _train(
     project: Project,
     store: Store | None,
     n_workers: int | None,
+    scheduler: address.Address | None,
     outlook: Outlook,
 ) -> None:
     """Trains what is missing in warm workers, and says how it goes; they log the best models too."""
@@ -242,9 +247,24 @@ def _train(
         if store:
             yield from models.after(job, result)
 
+    def arrived(job: Job, record: dict, files: Mapping[Path, bytes]) -> dict:
+        received(job, files, project)
+        if store:
+            rebuild(record, project, store, job.parent)
+        return record
+
+    elsewhere = scheduler and Elsewhere(
+        scheduler,
+        project.root,
+        reads=lambda job: data_files(job.cfg, project),
+        work=partial(train_alone, project=project),
+        takes=lambda job: isinstance(job, Job),
+        arrived=arrived,
+        gpu=not on_cpu,
+    )
     everything = [*trained, *ready, *(models.complete() if store else ())]
     with tqdm(total=len(missing), desc=f"train {name}", unit="run", disable=None, leave=False) as bar:
-        for job, record in run_all(work, everything, workers, then=then):
+        for job, record in run_all(work, everything, workers, elsewhere, then):
             if record is None:
                 continue
             bar.set_postfix_str(outlook.told(bar.n + 1, len(missing)), refresh=False)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import howdeep.study.tuning
 import howdeep.training
+from howdeep.cluster import address
 from howdeep.errors import UserError
 from howdeep.files import reading, seals
 from howdeep.files.folders import TUNED, written_aside
@@ -104,7 +105,8 @@ def tune_entry(name: str, project: Project, n_workers: int | None = None) -> lis
         races = _races(entry, found, project)
         before = {} if forced() else _before(name, project)
         outlook = Outlook("tune", name, plan, project)
-        rows = tune_trials.tried(name, races, before, finished, project, n_workers, outlook)
+        scheduler = address.found(plan.cluster)
+        rows = tune_trials.tried(name, races, before, finished, project, n_workers, scheduler, outlook)
         rows.sort(key=_order(entry))
         tuned = settings(rows)
         for run, setting in tuned.items():

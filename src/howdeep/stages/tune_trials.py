@@ -5,20 +5,23 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from howdeep.cluster.address import Address
+from howdeep.cluster.pool import Elsewhere, run_all
 from howdeep.errors import UserError
 from howdeep.files.project import Project
 from howdeep.processes import progress
 from howdeep.processes.signals import stop_if_asked
-from howdeep.processes.workers import cores, run_all
+from howdeep.processes.workers import cores
 from howdeep.records.cell import Cell
 from howdeep.records.provenance import commit
 from howdeep.records.trials import Point, TrialRow
-from howdeep.runs.examples import load_split
+from howdeep.runs.examples import data_files, load_split
 from howdeep.stages.outlook import Outlook
 from howdeep.study import params
 from howdeep.study.tuning import going_on, rungs
@@ -72,6 +75,7 @@ def tried(
     finished: Path,
     project: Project,
     n_workers: int | None,
+    scheduler: Address | None,
     outlook: Outlook,
 ) -> list[TrialRow]:
     """All trials of all races, run or known: from an earlier stage, or from one that was killed.
@@ -81,18 +85,22 @@ def tried(
         races: the longest first.
         before: the trials of earlier races, by their digests.
         finished: where races are kept until the stage ends.
+        scheduler: of other machines that do it.
         outlook: on the rest of the study.
     """
     done = {**before, **_finished(finished)}
     waiting = list({race.digest: race for race in races if race.digest not in done}.values())
     on_cpu = all(cfg.trainer.accelerator == "cpu" for race in races for cfg in race.configs.values())
+    elsewhere = scheduler and Elsewhere(
+        scheduler, project.root, partial(_reads, project=project), gpu=not on_cpu
+    )
     workers, clock = (n_workers or cores()) if on_cpu else 1, time.perf_counter()
     finished.parent.mkdir(parents=True, exist_ok=True)
     with (
         finished.open("a") as file,
         tqdm(total=len(waiting), desc=f"tune {name}", unit="run", disable=None, leave=False) as bar,
     ):
-        for race, rows in run_all(lambda race: _run(name, race, project), waiting, workers):
+        for race, rows in run_all(partial(_run, name, project=project), waiting, workers, elsewhere):
             done[race.digest] = rows
             file.write(json.dumps({"race": race.digest, "rows": [vars(row) for row in rows]}) + "\n")
             file.flush()
@@ -101,6 +109,10 @@ def tried(
     rows = [replace(row, matching=race.cell.matching) for race in races for row in done[race.digest]]
     progress.say(_told(name, rows, len(waiting), time.perf_counter() - clock) + outlook.end(len(waiting)))
     return rows
+
+
+def _reads(race: Race, project: Project) -> list[Path]:
+    return data_files(next(iter(race.configs.values())), project)
 
 
 def _finished(path: Path) -> dict[str, list[TrialRow]]:

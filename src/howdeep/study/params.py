@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from howdeep.cluster.address import Address, parsed
 from howdeep.errors import UserError, near
 from howdeep.files import reading
 from howdeep.names import check_name
@@ -20,7 +21,7 @@ KEYS = (
     *("study", "data", "depths", "matching", "seeds", "split", "optimizer", "schedule", "trainer", "margins"),
     *("tune", "entries"),
 )
-OPTIONAL = ("patience",)
+OPTIONAL = ("patience", "cluster")
 SPLITS = ("fixed", "seeds", "all")
 ENTRY_KEYS = ("data", "model", "task", "matching", "seeds", "overrides", "tune")
 VARIED = {  # what no entry overrides, and where it is set
@@ -77,6 +78,7 @@ class Study:
     entries: dict[str, Entry]
     reasons: dict[str, str] = field(default_factory=dict)  # why a margin is what it is, of scores that say so
     split: str = "fixed"  # or what each seed draws anew: seeds, validation examples; all, test examples too
+    cluster: Address | None = None  # where runs are sent; None: they stay on this machine
 
     def overrides(self, entry: Entry, cell: Cell, tuned: Sequence[str] = ()) -> list[str]:
         """The Hydra overrides of a cell; the entry's own win over the study's, and the tuned setting over both.
@@ -167,6 +169,7 @@ def read(params: Path) -> Study:
             for name, node in content["entries"].items()
         },
         split=_split(content["split"]),
+        cluster=_cluster(content.get("cluster")),
     )
 
 
@@ -213,6 +216,18 @@ def _patience(node: Any) -> list[str]:
             f"patience in params.yaml must be a whole number of epochs of at least 1, or null, got {node!r}"
         )
     return [f"patience={node}"]
+
+
+def _cluster(node: Any) -> Address | None:
+    if node is None:
+        return None
+    if not isinstance(node, dict) or "scheduler" not in node:
+        raise UserError(
+            "cluster in params.yaml must be null, or a map such as {scheduler: tls://host:8786, security: "
+            f"security.pem}}, got {node!r}"
+        )
+    _known(node, ("scheduler", "security"), "cluster of params.yaml")
+    return parsed(node["scheduler"], node.get("security"), "cluster.scheduler in params.yaml")
 
 
 def _split(node: Any) -> str:

@@ -1,0 +1,161 @@
+"""What it costs to send runs to other machines: python -m benchmarks.cluster
+
+Scheduler and nodes are real processes of this machine, which speak over its network. The parts, each alone with --only:
+
+study      entries of the default study, trained by two local workers and by two nodes of one thread, in turns: the
+           quotient of their times, as `howdeep train-entry` tells them
+overhead   jobs that do nothing, one after the other by one node: milliseconds each
+scale      so many jobs that return a small record, without training: jobs a second, and the memory of the coordinator
+"""
+
+import functools
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import yaml
+
+from benchmarks import measure
+from benchmarks.measure import Row, in_turns, middle
+from howdeep.cluster.address import ADDRESS, Address
+from howdeep.cluster.pool import Elsewhere, run_all
+
+ENTRIES = ("digits-mlp", "digits-cnn", "sunspots-lstm")
+DATA = ("digits", "sunspots")
+SEEDS = 3
+HOWDEEP = (sys.executable, "-m", "howdeep")
+TOLD = re.compile(r"\d+ runs in ([\d.]+) s")
+
+
+class Job(NamedTuple):
+    number: int
+
+
+def nothing(job: Job) -> dict[str, object]:
+    """As large an answer as a record."""
+    return {"number": job.number, "epochs": [{"epoch": epoch, "val/loss": epoch / 7} for epoch in range(20)]}
+
+
+@contextmanager
+def nodes(count: int) -> Iterator[Address]:
+    """A scheduler with nodes of one thread."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(measure.ROOT / "src"), str(measure.ROOT)])}
+    command = [*HOWDEEP, "cluster", "up", "--local", str(count), "--port", str(port)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
+    try:
+        assert process.stderr is not None
+        for _ in range(count):
+            while "runs at a time" not in (line := process.stderr.readline()):
+                assert line, "the cluster has ended"
+        yield Address(f"tcp://127.0.0.1:{port}")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def study(address: Address, repeats: int, chosen: Sequence[str]) -> Iterator[Row]:
+    with measure.project(DATA) as here:
+        content = yaml.safe_load(here.params.read_text())
+        entries = {name: content["entries"][name] for name in chosen}
+        content |= {"data": list(DATA), "seeds": list(range(SEEDS)), "tune": None}
+        content["entries"] = {
+            name: {k: v for k, v in of.items() if k != "tune"} for name, of in entries.items()
+        }
+        here.params.write_text(yaml.safe_dump(content))
+
+        def train(name: str, env: dict[str, str]) -> float:
+            shutil.rmtree(here.runs, ignore_errors=True)
+            done = subprocess.run(
+                [*HOWDEEP, "train-entry", name], cwd=here.root, env=os.environ | env, capture_output=True, text=True,
+                check=True,
+            )  # fmt: skip
+            found = TOLD.search(done.stderr)
+            assert found is not None, done.stderr
+            return float(found[1])
+
+        subprocess.run([*HOWDEEP, "plan"], cwd=here.root, check=True, capture_output=True)
+        for name in chosen:
+            subprocess.run([*HOWDEEP, "tune-entry", name], cwd=here.root, check=True, capture_output=True)
+            times = in_turns(
+                {
+                    "two local workers": functools.partial(train, name, {ADDRESS: ""}),
+                    "two nodes": functools.partial(train, name, {ADDRESS: address.url}),
+                },
+                repeats,
+            )
+            quotients = [there / at_home for at_home, there in zip(*times.values(), strict=True)]
+            mid, spread = middle(quotients)
+            yield {"what": f"{name} by two nodes, over two local workers", "median": mid, "unit": "x", "aim": "<= 1.1",
+                   "spread %": spread, "times": repeats}  # fmt: skip
+
+
+def jobs_a_second(address: Address, count: int, root: Path) -> tuple[float, float]:
+    """Jobs a second, and by how many MiB the peak of this process has grown."""
+    from benchmarks import cluster as known  # by a name that nodes can import, which `__main__` is not
+
+    elsewhere = Elsewhere(address, root, lambda job: [])
+    memory = psutil.Process().memory_info().rss
+    start, done, peak = time.perf_counter(), 0, memory
+    for _, result in run_all(known.nothing, map(known.Job, range(count)), 2, elsewhere):
+        done += result["number"] >= 0
+        if done % 500 == 0:
+            peak = max(peak, psutil.Process().memory_info().rss)
+    assert done == count
+    return count / (time.perf_counter() - start), (peak - memory) / 2**20
+
+
+def simulated(address: Address, count: int) -> Iterator[Row]:
+    with measure.project() as here:
+        jobs_a_second(address, 20, here.root)
+        rate, memory = jobs_a_second(address, count, here.root)
+    yield {"what": f"{count:,} jobs without training", "median": rate, "unit": "jobs/s", "aim": "", "spread %": None,
+           "times": 1}  # fmt: skip
+    yield {"what": "- memory that the coordinator has gained meanwhile", "median": memory, "unit": "MiB", "aim": "",
+           "spread %": None, "times": 1}  # fmt: skip
+
+
+def overhead(address: Address, repeats: int) -> Iterator[Row]:
+    with measure.project() as here:
+        rates = [jobs_a_second(address, 200, here.root)[0] for _ in range(repeats + 1)][1:]
+    mid, spread = middle([1000 / rate for rate in rates])
+    yield {"what": "a job that does nothing, by one node", "median": mid, "unit": "ms", "aim": "", "spread %": spread,
+           "times": repeats}  # fmt: skip
+
+
+PARTS = ("overhead", "scale", "study")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = measure.options(__doc__, repeats=5)
+    parser.add_argument("--jobs", type=int, default=20_000, help="of the simulated study (default: 20000)")
+    parser.add_argument(
+        "--entries", nargs="+", default=ENTRIES, help=f"of the study (default: {' '.join(ENTRIES)})"
+    )
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="default: all")
+    args = parser.parse_args(argv)
+    above, rows = measure.begin(), []
+    if "overhead" in args.only:
+        with nodes(1) as address:
+            rows += overhead(address, args.repeats)
+    with nodes(2) as address:
+        if "scale" in args.only:
+            rows += simulated(address, args.jobs)
+        if "study" in args.only:
+            rows += study(address, args.repeats, args.entries)
+    measure.publish("cluster", rows, args.results, above=above)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Where a scheduler is, and the file with which its nodes and coordinators know each other."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from howdeep.errors import UserError
+
+ADDRESS, SECURITY = "HOWDEEP_SCHEDULER", "HOWDEEP_SECURITY"
+SECONDS = 15.0  # to reach a scheduler
+LOCAL = ("127.0.0.1", "localhost", "::1")
+NONE = "none"  # said on purpose
+
+
+@dataclass(frozen=True)
+class Address:
+    """A scheduler.
+
+    Args:
+        url: such as tcp://127.0.0.1:8786, or tls:// with a security file.
+        security: see `cluster.security`; None: none.
+    """
+
+    url: str
+    security: Path | None = None
+
+    def __str__(self) -> str:
+        return self.url
+
+    @contextmanager
+    def client(self) -> Iterator[Any]:
+        """A client of Dask.
+
+        Raises:
+            UserError: there is no scheduler, or it wants another security file.
+        """
+        try:
+            from distributed import Client
+        except ModuleNotFoundError:
+            raise UserError(
+                f"expected Dask for the scheduler at {self}, found none: pip install 'howdeep[cluster]'"
+            ) from None
+        from howdeep.cluster import security
+
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is told in one line
+        try:
+            client = Client(
+                self.url,
+                security=security.read(self.security),
+                timeout=SECONDS,
+                set_as_default=False,
+                name="howdeep",
+            )
+        except (OSError, TimeoutError, ValueError) as error:
+            told = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(
+                f"expected a scheduler at {self}, got none ({told}): `howdeep cluster up --local 2` starts one, "
+                f"`cluster: null` in params.yaml uses this machine"
+            ) from None
+        try:
+            yield client
+        finally:
+            client.close(timeout=SECONDS)
+
+
+def parsed(url: Any, security: Any, where: str) -> Address:
+    """
+    Args:
+        where: it was written, for messages.
+
+    Raises:
+        UserError: it is none, or encryption is missing.
+    """
+    parts = urlsplit(url) if isinstance(url, str) else None
+    try:
+        right = parts is not None and parts.scheme in ("tcp", "tls") and parts.hostname and parts.port
+    except ValueError:  # a port that is none
+        right = False
+    if parts is None or not right:
+        raise UserError(
+            f"{where} must be the address of a scheduler, such as tcp://127.0.0.1:8786, got {url!r}"
+        )
+    if security is not None and not isinstance(security, str):
+        raise UserError(f"the security file of {where} must be a path, got {security!r}")
+    if parts.scheme == "tls" and security in (None, NONE):
+        raise UserError(
+            f"{where} must have a security file for {url}: set {SECURITY}, or cluster.security in params.yaml, to the "
+            "one that `howdeep cluster up` wrote"
+        )
+    if parts.scheme == "tcp" and parts.hostname not in LOCAL and security != NONE:
+        raise UserError(
+            f"{where} must begin with tls:// for another machine, got {url}: whoever reaches a scheduler without "
+            "encryption can run anything on its nodes (in a network of your own say security: none)"
+        )
+    return Address(url, None if security in (None, NONE) else Path(security))
+
+
+def found(declared: Address | None) -> Address | None:
+    """The scheduler that is asked for: by the environment, or in params.yaml; None: none."""
+    if url := os.environ.get(ADDRESS):
+        return parsed(url, os.environ.get(SECURITY), ADDRESS)
+    return declared

@@ -1,0 +1,215 @@
+"""What a Dask worker of howdeep does: it hands each job to a warm process of one thread, and keeps files by checksum.
+
+Training holds no lock of the worker, which answers the scheduler meanwhile, and a process may be killed without it. A
+process keeps its imports and the data sets that it has read; it ends with its worker.
+"""
+
+import hashlib
+import multiprocessing
+import os
+import pickle
+import queue
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from howdeep.cluster.likeness import about
+from howdeep.cluster.parcels import Parcel, called, linked
+from howdeep.errors import Stopped
+from howdeep.processes.signals import stop_if_asked, stop_on_signals, stop_with
+from howdeep.processes.workers import SECONDS_TO_CLOSE, ending, portable
+
+TOPIC = "howdeep"  # of Dask's events: a job has begun
+PRELOADED = (
+    "howdeep.stages.train",
+    "howdeep.stages.tune_trials",
+    "howdeep.stages.evaluate",
+    "howdeep.stages.inspect",
+)
+LOOK_SECONDS = 1.0  # between two looks whether a job is still wanted
+DONE, FAILED, LACKS, DIED, STOPPED = "done", "failed", "lacks", "died", "stopped"
+
+
+class Node:
+    """The warm processes and the files of a Dask worker.
+
+    Args:
+        name: of the worker, for messages.
+        cache: a folder for files that jobs read; nodes of one machine may share it.
+    """
+
+    def __init__(self, name: str, cache: Path) -> None:
+        self.name, self.files = name, cache / "files"
+        self.files.mkdir(parents=True, exist_ok=True)
+        self._scratch = Path(tempfile.mkdtemp(prefix="node-", dir=cache))
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(list(PRELOADED))
+        self._idle: queue.SimpleQueue[_Warm] = queue.SimpleQueue()
+        self._numbers = iter(range(10**9))
+        self._lock = threading.Lock()
+        self.running: dict[str, tuple[str, float]] = {}  # what and since when, by the key of the task
+
+    def path(self, digits: str) -> Path:
+        return self.files / digits
+
+    def keep(self, who: str, digits: str, content: bytes, *, last: bool) -> None:
+        """Takes a file, or the next part of it.
+
+        Raises:
+            OSError: the bytes are not those of the checksum, or there is no room.
+        """
+        aside = self.files / f".{digits}.{who}.{self.name}"
+        with aside.open("ab") as file:
+            file.write(content)
+        if not last:
+            return
+        with aside.open("rb") as file:
+            whole = hashlib.file_digest(file, "sha256").hexdigest() == digits
+        if not whole:
+            aside.unlink()
+            raise OSError(f"a file with sha256 {digits} did not arrive whole")
+        aside.replace(self.path(digits))
+
+    def take(self) -> "_Warm":
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            with self._lock:
+                root = self._scratch / str(next(self._numbers))
+            root.mkdir()
+            return _Warm(self._context, root)
+
+    def give_back(self, warm: "_Warm") -> None:
+        self._idle.put(warm)
+
+    def close(self) -> None:
+        while True:
+            try:
+                self._idle.get_nowait().kill()
+            except queue.Empty:
+                break
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+class _Warm:
+    """A process that does one job after another."""
+
+    def __init__(self, context: Any, root: Path) -> None:
+        self.root = root
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, root, os.getpid()), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def kill(self) -> str:
+        """What has ended it, if it has ended already; else this does."""
+        self.process.join(0.5)
+        told = ending(self.process.exitcode)
+        self.process.kill()
+        self.process.join(SECONDS_TO_CLOSE)
+        self.connection.close()
+        shutil.rmtree(self.root, ignore_errors=True)
+        return told
+
+
+def _serve(connection: Connection, root: Path, worker: int) -> None:
+    stop_on_signals()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stop_with(psutil.Process(worker)):
+            while True:
+                payload, files = pickle.loads(connection.recv_bytes())
+                try:
+                    linked({name: Path(path) for name, path in files.items()}, root)
+                    answer: tuple[Any, ...] = (DONE, *called(payload, root))
+                except Exception as error:
+                    stop_if_asked()
+                    answer = (FAILED, portable(error))
+                connection.send(answer)
+    except (EOFError, ConnectionError, psutil.NoSuchProcess):  # the worker has ended
+        pass
+    except Stopped:
+        os._exit(128 + signal.SIGTERM)
+
+
+_node: Node | None = None
+
+
+def open_node(name: str, cache: Path) -> Node:
+    """Makes this process a node; Dask's worker runs in it."""
+    global _node
+    _node = Node(name, cache)
+    return _node
+
+
+def _here() -> Node:
+    if _node is None:
+        raise RuntimeError("this Dask worker is none of howdeep's: start it by `howdeep worker ADDRESS`")
+    return _node
+
+
+def introduced() -> tuple[str, dict[str, str]]:
+    """The name of this node, and what must be alike; see `likeness.about`."""
+    return _here().name, about()
+
+
+def kept(who: str, files: Sequence[tuple[str, bytes, bool]]) -> None:
+    """Takes files, each with its checksum and whether this is its last part."""
+    for digits, content, last in files:
+        _here().keep(who, digits, content, last=last)
+
+
+def running() -> dict[str, tuple[str, float]]:
+    """What runs on this node, with seconds, by the key of its task."""
+    now = time.monotonic()
+    return {key: (label, now - since) for key, (label, since) in _here().running.items()}
+
+
+def run(parcel: Parcel) -> tuple[Any, ...]:
+    """The task that Dask knows: does a job in a warm process.
+
+    Returns:
+        (DONE, answer, files made), (FAILED, exception), (LACKS, checksums of files that must be sent before),
+        (DIED, what ended the process), (STOPPED,) where nobody wants the answer any more; see `parcels.called`.
+    """
+    from dask.context import thread_state
+    from distributed import get_worker
+
+    node, worker, key = _here(), get_worker(), thread_state.key
+    lacking = sorted({digits for digits in parcel.files.values() if not node.path(digits).exists()})
+    if lacking:
+        return LACKS, lacking
+    warm = node.take()
+    node.running[key] = (parcel.label, time.monotonic())
+    worker.log_event(TOPIC, {"key": key, "node": node.name})
+    try:
+        files: Mapping[str, str] = {name: str(node.path(digits)) for name, digits in parcel.files.items()}
+        warm.connection.send_bytes(pickle.dumps((parcel.payload, files), protocol=5))
+        while not warm.connection.poll(LOOK_SECONDS):
+            if not _is_wanted(worker, key):
+                warm.kill()
+                return (STOPPED,)
+        answer = warm.connection.recv()
+    except (EOFError, OSError):
+        return DIED, warm.kill()
+    except BaseException:
+        warm.kill()
+        raise
+    finally:
+        node.running.pop(key, None)
+    node.give_back(warm)
+    return answer
+
+
+def _is_wanted(worker: Any, key: str) -> bool:
+    task = worker.state.tasks.get(key)
+    there = task is not None and task.state not in ("cancelled", "released", "forgotten")
+    return there and worker.status.name in ("running", "paused")

@@ -1,0 +1,220 @@
+"""`howdeep worker` and `howdeep cluster up`: a node, and a scheduler with nodes on this machine."""
+
+import asyncio
+import logging
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from howdeep.cluster import likeness, node, security
+from howdeep.cluster.address import LOCAL, SECURITY, Address
+from howdeep.errors import UserError
+from howdeep.processes import progress
+from howdeep.processes.workers import SECONDS_TO_CLOSE, cores
+
+PORT, DASHBOARD = 8786, 8787
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "howdeep"
+AGAIN_SECONDS = 1.0  # between two tries to reach a scheduler
+GIVE_UP_SECONDS = 600.0  # without one
+SETTINGS = {
+    "distributed": {
+        "scheduler": {
+            "worker-ttl": "30s",  # of a node that is silent: its runs are begun elsewhere
+            "allowed-failures": 0,  # the coordinator counts, of runs that had begun
+        }
+    }
+}
+
+
+def worker(address: Address, threads: int | None, name: str | None, cache: Path | None, *, gpu: bool) -> int:
+    """Works for a scheduler until Ctrl-C or SIGTERM, or until it was gone for ten minutes.
+
+    Args:
+        threads: runs at a time; None: one a core.
+        name: of the node, for messages; None: that of the machine, and the process.
+        cache: a folder for data sets; None: ~/.cache/howdeep.
+        gpu: whether runs that need one are sent here, one at a time.
+
+    Raises:
+        UserError: no Dask, a folder that cannot be written, no scheduler.
+    """
+    _need_dask()
+    own = node.open_node(name or f"{platform.node()}-{os.getpid()}", cache or CACHE)
+    own.give_back(own.take())  # imports what runs need
+    try:
+        slots = 1 if gpu else threads or cores()
+        resources: dict[str, float] = {
+            likeness.resource(likeness.about()): slots,
+            **({likeness.GPU: 1} if gpu else {}),
+        }
+        return asyncio.run(_work(address, slots, resources, own))
+    finally:
+        own.close()
+
+
+async def _work(address: Address, threads: int, resources: dict[str, float], own: node.Node) -> int:
+    stopped = _stop_event()
+    lost, told = time.monotonic(), False
+    while not stopped.is_set():
+        one = await _joined(address, threads, resources, own)
+        if one is None:
+            if time.monotonic() - lost > GIVE_UP_SECONDS:
+                raise UserError(
+                    f"expected a scheduler at {address}, got none for {GIVE_UP_SECONDS:.0f} s: start it"
+                )
+            if not told:
+                progress.say(f"{own.name}: no scheduler at {address} yet, tries again every second")
+            told = True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), AGAIN_SECONDS)
+            continue
+        progress.say(f"{own.name}: {threads} runs at a time for {address} (Ctrl-C ends it)")
+        asked, ended = asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(one.finished())
+        await asyncio.wait([asked, ended], return_when=asyncio.FIRST_COMPLETED)
+        if stopped.is_set():
+            with suppress(Exception):
+                await asyncio.wait_for(one.close(executor_wait=False), SECONDS_TO_CLOSE)
+        lost, told = time.monotonic(), False
+    return 0
+
+
+async def _joined(address: Address, threads: int, resources: dict[str, float], own: node.Node) -> Any:
+    """A Dask worker that the scheduler knows; None if there is no scheduler."""
+    from distributed import Worker
+
+    local = _host(address.url) in LOCAL
+    one = Worker(
+        address.url,
+        nthreads=threads,
+        name=own.name,
+        security=security.read(address.security),
+        resources=resources,
+        local_directory=str(own.files.parent),
+        dashboard_address="127.0.0.1:0",
+        host="127.0.0.1" if local else None,
+        memory_limit=0,  # runs are in other processes
+        death_timeout=AGAIN_SECONDS * 5,
+    )
+    try:
+        return await one
+    except Exception:  # whatever a network raises
+        with suppress(Exception):
+            await one.close(executor_wait=False)
+        return None
+
+
+def up(nodes: int, host: str, port: int, security_file: Path | None) -> int:
+    """Starts a scheduler, and nodes of one thread on this machine, until Ctrl-C or SIGTERM.
+
+    Args:
+        nodes: on this machine; others may join.
+        host: under which others reach the scheduler. On any but 127.0.0.1 connections are encrypted.
+        security_file: is written if it is not there; None: security.pem in the folder of now.
+
+    Raises:
+        UserError: no Dask, a port that is taken.
+    """
+    _need_dask()
+    local = host in LOCAL
+    path = None
+    if not local or security_file is not None:
+        path = security_file or Path("security.pem")
+        if not path.exists():
+            security.make(path)
+    scheme = "tcp" if path is None else "tls"
+    address = Address(f"{scheme}://{host}:{port}", path)
+    return asyncio.run(_up(address, nodes, host, port))
+
+
+async def _up(address: Address, nodes: int, host: str, port: int) -> int:
+    from dask import config
+    from distributed import Scheduler
+
+    stopped = _stop_event()
+    config.update_defaults(SETTINGS)  # below what a file of Dask's, or DASK_... in the environment says
+    try:
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # where the dashboard's port is taken, it gets another one
+            scheduler = await Scheduler(
+                host=host, port=port, protocol=address.url.split(":")[0], security=security.read(address.security),
+                dashboard_address=f"127.0.0.1:{DASHBOARD}",
+            )  # fmt: skip
+    except OSError as error:
+        raise UserError(
+            f"expected port {port} of {host} to be free, got: {error.strerror}: try --port {port + 1}"
+        ) from None
+    children = [_node(address, number) for number in range(nodes)]
+    print(_told(address, scheduler.http_server.port), file=sys.stderr, flush=True)
+    try:
+        ended = asyncio.ensure_future(scheduler.finished())
+        await asyncio.wait(
+            [ended, asyncio.ensure_future(stopped.wait())], return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        for child in children:
+            child.terminate()
+        with suppress(Exception):
+            await asyncio.wait_for(scheduler.close(), SECONDS_TO_CLOSE)
+        for child in children:
+            try:
+                child.wait(SECONDS_TO_CLOSE)
+            except subprocess.TimeoutExpired:
+                child.kill()
+    return 0
+
+
+def _node(address: Address, number: int) -> subprocess.Popen:
+    command = [
+        sys.executable,
+        "-m",
+        "howdeep",
+        "worker",
+        address.url,
+        "--threads",
+        "1",
+        "--name",
+        f"node-{number + 1}",
+    ]
+    if address.security is not None:
+        command += ["--security", str(address.security)]
+    return subprocess.Popen(command, start_new_session=True)
+
+
+def _told(address: Address, dashboard: int) -> str:
+    lines = [f"scheduler: {address}; its dashboard: http://127.0.0.1:{dashboard}/status (Ctrl-C ends all)"]
+    lines += (
+        [f"its security file, for nodes and coordinators: {address.security}"] if address.security else []
+    )
+    lines += [
+        f"a node more:  howdeep worker {address}{f' --security {address.security}' if address.security else ''}"
+    ]
+    secret = f"{SECURITY}={address.security} " if address.security else ""
+    lines += [f"a study here: {secret}HOWDEEP_SCHEDULER={address} dvc repro"]
+    return "\n".join(lines)
+
+
+def _stop_event() -> asyncio.Event:
+    event, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, event.set)
+    return event
+
+
+def _host(url: str) -> str:
+    return url.split("//")[-1].rpartition(":")[0]
+
+
+def _need_dask() -> None:
+    try:
+        import distributed  # noqa: F401
+    except ModuleNotFoundError:
+        raise UserError("expected Dask, found none: pip install 'howdeep[cluster]'") from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)

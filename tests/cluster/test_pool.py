@@ -1,0 +1,162 @@
+"""Jobs on real nodes: what comes back, and what a killed process, node or scheduler costs."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from howdeep.cluster import pool
+from howdeep.cluster.pool import Elsewhere, run_all
+from howdeep.errors import UserError
+from tests.cluster import works
+from tests.cluster.nodes import Cluster, free_port, started, until
+from tests.cluster.works import Job
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with started() as of:
+        yield of
+
+
+def jobs(root: Path, n: int = 6, **options: Any) -> list[Job]:
+    return [Job(number, root / "runs" / str(number), **options) for number in range(n)]
+
+
+def done(
+    cluster: Cluster, work: Callable, root: Path, of: list[Job], **options: Any
+) -> list[tuple[Any, Any]]:
+    options.setdefault("reads", lambda job: [])
+    elsewhere = Elsewhere(cluster.address, root, **options)
+    return list(run_all(work, of, 2, elsewhere))
+
+
+def collect(cluster: Cluster, work: Callable, of: list[Job], root: Path, found: dict[int, int]) -> None:
+    """What is done before the end comes."""
+    for job, result in run_all(work, of, 2, Elsewhere(cluster.address, root, lambda job: [])):
+        found[job.number] = result
+
+
+def later(seconds: float, what: Callable[[], object]) -> threading.Timer:
+    timer = threading.Timer(seconds, what)
+    timer.start()
+    return timer
+
+
+SQUARES = {number: number**2 for number in range(6)}
+
+
+def test_every_job_is_done_once_and_what_follows_it_too(cluster, tmp_path):
+    followed, elsewhere = (
+        [],
+        Elsewhere(cluster.address, tmp_path, lambda job: [], takes=lambda job: job.number < 100),
+    )
+
+    def then(job: Job, result: int) -> list[Job]:
+        return [Job(100 + job.number, tmp_path)] if job.number < 100 else []
+
+    for job, result in run_all(works.square, jobs(tmp_path), 2, elsewhere, then):
+        followed.append((job.number, result))
+    assert sorted(followed) == [*SQUARES.items(), *((100 + n, (100 + n) ** 2) for n in range(6))]
+
+
+def test_files_that_a_job_reads_are_sent_and_those_that_it_makes_come_back(cluster, tmp_path):
+    (tmp_path / "read").mkdir()
+    for number in range(4):
+        (tmp_path / "read" / f"{number}.txt").write_text(
+            f"{number}" * (9 << 20 if number == 0 else 10)
+        )  # of two parts
+    made = {}
+    found = done(
+        cluster,
+        works.copied,
+        tmp_path,
+        jobs(tmp_path, 4),
+        reads=lambda job: [tmp_path / "read" / f"{job.number}.txt"],
+        arrived=lambda job, result, files: made.update(files) or result,
+    )
+    assert {job.number: path for job, path in found} == {n: tmp_path / f"runs/{n}/made.txt" for n in range(4)}
+    assert {path: content.decode() for path, content in made.items()} == {
+        tmp_path / f"runs/{n}/made.txt": (tmp_path / f"read/{n}.txt").read_text() * 2 for n in range(4)
+    }
+
+
+def test_a_job_that_loses_its_process_is_begun_once_more(cluster, tmp_path, capsys):
+    found = done(cluster, works.first_dies, tmp_path, jobs(tmp_path, once=str(tmp_path / "once")))
+    assert {job.number: result for job, result in found} == SQUARES
+    assert "job 3: its process on node-" in capsys.readouterr().err
+
+
+def test_a_job_that_kills_its_process_twice_has_failed_and_all_others_are_done(cluster, tmp_path):
+    found: dict[int, int] = {}
+    with pytest.raises(
+        UserError, match=r"1 jobs? failed .* job 3 \(its process on node-\d ended by signal SIGKILL, its pro"
+    ):
+        collect(cluster, works.first_dies, jobs(tmp_path), tmp_path, found)
+    assert found == {number: of for number, of in SQUARES.items() if number != 3}
+
+
+def test_what_a_job_refuses_is_told_with_its_node(cluster, tmp_path):
+    with pytest.raises(UserError, match=r"expected another number, got 3: take one \(on node-\d\)"):
+        done(cluster, works.refused, tmp_path, jobs(tmp_path))
+
+
+def test_jobs_of_a_node_that_is_killed_are_done_by_the_others(cluster, tmp_path, capsys):
+    later(1.0, lambda: cluster.send(1, signal.SIGKILL))
+    found = done(cluster, works.begun, tmp_path, jobs(tmp_path, once=str(tmp_path / "begun"), seconds=0.7))
+    assert {job.number: result for job, result in found} == SQUARES
+    assert "node-1 was lost; it is begun once more" in capsys.readouterr().err
+    begun = [int(line) for path in tmp_path.glob("begun-*") for line in path.read_text().split()]
+    assert len(begun) == 7  # one of them twice
+    cluster.processes[1].wait()
+    cluster.node(1)
+    until(lambda: cluster.said(1).count("runs at a time") == 2, lambda: cluster.said(1))
+
+
+def test_a_frozen_node_is_given_up_and_comes_back(cluster, tmp_path):
+    later(1.0, lambda: cluster.send(1, signal.SIGSTOP))
+    found = done(cluster, works.square, tmp_path, jobs(tmp_path, seconds=0.7))
+    assert {job.number: result for job, result in found} == SQUARES
+    cluster.send(1, signal.SIGCONT)
+    until(lambda: cluster.said(1).count("runs at a time") == 3, lambda: cluster.said(1))
+
+
+def test_a_scheduler_that_is_started_again_costs_only_what_was_running(cluster, tmp_path):
+    def again() -> None:
+        cluster.send(0, signal.SIGKILL)
+        cluster.processes[0].wait()
+        cluster.scheduler()
+
+    later(1.0, again)
+    found = done(cluster, works.square, tmp_path, jobs(tmp_path, seconds=0.7))
+    assert {job.number: result for job, result in found} == SQUARES
+
+
+def test_a_scheduler_that_does_not_come_back_is_told_and_what_was_done_is_kept(
+    cluster, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(pool, "LOST_SECONDS", 2.0)
+    later(1.2, lambda: cluster.send(0, signal.SIGKILL))
+    found: dict[int, int] = {}
+    with pytest.raises(
+        UserError, match=r"the scheduler at tcp://.* is gone: what was done is kept; start it again"
+    ):
+        collect(cluster, works.square, jobs(tmp_path, seconds=0.5), tmp_path, found)
+    assert found
+    assert found.items() <= SQUARES.items()
+
+
+def test_no_scheduler_is_told_in_one_line(tmp_path, monkeypatch):
+    from howdeep.cluster import address
+
+    monkeypatch.setattr(address, "SECONDS", 1.0)
+    nobody = address.Address(f"tcp://127.0.0.1:{free_port()}")
+    with pytest.raises(
+        UserError, match=r"expected a scheduler at tcp://.*, got none .*: `howdeep cluster up --local 2`"
+    ):
+        list(run_all(works.square, jobs(tmp_path), 2, Elsewhere(nobody, tmp_path, lambda job: [])))
