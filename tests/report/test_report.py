@@ -49,6 +49,21 @@ def files(folder) -> dict[str, str]:
     }
 
 
+def test_runs_of_an_entry_on_different_processors_are_told(make_record):
+    records = few(make_record)
+    kinds = ["A (1f)", "B (2e)", "A (1f)", "x86_64"]
+    told = {}
+    for name, own in (("mixed", kinds), ("alike", ["A (1f)"] * 3 + ["x86_64"])):
+        made = {"commit": "0f", "dirty": "false", "system": "Linux", "train_seconds": 1.0, "packages": {}}
+        traces = {
+            record["key"]: made | {"processor": kind} for record, kind in zip(records, own, strict=True)
+        }
+        html = unpacked(page(analyse(records, EMPTY), study="s", cards={}, provenance=traces))
+        told[name] = "were trained on processors of different kinds" in html
+        assert "A (1f)" in html
+    assert told == {"mixed": True, "alike": False}
+
+
 def test_the_files_are_a_pure_function_of_the_records_whatever_their_order(records, test_scores, contents):
     assert comparison(analyse(random.Random(0).sample(records, len(records)), test_scores)) == contents
 

@@ -1,13 +1,13 @@
 """What two machines must have in common for a run to have the same bits on both."""
 
 import hashlib
-import platform
 import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import howdeep
+from howdeep.processes.machine import processor
 
 PREFIX, GPU = "howdeep-", "GPU"  # names of Dask's resources
 PACKAGES = ("torch", "numpy", "pytorch-lightning", "scikit-learn")
@@ -37,20 +37,6 @@ def _code() -> str:
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
-
-
-@cache
-def processor() -> str:
-    """Its model; and a digest of what it can do, since machines of one model may offer different instructions."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    known = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)  # of the first core
-    told = {name.strip(): of.strip() for name, of in known.items()}
-    flags = told.get("flags", told.get("Features", ""))
-    model = told.get("model name", platform.machine())
-    return f"{model} ({hashlib.sha256(flags.encode()).hexdigest()[:6]})"
 
 
 def difference(other: dict[str, str], own: dict[str, str]) -> str:

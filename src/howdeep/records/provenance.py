@@ -7,6 +7,8 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from howdeep.processes.machine import processor
+
 PACKAGES = ("howdeep", "torch", "pytorch-lightning", "hydra-core", "mlflow", "dvc", "numpy", "safetensors")
 
 
@@ -47,5 +49,5 @@ def machine() -> dict[str, str]:
     return {
         "host": platform.node(),
         "system": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
     }

@@ -89,6 +89,7 @@ def page(
         seeds=sentences.seeds(runs),
         margins=protocol.margins(analysis.verdicts, reasons),
         versions=_versions(runs, provenance),
+        mixed=_mixed(runs, provenance),
         explore=explore.points(analysis, seconds_of_runs(runs, provenance)),
         library=explore.library(),
         script=Markup(folder.joinpath("report.js").read_text(encoding="utf-8")),
@@ -208,7 +209,17 @@ def _versions(runs: pd.DataFrame, provenance: Mapping[str, Content]) -> list[tup
     for key in runs["key"]:
         made = provenance.get(key, {})
         commit = {"commit": made["commit"] + (", changed" if made["dirty"] == "true" else "")} if made else {}
-        system = {"system": made["system"]} if made else {}
+        system = {name: made[name] for name in ("system", "processor") if name in made}
         for name, value in {**commit, **system, **made.get("packages", {})}.items():
             found.setdefault(name, set()).add(value)
     return [(name, "; ".join(sorted(values))) for name, values in found.items()]
+
+
+def _mixed(runs: pd.DataFrame, provenance: Mapping[str, Content]) -> list[str]:
+    """The entries whose runs were trained on processors of different kinds."""
+    found: dict[str, set[str]] = {}
+    for run in rows_of(runs):
+        kind = provenance.get(run["key"], {}).get("processor", "")
+        if "(" in kind:  # older traces name its architecture alone
+            found.setdefault(run["entry"], set()).add(kind)
+    return [entry for entry, processors in found.items() if len(processors) > 1]
