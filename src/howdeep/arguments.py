@@ -198,6 +198,12 @@ def parser() -> argparse.ArgumentParser:
         "--local", type=int, default=0, metavar="N", help="nodes on this machine (default: 0)"
     )
     cluster.add_argument(
+        "--slurm",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="ask Slurm for nodes: nodes=4 partition=cpu cpus_per_task=16",
+    )
+    cluster.add_argument(
         "--host",
         default="127.0.0.1",
         help="under which other machines reach this one (default: 127.0.0.1, none)",

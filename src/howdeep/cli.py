@@ -337,7 +337,8 @@ def _cluster(args: argparse.Namespace) -> int:
 
     from howdeep.cluster import start
 
-    return start.up(args.local, args.host, args.port, Path(args.security) if args.security else None)
+    file = Path(args.security) if args.security else None
+    return start.up(args.local, args.host, args.port, file, start.slurm_options(args.slurm))
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -46,7 +46,7 @@ class Cluster:
         host, port = self.address.url.split("//")[1].split(":")
         self._start(0, "cluster", "up", "--host", host, "--port", port)
 
-    def node(self, number: int) -> None:
+    def node(self, number: int, source: Path = ROOT / "src") -> None:
         cache = self.folder / f"cache-{number}"
         self._start(
             number,
@@ -58,14 +58,15 @@ class Cluster:
             f"node-{number}",
             "--cache",
             str(cache),
+            source=source,
         )
 
-    def _start(self, number: int, *words: str) -> None:
+    def _start(self, number: int, *words: str, source: Path = ROOT / "src") -> None:
         if self.address.security:
             words += ("--security", str(self.address.security))
         env = {
             **ENV,
-            "PYTHONPATH": f"{ROOT}/src:{ROOT}",
+            "PYTHONPATH": f"{source}:{ROOT}",
             "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": f"{TTL}s",
         }
         with (self.folder / f"said-{number}").open("a") as said:
@@ -96,16 +97,19 @@ class Cluster:
     def send(self, number: int, what: signal.Signals) -> None:
         os.kill(self.processes[number].pid, what)
 
+    def end(self, number: int) -> None:
+        """Kills a process with all that it has started."""
+        process = self.processes.pop(number)
+        children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.kill()
+        process.wait()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+
     def close(self) -> None:
-        for process in self.processes.values():
-            with_children = (
-                [*psutil.Process(process.pid).children(recursive=True)] if process.poll() is None else []
-            )
-            process.kill()
-            process.wait()
-            for child in with_children:
-                if child.is_running():
-                    child.kill()
+        for number in list(self.processes):
+            self.end(number)
 
 
 @contextmanager

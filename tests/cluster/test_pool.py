@@ -1,5 +1,7 @@
 """Jobs on real nodes: what comes back, and what a killed process, node or scheduler costs."""
 
+import re
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -104,6 +106,26 @@ def test_a_job_that_kills_its_process_twice_has_failed_and_all_others_are_done(c
 def test_what_a_job_refuses_is_told_with_its_node(cluster, tmp_path):
     with pytest.raises(UserError, match=r"expected another number, got 3: take one \(on node-\d\)"):
         done(cluster, works.refused, tmp_path, jobs(tmp_path))
+
+
+def test_a_node_with_other_code_is_left_out_by_name(cluster, tmp_path, root, capsys):
+    shutil.copytree(root / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "src/howdeep/nets/mlp.py").open("a") as file:
+        file.write("\nOTHER = 1\n")
+    cluster.node(3, tmp_path / "src")
+    try:
+        cluster.wait_for(3)
+        found = done(
+            cluster, works.begun, tmp_path, jobs(tmp_path, once=str(tmp_path / "begun"), seconds=0.3)
+        )
+        assert {job.number: result for job, result in found} == SQUARES
+        assert re.search(
+            r"node-3 is left out, since code of howdeep is \w{12} there and \w{12} here: install the same there",
+            capsys.readouterr().err,
+        )
+        assert len(list(tmp_path.glob("begun-*"))) == 2
+    finally:
+        cluster.end(3)
 
 
 def test_jobs_of_a_node_that_is_killed_are_done_by_the_others(cluster, tmp_path, capsys):

@@ -7,7 +7,6 @@ process keeps its imports and the data sets that it has read; it ends with its w
 import hashlib
 import multiprocessing
 import os
-import pickle
 import queue
 import shutil
 import signal
@@ -126,7 +125,7 @@ def _serve(connection: Connection, root: Path, worker: int) -> None:
     try:
         with stop_with(psutil.Process(worker)):
             while True:
-                payload, files = pickle.loads(connection.recv_bytes())
+                payload, files = connection.recv()
                 try:
                     linked({name: Path(path) for name, path in files.items()}, root)
                     answer: tuple[Any, ...] = (DONE, *called(payload, root))
@@ -192,7 +191,7 @@ def run(parcel: Parcel) -> tuple[Any, ...]:
     worker.log_event(TOPIC, {"key": key, "node": node.name})
     try:
         files: Mapping[str, str] = {name: str(node.path(digits)) for name, digits in parcel.files.items()}
-        warm.connection.send_bytes(pickle.dumps((parcel.payload, files), protocol=5))
+        warm.connection.send((parcel.payload, files))
         while not warm.connection.poll(LOOK_SECONDS):
             if not _is_wanted(worker, key):
                 warm.kill()

@@ -44,7 +44,10 @@ def packed(content: Any, root: Path) -> bytes:
 
 
 def unpacked(content: bytes, root: Path) -> Any:
-    """What was packed, with paths below this `root`."""
+    """What was packed, with paths below this `root`.
+
+    Content comes from whoever has the security file of the cluster, whose jobs are code anyway; never from a file.
+    """
     return _Unpacker(io.BytesIO(content), _absolute(root)).load()
 
 

@@ -121,7 +121,7 @@ def _run_all(
 @contextmanager
 def _told_in_one_line(elsewhere: Elsewhere) -> Iterator[None]:
     """Turns what Dask raises where the way to its scheduler breaks into one line."""
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     try:
         yield
@@ -326,7 +326,7 @@ class _Crew:
             self._nodes[address] = answer
             name, of = answer
             if of and (told := likeness.difference(of, likeness.about())):
-                self._say(f"node {name} is left out, since {told}: install the same there")
+                self._say(f"{name} is left out, since {told}: install the same there")
 
     def _needs(self) -> list[str]:
         """Of Dask's resources, one each."""
@@ -351,9 +351,7 @@ class _Crew:
         self._slots = classes.get(self._resource, 0)
         for address, (name, of) in self._nodes.items():
             if address not in self._alike() and of and not likeness.difference(of, own):
-                self._say(
-                    f"node {name} has nothing to do, since its processor is another one: {of['processor']}"
-                )
+                self._say(f"{name} has nothing to do, since its processor is another one: {of['processor']}")
 
     def _alike(self) -> list[str]:
         return [

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ PORT, DASHBOARD = 8786, 8787
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "howdeep"
 AGAIN_SECONDS = 1.0  # between two tries to reach a scheduler
 GIVE_UP_SECONDS = 600.0  # without one
+GPUS = {"gres", "gpus_per_node", "gpus_per_task"}  # options of sbatch
+GIVE_UP_DAYS = 1  # of a node on Slurm, unless its options say another time
 SETTINGS = {
     "distributed": {
         "scheduler": {
@@ -110,13 +113,16 @@ async def _joined(address: Address, threads: int, resources: dict[str, float], o
         return None
 
 
-def up(nodes: int, host: str, port: int, security_file: Path | None) -> int:
-    """Starts a scheduler, and nodes of one thread on this machine, until Ctrl-C or SIGTERM.
+def up(
+    nodes: int, host: str, port: int, security_file: Path | None, slurm: Mapping[str, str] | None = None
+) -> int:
+    """Starts a scheduler, and nodes, until Ctrl-C or SIGTERM.
 
     Args:
-        nodes: on this machine; others may join.
+        nodes: of one thread on this machine; others may join.
         host: under which others reach the scheduler. On any but 127.0.0.1 connections are encrypted.
         security_file: is written if it is not there; None: security.pem in the folder of now.
+        slurm: what Slurm is asked for, see `_asked_of_slurm`; None: nothing.
 
     Raises:
         UserError: no Dask, a port that is taken.
@@ -130,14 +136,14 @@ def up(nodes: int, host: str, port: int, security_file: Path | None) -> int:
             security.make(path)
     scheme = "tcp" if path is None else "tls"
     address = Address(f"{scheme}://{host}:{port}", path)
-    return asyncio.run(_up(address, nodes, host, port))
+    return asyncio.run(_up(address, nodes, slurm))
 
 
-async def _up(address: Address, nodes: int, host: str, port: int) -> int:
+async def _up(address: Address, nodes: int, slurm: Mapping[str, str] | None) -> int:
     from dask import config
     from distributed import Scheduler
 
-    stopped = _stop_event()
+    stopped, host, port = _stop_event(), _host(address.url), int(address.url.rpartition(":")[2])
     config.update_defaults(SETTINGS)  # below what a file of Dask's, or DASK_... in the environment says
     try:
         with warnings.catch_warnings(
@@ -152,6 +158,7 @@ async def _up(address: Address, nodes: int, host: str, port: int) -> int:
             f"expected port {port} of {host} to be free, got: {error.strerror}: try --port {port + 1}"
         ) from None
     children = [_node(address, number) for number in range(nodes)]
+    asked = _asked_of_slurm(address, slurm) if slurm is not None else []
     print(_told(address, scheduler.http_server.port), file=sys.stderr, flush=True)
     try:
         ended = asyncio.ensure_future(scheduler.finished())
@@ -161,6 +168,8 @@ async def _up(address: Address, nodes: int, host: str, port: int) -> int:
     finally:
         for child in children:
             child.terminate()
+        for job in asked:
+            job.cancel()
         with suppress(Exception):
             await asyncio.wait_for(scheduler.close(), SECONDS_TO_CLOSE)
         for child in children:
@@ -186,6 +195,57 @@ def _node(address: Address, number: int) -> subprocess.Popen:
     if address.security is not None:
         command += ["--security", str(address.security)]
     return subprocess.Popen(command, start_new_session=True)
+
+
+def _asked_of_slurm(address: Address, options: Mapping[str, str]) -> list[Any]:
+    """Jobs of Slurm, each a node.
+
+    Args:
+        options: of sbatch, and `nodes`, how many jobs; `executor` is another one of submitit's than slurm.
+
+    Raises:
+        UserError: no submitit, no Slurm, or options that it does not know.
+    """
+    try:
+        import submitit
+    except ModuleNotFoundError:
+        raise UserError("expected submitit, found none: pip install 'howdeep[launchers]'") from None
+    rest = dict(options)
+    count, kind = rest.pop("nodes", "1"), rest.pop("executor", "slurm")
+    if not count.isdigit() or int(count) < 1:
+        raise UserError(f"--slurm nodes must be a whole number of at least 1, got '{count}'")
+    whole = Address(address.url, address.security and address.security.absolute())
+    try:
+        executor = submitit.AutoExecutor(folder=Path("scratch/slurm").absolute(), cluster=kind)
+        executor.update_parameters(
+            timeout_min=GIVE_UP_DAYS * 24 * 60, **{f"slurm_{name}": value for name, value in rest.items()}
+        )
+        with executor.batch():
+            return [
+                executor.submit(worker, whole, None, None, None, gpu=bool(GPUS & set(rest)))
+                for _ in range(int(count))
+            ]
+    except (RuntimeError, ValueError, NameError, OSError) as error:  # no sbatch, or one that refuses
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"expected Slurm to take --slurm {_words(options)}, got: {told}") from None
+
+
+def _words(options: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in options.items())
+
+
+def slurm_options(words: Sequence[str] | None) -> dict[str, str] | None:
+    """KEY=VALUE as a map; None where nothing was said.
+
+    Raises:
+        UserError: a word of another form.
+    """
+    if words is None:
+        return None
+    for word in words:
+        if "=" not in word or word.startswith("="):
+            raise UserError(f"--slurm must be words such as nodes=4 partition=cpu, got '{word}'")
+    return {name.replace("-", "_"): value for name, _, value in (word.partition("=") for word in words)}
 
 
 def _told(address: Address, dashboard: int) -> str:
