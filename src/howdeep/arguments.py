@@ -195,7 +195,7 @@ def parser() -> argparse.ArgumentParser:
     cluster = add("cluster", "start what sends runs to other machines: howdeep cluster up --local 2")
     cluster.add_argument("what", choices=["up"])
     cluster.add_argument(
-        "--local", type=int, default=0, metavar="N", help="nodes on this machine (default: 0)"
+        "--local", type=_whole, default=0, metavar="N", help="nodes on this machine (default: 0)"
     )
     cluster.add_argument(
         "--slurm",
@@ -223,6 +223,10 @@ def parser() -> argparse.ArgumentParser:
     ui = add("ui", "browse the runs with MLflow's UI on 127.0.0.1")
     ui.add_argument("--port", type=_positive, default=5000, help="default: 5000")
     return top
+
+
+def _whole(text: str) -> int:
+    return 0 if text == "0" else _positive(text)
 
 
 def _positive(text: str) -> int:

@@ -3,6 +3,7 @@
 import re
 import shutil
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from howdeep.cluster import pool
+from howdeep.cluster import address, pool
 from howdeep.cluster.pool import Elsewhere, run_all
 from howdeep.errors import UserError
 from tests.cluster import works
@@ -173,9 +174,17 @@ def test_a_scheduler_that_does_not_come_back_is_told_and_what_was_done_is_kept(
     assert found.items() <= SQUARES.items()
 
 
-def test_no_scheduler_is_told_in_one_line(tmp_path, monkeypatch):
-    from howdeep.cluster import address
+def test_a_server_that_is_no_scheduler_is_told_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(address, "SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as other:  # takes connections, and says nothing
+        silent = address.Address(f"tcp://127.0.0.1:{other.getsockname()[1]}")
+        with pytest.raises(
+            UserError, match=r"expected a scheduler at tcp://.*, got none \(.*\): `howdeep cluster up"
+        ):
+            list(run_all(works.square, jobs(tmp_path), 2, Elsewhere(silent, tmp_path, lambda job: [])))
 
+
+def test_no_scheduler_is_told_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(address, "SECONDS", 1.0)
     nobody = address.Address(f"tcp://127.0.0.1:{free_port()}")
     with pytest.raises(

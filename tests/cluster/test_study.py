@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +62,11 @@ class Machines:
                 and ip("-n", space, "link", "set", "eth0", "up")
                 and ip("-n", space, "link", "set", "lo", "up")
             )
-        return right
+        hidden = tempfile.mkdtemp()
+        return (
+            right
+            and subprocess.run([*self.prefix(Path(hidden), 1), "true"], capture_output=True).returncode == 0
+        )
 
     def remove(self) -> None:
         for number in (1, 2):
@@ -94,7 +99,7 @@ def machines() -> Iterator[Machines]:
     of = Machines()
     if not of.make():
         of.remove()
-        pytest.skip("network namespaces need root, and a kernel that has them")
+        pytest.skip("namespaces of network and mounts need root, and a kernel that has them")
     try:
         yield of
     finally:

@@ -98,6 +98,16 @@ def test_an_entry_changes_what_it_names_of_the_study_s_tuning(tmp_path):
     assert plan.entry("a").tuning == params.Tuning(4, (1.0,), optimizers)
 
 
+def test_a_cluster_is_an_address_and_changes_nothing_that_is_computed(tmp_path):
+    plain, sent = (
+        params.read(write(tmp_path, **of)) for of in ({}, {"cluster": {"scheduler": "tcp://127.0.0.1:8786"}})
+    )
+    assert plain.cluster is None
+    assert str(sent.cluster) == "tcp://127.0.0.1:8786"
+    entry, cell = plain.entry("digits-mlp"), Cell("digits", "mlp", 2)
+    assert sent.overrides(sent.entry("digits-mlp"), cell) == plain.overrides(entry, cell)
+
+
 def test_an_entry_s_own_patience_wins_over_the_study_s(tmp_path):
     entries = {"a": {**ENTRY, "overrides": {}}, "b": {**ENTRY, "overrides": {"patience": 3}}}
     plan = params.read(write(tmp_path, patience=7, entries=entries))
@@ -184,6 +194,18 @@ def test_a_tuned_setting_takes_the_place_of_the_study_s_optimizer_and_comes_last
             "patience in params.yaml must be a whole number of epochs of at least 1, or null, got 0",
         ),
         ({"patience": True}, "patience in params.yaml must be a whole number"),
+        (
+            {"cluster": "tcp://127.0.0.1:1"},
+            "cluster in params.yaml must be null, or a map such as {scheduler: tls://",
+        ),
+        (
+            {"cluster": {"scheduler": 5}},
+            "cluster.scheduler in params.yaml must be the address of a scheduler",
+        ),
+        (
+            {"cluster": {"scheduler": "tcp://127.0.0.1:1", "secret": 1}},
+            "cluster of params.yaml has the unknown key",
+        ),
         ({"tune": 4}, "tune must be a map with trials, epochs, optimizers, or null, got 4"),
         ({"tune": {"trials": 4}}, "tune in params.yaml lacks the key 'epochs'"),
         ({"tune": {**TUNE, "trial": 4}}, "tune has the unknown key 'trial', did you mean 'trials'?"),

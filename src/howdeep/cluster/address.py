@@ -2,7 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,14 +50,9 @@ class Address:
         from howdeep.cluster import security
 
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is told in one line
+        options = {"security": security.read(self.security), "timeout": SECONDS, "set_as_default": False}
         try:
-            client = Client(
-                self.url,
-                security=security.read(self.security),
-                timeout=SECONDS,
-                set_as_default=False,
-                name="howdeep",
-            )
+            client = _in_time(lambda: Client(self.url, name="howdeep", **options))
         except (OSError, TimeoutError, ValueError) as error:
             told = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(
@@ -66,6 +63,28 @@ class Address:
             yield client
         finally:
             client.close(timeout=SECONDS)
+
+
+def _in_time(make: Callable[[], Any]) -> Any:
+    """What `make` gives, which may wait for ever: Dask does, for a server that is none of its own.
+
+    Raises:
+        TimeoutError: it has given nothing.
+        Exception: what it raised.
+    """
+    given: Future[Any] = Future()
+
+    def give() -> None:
+        try:
+            given.set_result(make())
+        except BaseException as error:
+            given.set_exception(error)
+
+    threading.Thread(target=give, daemon=True).start()
+    try:
+        return given.result(SECONDS + 1)
+    except TimeoutError:
+        raise TimeoutError("it does not answer as one") from None
 
 
 def parsed(url: Any, security: Any, where: str) -> Address:

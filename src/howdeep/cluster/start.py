@@ -128,15 +128,19 @@ def up(
         UserError: no Dask, a port that is taken.
     """
     _need_dask()
-    local = host in LOCAL
-    path = None
-    if not local or security_file is not None:
-        path = security_file or Path("security.pem")
-        if not path.exists():
-            security.make(path)
-    scheme = "tcp" if path is None else "tls"
-    address = Address(f"{scheme}://{host}:{port}", path)
-    return asyncio.run(_up(address, nodes, slurm))
+    if not 0 < port < 65536:
+        raise UserError(f"expected a port from 1 to 65535, got {port}: try --port {PORT}")
+    path = security_file or Path("security.pem") if host not in LOCAL or security_file is not None else None
+    address = Address(f"{'tls' if path else 'tcp'}://{host}:{port}", path)
+    new = path is not None and not path.exists()
+    if path is not None and new:
+        security.make(path)
+    try:
+        return asyncio.run(_up(address, nodes, slurm))
+    except UserError:
+        if path is not None and new:  # nobody has it yet
+            path.unlink()
+        raise
 
 
 async def _up(address: Address, nodes: int, slurm: Mapping[str, str] | None) -> int:
@@ -153,9 +157,12 @@ async def _up(address: Address, nodes: int, slurm: Mapping[str, str] | None) -> 
                 host=host, port=port, protocol=address.url.split(":")[0], security=security.read(address.security),
                 dashboard_address=f"127.0.0.1:{DASHBOARD}",
             )  # fmt: skip
-    except OSError as error:
+    except RuntimeError as error:  # in which Dask wraps what the system says
+        if not isinstance(error.__cause__, OSError):
+            raise
         raise UserError(
-            f"expected port {port} of {host} to be free, got: {error.strerror}: try --port {port + 1}"
+            f"expected {host} to be this machine and its port {port} to be free, got: {error.__cause__}: see to "
+            f"--host, or try --port {port + 1}"
         ) from None
     children = [_node(address, number) for number in range(nodes)]
     asked = _asked_of_slurm(address, slurm) if slurm is not None else []
