@@ -204,7 +204,7 @@ def test_a_tuned_setting_takes_the_place_of_the_study_s_optimizer_and_comes_last
         ),
         (
             {"cluster": {"scheduler": "tcp://127.0.0.1:1", "secret": 1}},
-            "cluster of params.yaml has the unknown key",
+            "cluster in params.yaml must be null, or a map such as",
         ),
         ({"tune": 4}, "tune must be a map with trials, epochs, optimizers, or null, got 4"),
         ({"tune": {"trials": 4}}, "tune in params.yaml lacks the key 'epochs'"),

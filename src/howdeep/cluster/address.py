@@ -119,8 +119,24 @@ def parsed(url: Any, security: Any, where: str) -> Address:
     return Address(url, None if security in (None, NONE) else Path(security))
 
 
-def found(declared: Address | None) -> Address | None:
+def declared(node: Any) -> Address | None:
+    """The scheduler that params.yaml names under `cluster`; None for null.
+
+    Raises:
+        UserError: it names something else.
+    """
+    if node is None:
+        return None
+    if not isinstance(node, dict) or not {"scheduler"} <= set(node) <= {"scheduler", "security"}:
+        raise UserError(
+            "cluster in params.yaml must be null, or a map such as {scheduler: tls://host:8786, security: "
+            f"security.pem}}, got {node!r}"
+        )
+    return parsed(node["scheduler"], node.get("security"), "cluster.scheduler in params.yaml")
+
+
+def found(named: Address | None) -> Address | None:
     """The scheduler that is asked for: by the environment, or in params.yaml; None: none."""
     if url := os.environ.get(ADDRESS):
         return parsed(url, os.environ.get(SECURITY), ADDRESS)
-    return declared
+    return named

@@ -176,8 +176,9 @@ def run(parcel: Parcel) -> tuple[Any, ...]:
     """The task that Dask knows: does a job in a warm process.
 
     Returns:
-        (DONE, answer, files made), (FAILED, exception), (LACKS, checksums of files that must be sent before),
-        (DIED, what ended the process), (STOPPED,) where nobody wants the answer any more; see `parcels.called`.
+        After the name of the node: (DONE, answer, files made), (FAILED, exception), (LACKS, checksums of files that
+        must be sent before), (DIED, what ended the process), (STOPPED,) where nobody wants the answer any more; see
+        `parcels.called`.
     """
     from dask.context import thread_state
     from distributed import get_worker
@@ -185,7 +186,7 @@ def run(parcel: Parcel) -> tuple[Any, ...]:
     node, worker, key = _here(), get_worker(), thread_state.key
     lacking = sorted({digits for digits in parcel.files.values() if not node.path(digits).exists()})
     if lacking:
-        return LACKS, lacking
+        return node.name, LACKS, lacking
     warm = node.take()
     node.running[key] = (parcel.label, time.monotonic())
     worker.log_event(TOPIC, {"key": key, "node": node.name})
@@ -195,17 +196,17 @@ def run(parcel: Parcel) -> tuple[Any, ...]:
         while not warm.connection.poll(LOOK_SECONDS):
             if not _is_wanted(worker, key):
                 warm.kill()
-                return (STOPPED,)
+                return node.name, STOPPED
         answer = warm.connection.recv()
     except (EOFError, OSError):
-        return DIED, warm.kill()
+        return node.name, DIED, warm.kill()
     except BaseException:
         warm.kill()
         raise
     finally:
         node.running.pop(key, None)
     node.give_back(warm)
-    return answer
+    return node.name, *answer
 
 
 def _is_wanted(worker: Any, key: str) -> bool:

@@ -113,7 +113,7 @@ def _run_all(
     if crew.failed:
         more = f"; and {len(crew.failed) - 3} more" if len(crew.failed) > 3 else ""
         raise UserError(
-            f"{len(crew.failed)} jobs failed on their nodes, all others are done: {'; '.join(crew.failed[:3])}{more}: "
+            f"{len(crew.failed)} of the jobs failed, all others are done: {'; '.join(crew.failed[:3])}{more}: "
             "see to the memory of the nodes, then run the same command again"
         )
 
@@ -232,11 +232,11 @@ class _Crew:
     def _opened(self, one: _Sent) -> tuple[Any, Any] | None:
         from distributed import KilledWorker
 
-        future, one.future, where = one.future, None, one.node
+        future, one.future = one.future, None
         try:
-            kind, *answer = future.result()
+            where, kind, *answer = future.result()
         except KilledWorker as death:
-            if where is None:  # it waited there for another to end
+            if one.node is None:  # it waited there for another to end
                 self._submit(one)
             else:
                 self._died(one, f"{death.last_worker.name} was lost")  # type: ignore[union-attr]
@@ -375,7 +375,7 @@ class _Crew:
             progress.say(line)
 
 
-def _named(error: Exception, where: str | None) -> Exception:
+def _named(error: Exception, where: str) -> Exception:
     """The error of a job with the name of its node, in the line that a person sees."""
     if isinstance(error, UserError):
         return UserError(f"{error} (on {where})")

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from howdeep.cluster.address import Address, parsed
+from howdeep.cluster.address import Address, declared
 from howdeep.errors import UserError, near
 from howdeep.files import reading
 from howdeep.names import check_name
@@ -169,7 +169,7 @@ def read(params: Path) -> Study:
             for name, node in content["entries"].items()
         },
         split=_split(content["split"]),
-        cluster=_cluster(content.get("cluster")),
+        cluster=declared(content.get("cluster")),
     )
 
 
@@ -216,18 +216,6 @@ def _patience(node: Any) -> list[str]:
             f"patience in params.yaml must be a whole number of epochs of at least 1, or null, got {node!r}"
         )
     return [f"patience={node}"]
-
-
-def _cluster(node: Any) -> Address | None:
-    if node is None:
-        return None
-    if not isinstance(node, dict) or "scheduler" not in node:
-        raise UserError(
-            "cluster in params.yaml must be null, or a map such as {scheduler: tls://host:8786, security: "
-            f"security.pem}}, got {node!r}"
-        )
-    _known(node, ("scheduler", "security"), "cluster of params.yaml")
-    return parsed(node["scheduler"], node.get("security"), "cluster.scheduler in params.yaml")
 
 
 def _split(node: Any) -> str:
