@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from howdeep.errors import UserError
-from howdeep.files.folders import PLANS, PREPARED, RUN, clear_asides, is_ours, remove, written_aside
+from howdeep.files.folders import PLANS, PREPARED, RUN, clear_asides, discard, is_ours, remove, written_aside
 
 
 def filled(folder: Path, *names: str) -> Path:
@@ -62,6 +62,19 @@ def test_a_link_to_a_folder_is_not_followed(tmp_path):
     with pytest.raises(UserError, match="did not make"):
         remove(link, RUN, tmp_path / "runs")
     assert tree(precious) == {"record.json": b"precious"}
+
+
+def test_what_a_process_has_made_is_removed_in_its_own_folder_alone(tmp_path):
+    precious, own = filled(tmp_path / "precious", "a"), tmp_path / "own"
+    filled(own / "made", "b")
+    (own / "link").symlink_to(precious)
+    for name in ("made", "link", "gone"):
+        discard(own / name, own)
+    assert list(own.iterdir()) == []
+    for path in (precious, own / "..", own):
+        with pytest.raises(ValueError, match="expected something inside"):
+            discard(path, own)
+    assert list(tree(precious)) == ["a"]
 
 
 def test_no_other_code_removes_a_folder(root):

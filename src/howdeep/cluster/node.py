@@ -8,7 +8,6 @@ import hashlib
 import multiprocessing
 import os
 import queue
-import shutil
 import signal
 import tempfile
 import threading
@@ -23,6 +22,7 @@ import psutil
 from howdeep.cluster.likeness import about
 from howdeep.cluster.parcels import Parcel, called, linked
 from howdeep.errors import Stopped
+from howdeep.files.folders import discard
 from howdeep.processes.signals import stop_if_asked, stop_on_signals, stop_with
 from howdeep.processes.workers import SECONDS_TO_CLOSE, ending, portable
 
@@ -95,7 +95,7 @@ class Node:
                 self._idle.get_nowait().kill()
             except queue.Empty:
                 break
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        discard(self._scratch, self.files.parent)
 
 
 class _Warm:
@@ -115,7 +115,7 @@ class _Warm:
         self.process.kill()
         self.process.join(SECONDS_TO_CLOSE)
         self.connection.close()
-        shutil.rmtree(self.root, ignore_errors=True)
+        discard(self.root, self.root.parent)
         return told
 
 

@@ -6,13 +6,13 @@ A path below the project of one side becomes the same path below that of the oth
 import io
 import os
 import pickle
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
 from howdeep.errors import UserError
+from howdeep.files.folders import discard
 
 HERE = "path"
 KEPT = (
@@ -87,7 +87,7 @@ def called(payload: bytes, root: Path) -> tuple[bytes, dict[str, bytes]]:
     finally:
         for path in root.iterdir():
             if path.name not in KEPT:
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                discard(path, root)
 
 
 def _made(root: Path) -> list[Path]:

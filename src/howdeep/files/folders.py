@@ -84,6 +84,23 @@ def remove(folder: Path, kind: Kind, home: Path) -> None:
         shutil.rmtree(folder)
 
 
+def discard(path: Path, home: Path) -> None:
+    """Removes what a process has made in a folder of its own; a link goes, and what it leads to stays.
+
+    Args:
+        home: that folder.
+
+    Raises:
+        ValueError: it lies elsewhere.
+    """
+    if path.name in ("", ".", "..") or not path.parent.resolve().is_relative_to(home.resolve()):
+        raise ValueError(f"expected something inside {home} to remove, got {path}")
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def written_aside(folder: Path, kind: Kind) -> Iterator[Path]:
     """A new folder to fill, which takes the place of `folder` at the end: whoever finds that finds it whole.
