@@ -127,9 +127,9 @@ def up(
     Raises:
         UserError: no Dask, a port that is taken.
     """
-    _need_dask()
     if not 0 < port < 65536:
         raise UserError(f"expected a port from 1 to 65535, got {port}: try --port {PORT}")
+    _need_dask()
     path = security_file or Path("security.pem") if host not in LOCAL or security_file is not None else None
     address = Address(f"{'tls' if path else 'tcp'}://{host}:{port}", path)
     new = path is not None and not path.exists()
