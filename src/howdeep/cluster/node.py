@@ -11,7 +11,6 @@ import queue
 import signal
 import tempfile
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -54,7 +53,6 @@ class Node:
         self._idle: queue.SimpleQueue[_Warm] = queue.SimpleQueue()
         self._numbers = iter(range(10**9))
         self._lock = threading.Lock()
-        self.running: dict[str, tuple[str, float]] = {}  # what and since when, by the key of the task
 
     def path(self, digits: str) -> Path:
         return self.files / digits
@@ -166,12 +164,6 @@ def kept(who: str, files: Sequence[tuple[str, bytes, bool]]) -> None:
         _here().keep(who, digits, content, last=last)
 
 
-def running() -> dict[str, tuple[str, float]]:
-    """What runs on this node, with seconds, by the key of its task."""
-    now = time.monotonic()
-    return {key: (label, now - since) for key, (label, since) in _here().running.items()}
-
-
 def run(parcel: Parcel) -> tuple[Any, ...]:
     """The task that Dask knows: does a job in a warm process.
 
@@ -188,7 +180,6 @@ def run(parcel: Parcel) -> tuple[Any, ...]:
     if lacking:
         return node.name, LACKS, lacking
     warm = node.take()
-    node.running[key] = (parcel.label, time.monotonic())
     worker.log_event(TOPIC, {"key": key, "node": node.name})
     try:
         files: Mapping[str, str] = {name: str(node.path(digits)) for name, digits in parcel.files.items()}
@@ -203,8 +194,6 @@ def run(parcel: Parcel) -> tuple[Any, ...]:
     except BaseException:
         warm.kill()
         raise
-    finally:
-        node.running.pop(key, None)
     node.give_back(warm)
     return node.name, *answer
 

@@ -6,7 +6,7 @@ A path below the project of one side becomes the same path below that of the oth
 import io
 import os
 import pickle
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -127,6 +127,3 @@ def names(paths: Iterable[Path], root: Path) -> dict[str, Path]:
     """Files by their paths below a project."""
     whole = _absolute(root)
     return {_absolute(path).relative_to(whole).as_posix(): path for path in paths}
-
-
-Work = Callable[[Any], Any]

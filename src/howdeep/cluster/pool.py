@@ -142,6 +142,7 @@ class _Sent:
     Args:
         deaths: where and of what it has ended a process or a node.
         node: where it has begun; None: nowhere yet.
+        brought: whether its files were sent to all nodes.
     """
 
     job: Any
@@ -149,6 +150,7 @@ class _Sent:
     future: Any = None
     deaths: list[str] = field(default_factory=list)
     node: str | None = None
+    brought: bool = False
     since: float = 0.0
 
 
@@ -274,6 +276,9 @@ class _Crew:
 
     def _bring(self, one: _Sent, lacking: Sequence[str]) -> None:
         """Sends files to every node that may do the job: each has them before it is asked again."""
+        if one.brought:  # and somebody has removed them since
+            self._has = {(address, digits) for address, digits in self._has if digits not in lacking}
+        one.brought = True
         places = {digits: name for name, digits in one.parcel.files.items()}
         for address in self._alike():
             parts: list[tuple[str, bytes, bool]] = []
