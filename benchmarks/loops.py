@@ -34,7 +34,7 @@ from howdeep.records.cell import Cell
 from howdeep.records.fingerprint import settings
 from howdeep.records.record import describe
 from howdeep.runs.examples import load_split, train_checksum
-from howdeep.runs.run import job_of, tracked
+from howdeep.runs.run import Epochs, job_of, tracked
 from howdeep.study import params
 from howdeep.study.composition import compose_train
 from howdeep.tracking.store import Store
@@ -81,7 +81,9 @@ class Case:
             assert live is not None
             clock = time.process_time()
             place = self.project.scratch / "bench.ckpt"
-            outcome = train(cfg, self.split, resume_point=place, identity={"key": job.key}, callbacks=[live])
+            outcome = train(
+                cfg, self.split, resume_point=place, identity={"key": job.key}, callbacks=[Epochs([live])]
+            )
             live.run.log_epochs(outcome.history.epochs, flush=True)
             seconds = time.process_time() - clock
         self.store.close(live.run.run_id, "FINISHED")

@@ -14,18 +14,21 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from tqdm import tqdm
 
 from howdeep.errors import UserError
-from howdeep.runs.multirun import table
+from howdeep.files.project import find
+from howdeep.processes import progress
+from howdeep.processes.workers import WorkerDied, run_all
+from howdeep.runs.multirun import LOCAL, table
 from howdeep.study.sharing import Shared, parse
 from howdeep.study.unused import check_job, check_mode
-
-LOCAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
 class SharingLoader(ConfigLoaderImpl):
@@ -110,12 +113,85 @@ def exact_range(override: Override) -> RangeSweep | None:
     return sweep
 
 
+def run_composed(
+    config: DictConfig, number: int, context: HydraContext, task_function: TaskFunction
+) -> JobReturn:
+    """Runs a job of a multirun in this process, as Hydra's launcher does.
+
+    Raises:
+        Exception: what the job raised.
+    """
+    with open_dict(config):
+        config.hydra.job.id = config.hydra.job.num = number
+    ended = run_job(
+        hydra_context=context,
+        task_function=task_function,
+        config=config,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
+    if ended.status is not JobStatus.COMPLETED:
+        raise ended._return_value  # the public property also prints
+    return ended
+
+
+class NodesLauncher(Launcher):
+    """Jobs side by side, each in a process that waits for a node to train its run.
+
+    Args:
+        n_jobs: at a time.
+    """
+
+    def __init__(self, n_jobs: int) -> None:
+        self.n_jobs = n_jobs
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.context, self.task_function, self.job_config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        setup_globals()
+        ended: dict[int, float] = {}
+        jobs = list(enumerate(job_overrides, initial_job_idx))
+        with tqdm(total=len(jobs), unit="run", disable=None, leave=False) as bar:
+            for (number, _), value in run_all(self._run, jobs, self.n_jobs, self._died):
+                ended[number] = value
+                bar.update()
+        return [returned(ended.get(number, math.nan)) for number, _ in jobs]
+
+    def _run(self, job: tuple[int, Sequence[str]]) -> float:
+        number, overrides = job
+        config = self.context.config_loader.load_sweep_config(self.job_config, list(overrides))
+        return run_composed(config, number, self.context, self.task_function).return_value
+
+    def _died(self, death: WorkerDied) -> None:
+        progress.say(f"a run failed: its process ended by {death.cause}")
+
+
+def returned(value: float) -> JobReturn:
+    """A job that has ended, without its config, which nobody asks for."""
+    job = JobReturn(status=JobStatus.COMPLETED)
+    job.return_value = value
+    return job
+
+
 class GridSweeper(BasicSweeper):
     """Hydra's own sweeper, every value with every other one; all jobs are checked before anything is written."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         check_mode(config.hydra)
-        super().setup(hydra_context=sharing(hydra_context), task_function=task_function, config=config)
+        from howdeep.runs.nodes import places, scheduler  # and with it torch
+
+        context = sharing(hydra_context)
+        super().setup(hydra_context=context, task_function=task_function, config=config)
+        self.counts_here = (
+            config.hydra.launcher._target_ == LOCAL
+        )  # in this process each failed run has been counted
+        here = find()
+        if nodes := scheduler(config.hydra, here):
+            gpu = config.trainer.accelerator != "cpu"
+            self.launcher, self.counts_here = NodesLauncher(places(nodes, here, gpu=gpu)), False
+            self.launcher.setup(hydra_context=context, task_function=task_function, config=config)
+            progress.say(f"trains on the nodes of {nodes}, {self.launcher.n_jobs} at a time")
 
     @staticmethod
     def split_arguments(overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
@@ -139,8 +215,7 @@ class GridSweeper(BasicSweeper):
         values = [job.return_value for batch in returned for job in batch]
         if told := table([(overrides, float(value)) for overrides, value in zip(jobs, values, strict=True)]):
             print(told)
-        # In this process each failed run has been counted.
-        if self.config.hydra.launcher._target_ != LOCAL and (failed := sum(map(math.isnan, values))):
+        if not self.counts_here and (failed := sum(map(math.isnan, values))):
             raise UserError(f"{failed} of {len(values)} runs failed: each has said why")
         return returned
 

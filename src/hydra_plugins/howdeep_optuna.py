@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, Transformer
-from hydra.core.utils import JobStatus, run_job, setup_globals
+from hydra.core.utils import setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from howdeep.runs.multirun import LOCAL
 from howdeep.study.unused import check_mode, typed
-from hydra_plugins.howdeep_jobs import LOCAL, exact_range, sharing
+from hydra_plugins.howdeep_jobs import exact_range, run_composed, sharing
 
 if TYPE_CHECKING:
     from howdeep.sweeping.outcomes import Result
@@ -79,6 +80,7 @@ class OptunaSweeper(Sweeper):
         from howdeep.files.project import find
         from howdeep.records.provenance import commit
         from howdeep.runs.common import common_settings, other_than_last_time
+        from howdeep.runs.nodes import places, scheduler
         from howdeep.sweeping.pool import told_in_one_line
         from howdeep.sweeping.storage import Storage
         from howdeep.sweeping.study import Study
@@ -101,8 +103,11 @@ class OptunaSweeper(Sweeper):
             self.where = str(Path(self.where).absolute())
         with open_dict(self.job_config):
             self.job_config.hydra.sweep.dir = str(self.folder)
-        if self.n_jobs is None and cfg.trainer.accelerator != "cpu":
-            self.n_jobs = 1
+        gpu = cfg.trainer.accelerator != "cpu"
+        if nodes := scheduler(self.job_config.hydra, here):
+            self.n_jobs = self.n_jobs or places(nodes, here, gpu=gpu)
+        elif gpu:
+            self.n_jobs = self.n_jobs or 1
         setup_globals()
         with told_in_one_line(self.where):
             storage = Storage(self.where)
@@ -127,6 +132,8 @@ class OptunaSweeper(Sweeper):
                     f"{freed} trials and {closed} runs in MLflow taken over from the host {self.gone}"
                 )
             progress.say(f"{plan.wanted} trials, {done} done; the same command goes on where it was stopped")
+            if nodes:
+                progress.say(f"trains on the nodes of {nodes}, {self.n_jobs} at a time")
             progress.say(f"to look at it: optuna-dashboard {masked(_short(self.where))}")
             with tracked_parent(self.store, plan.study, commit(here.root), "sweep") as self.parent:
                 results = self._fill(plan, progress)
@@ -215,19 +222,9 @@ class OptunaSweeper(Sweeper):
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error, self.project.conf) from error
         with open_dict(config):
-            config.hydra.job.id = config.hydra.job.num = trial.number
             config.hydra.sweep.dir, config.hydra.sweep.subdir = str(self.folder), str(trial.number)
         with attached(Running(trial, self.store, self.parent)):
-            ended = run_job(
-                hydra_context=self.context,
-                task_function=self.task_function,
-                config=config,
-                job_dir_key="hydra.sweep.dir",
-                job_subdir_key="hydra.sweep.subdir",
-            )
-        if ended.status is not JobStatus.COMPLETED:
-            raise ended._return_value  # the public property also prints
-        return ended.return_value
+            return run_composed(config, trial.number, self.context, self.task_function).return_value
 
     def _launch_batches(self, plan: "Plan", progress: Any) -> "list[Result]":
         from hydra.core.plugins import Plugins

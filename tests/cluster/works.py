@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from howdeep.cluster import node
 from howdeep.errors import UserError
 
 
@@ -58,3 +59,14 @@ def begun(job: Job) -> int:
     with open(f"{job.once}-{os.getpid()}", "a") as file:
         file.write(f"{job.number}\n")
     return square(job)
+
+
+def counting(job: Job) -> str:
+    """Tells who waits of a hundred numbers, and writes each down."""
+    for number in range(100):
+        assert job.once
+        with open(job.once, "a") as file:
+            file.write(f"{number}\n")
+        node.tell(number)
+        time.sleep(job.seconds)
+    return "counted"

@@ -25,15 +25,15 @@ from howdeep.files.folders import discard
 from howdeep.processes.signals import stop_if_asked, stop_on_signals, stop_with
 from howdeep.processes.workers import SECONDS_TO_CLOSE, ending, portable
 
-TOPIC = "howdeep"  # of Dask's events: a job has begun
 PRELOADED = (
     "howdeep.stages.train",
     "howdeep.stages.tune_trials",
     "howdeep.stages.evaluate",
     "howdeep.stages.inspect",
 )
-LOOK_SECONDS = 1.0  # between two looks whether a job is still wanted
+LOOK_SECONDS = 0.5  # between two looks whether a job is still wanted
 DONE, FAILED, LACKS, DIED, STOPPED = "done", "failed", "lacks", "died", "stopped"
+TOLD = "told"  # while a job is done
 
 
 class Node:
@@ -117,7 +117,23 @@ class _Warm:
         return told
 
 
+_to_worker: Connection | None = None  # of a warm process
+
+
+def tell(news: Any) -> None:
+    """Sends something, as msgpack takes it, to who waits for the job that this process does; see `Keeper.do`."""
+    if _to_worker is not None:
+        _to_worker.send((TOLD, news))
+
+
+def topic(key: str) -> str:
+    """Under what Dask's events of a job are heard by who has sent it."""
+    return key.rpartition("-")[0]
+
+
 def _serve(connection: Connection, root: Path, worker: int) -> None:
+    global _to_worker
+    _to_worker = connection
     stop_on_signals()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -180,15 +196,19 @@ def run(parcel: Parcel) -> tuple[Any, ...]:
     if lacking:
         return node.name, LACKS, lacking
     warm = node.take()
-    worker.log_event(TOPIC, {"key": key, "node": node.name})
+    worker.log_event(topic(key), {"key": key, "node": node.name})
     try:
         files: Mapping[str, str] = {name: str(node.path(digits)) for name, digits in parcel.files.items()}
         warm.connection.send((parcel.payload, files))
-        while not warm.connection.poll(LOOK_SECONDS):
+        while True:
+            if warm.connection.poll(LOOK_SECONDS):
+                answer = warm.connection.recv()
+                if answer[0] != TOLD:
+                    break
+                worker.log_event(topic(key), {"key": key, TOLD: answer[1]})
             if not _is_wanted(worker, key):
                 warm.kill()
                 return node.name, STOPPED
-        answer = warm.connection.recv()
     except (EOFError, OSError):
         return node.name, DIED, warm.kill()
     except BaseException:

@@ -17,6 +17,7 @@ from howdeep.files import project
 from howdeep.files.project import Project
 from howdeep.processes.signals import stop_if_asked, stop_on_signals
 from howdeep.runs import options, place
+from howdeep.runs.nodes import on_nodes, scheduler
 from howdeep.runs.run import execute, job_of
 from howdeep.study import passwords
 from howdeep.study.complaints import COMPLAINTS, OF_PLUGINS, explain
@@ -85,7 +86,8 @@ def train_one(cfg: DictConfig, composed: DictConfig, here: Project) -> float:
     ensure_prepared(cfg.data, here)
     job = job_of(cfg, place.folder(), here)
     with place.of_its_own(job, composed, here):
-        record = execute(job, here, store_of(cfg, here), [EpochBar()])
+        away = on_nodes(scheduler(HydraConfig.get(), here), job)
+        record = execute(job, here, store_of(cfg, here), callbacks=[EpochBar()], away=away)
     line = summary(record, time.perf_counter() - clock, HydraConfig.get().runtime.choices.get("debug"))
     if record["state"] != "finished":
         raise UserError(

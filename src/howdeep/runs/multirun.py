@@ -4,6 +4,9 @@ import math
 import statistics
 from collections.abc import Sequence
 
+# of Hydra: one job after the other in this process
+LOCAL = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+
 
 def table(jobs: Sequence[tuple[Sequence[str], float]]) -> str:
     """Mean and lowest validation loss of all runs that differ in nothing but their seed; nothing of a single run.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -36,6 +37,11 @@ from howdeep.tracking.store import Store
 from howdeep.tracking.words import TrialOf
 from howdeep.training.resume import check
 from howdeep.training.run import train
+
+Rows = list[dict[str, float]]  # of a run, one for each epoch
+Listener = Callable[[Rows], None]
+Training = Callable[[Sequence[Listener]], dict]  # gives the record, as written
+Place = Callable[["Job", dict, Project], Training]  # of a run and what its record begins with
 
 
 @dataclass(frozen=True)
@@ -114,15 +120,27 @@ def repeat(job: Job, of: Job, project: Project) -> dict:
     return copy_record(of.folder, job.folder, {**record, **own, **before})
 
 
-class LiveCurves(Callback):
-    """Sends the epochs to MLflow as they come; the newest stays behind, since it may still grow."""
+class Epochs(Callback):
+    """Tells listeners of the epochs so far, after each; the newest may still grow."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self.listeners = listeners
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        rows = next(c for c in trainer.callbacks if isinstance(c, History)).epochs  # type: ignore[attr-defined]
+        for listener in self.listeners:
+            listener(rows)
+
+
+class LiveCurves:
+    """Sends the epochs to MLflow as they come; the newest stays behind."""
 
     def __init__(self, run: TrackedRun) -> None:
         self.run = run
-        self.rows: list[dict[str, float]] = []
+        self.rows: Rows = []
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.rows = next(c for c in trainer.callbacks if isinstance(c, History)).epochs  # type: ignore[attr-defined]
+    def __call__(self, rows: Rows) -> None:
+        self.rows = rows
         self.run.log_epochs(self.rows[:-1])
 
 
@@ -170,8 +188,11 @@ def execute(
     job: Job,
     project: Project,
     store: Store | None,
+    *,
     callbacks: Sequence[Callback] = (),
+    listeners: Sequence[Listener] = (),
     done: Callable[[], Path | None] = lambda: None,
+    away: Place | None = None,
 ) -> dict:
     """Trains a run and writes its record, its provenance and its MLflow run; goes on where a killed one stopped.
 
@@ -180,34 +201,45 @@ def execute(
     A second process that trains the same run waits until the first has ended: both have one checkpoint.
 
     Args:
+        callbacks: of its training.
+        listeners: told of its epochs as they come; what one raises ends it.
         done: called before training, gives the folder of a whole record with the same key; then nothing is trained.
+        away: trains it, with listeners and without callbacks, on another machine; None: it is trained here.
 
     Returns:
         The record, as written.
 
     Raises:
         UserError: a config that cannot be trained, or somebody else's files where its record goes.
-        Pruned: a callback ended the run; it leaves no record.
+        Pruned: a listener ended the run; it leaves no record.
     """
     what = f"the run {job.key} ({job})"
+    place = away or partial(_here, callbacks)
     with only_writer(project.lock("run", job.key), what, seconds=None):
         found = done()
-        record = _again(job, found, project, store) if found else _execute(job, project, store, callbacks)
+        record = (
+            _again(job, found, project, store) if found else _execute(job, project, store, listeners, place)
+        )
     if record["state"] == "finished" or job.otherwise is None:
         return record
-    return execute(replace(job.otherwise, parent=job.parent, trial=job.trial), project, store, callbacks)
+    following = replace(job.otherwise, parent=job.parent, trial=job.trial)
+    return execute(following, project, store, callbacks=callbacks, listeners=listeners, away=away)
 
 
-def train_alone(job: Job, project: Project) -> dict:
+def train_alone(job: Job, project: Project, listeners: Sequence[Listener] = ()) -> dict:
     """As `execute`, on a machine that has no part in the tracking."""
-    return execute(job, project, None)
+    return execute(job, project, None, listeners=listeners)
 
 
-def received(job: Job, files: Mapping[Path, bytes], project: Project) -> None:
-    """Writes what `train_alone` has made elsewhere: the run's folder, whole, and where it was trained."""
+def received(job: Job, files: Mapping[Path, bytes], project: Project, folder: Path | None = None) -> None:
+    """Writes what `train_alone` has made elsewhere: the run's folder, whole, and where it was trained.
+
+    Args:
+        folder: of the run there; None: the same.
+    """
     with written_aside(job.folder, RUN) as aside:
         for path, content in files.items():
-            if path.parent == job.folder:
+            if path.parent == (folder or job.folder):
                 (aside / path.name).write_bytes(content)
     for path, content in files.items():
         if path.parent == project.provenance:
@@ -224,24 +256,43 @@ def _again(job: Job, found: Path, project: Project, store: Store | None) -> dict
     return record
 
 
-def _execute(job: Job, project: Project, store: Store | None, callbacks: Sequence[Callback]) -> dict:
+def _execute(
+    job: Job, project: Project, store: Store | None, listeners: Sequence[Listener], place: Place
+) -> dict:
     check_free(job.folder, RUN)
+    record, resume_point = _described(job, project), job.resume_point(project)
+    training = place(job, record, project)
+    with tracked(store, job, record, project) as live, _forgotten_if_pruned(resume_point):
+        record = training([*([live] if live else []), *listeners])
+        if live:
+            live.run.end(record, reading.json_map(project.provenance / f"{job.key}.json", "delete it"))
+    resume_point.unlink(missing_ok=True)
+    return record
+
+
+def _described(job: Job, project: Project) -> dict:
+    """The record of a run before it is trained."""
+    checksum = train_checksum(job.cfg, project)
+    record = describe(job.cfg, key=job.key, entry=job.entry, checksum=checksum, config=settings(job.cfg))
+    return record | ({"diverged_before": list(job.before)} if job.before else {})
+
+
+def _here(callbacks: Sequence[Callback], job: Job, record: dict, project: Project) -> Training:
+    """The training of a run in this process, with what it needs read and checked."""
     cfg, started, clock = job.cfg, datetime.now(UTC), time.perf_counter()
-    split, checksum = load_split(cfg, project), train_checksum(cfg, project)
-    record = describe(cfg, key=job.key, entry=job.entry, checksum=checksum, config=settings(cfg))
-    if job.before:
-        record["diverged_before"] = list(job.before)
+    split = load_split(cfg, project)
     identity = {name: record[name] for name in ("model", "data", "depth", "seed", "key")}
     resume_point = job.resume_point(project)
     resume = _where_to_go_on(job, resume_point, identity)
-    with tracked(store, job, record, project) as live, _forgotten_if_pruned(resume_point):
+
+    def training(listeners: Sequence[Listener]) -> dict:
         outcome = train(
             cfg,
             split,
             resume_point=resume_point,
             identity=identity,
             resume=resume,
-            callbacks=[*([live] if live else []), *callbacks],
+            callbacks=[Epochs(listeners), *callbacks],
         )
         trace = {
             "started": started.isoformat(timespec="seconds"),
@@ -252,10 +303,9 @@ def _execute(job: Job, project: Project, store: Store | None, callbacks: Sequenc
             **provenance.machine(),
             "packages": provenance.packages(),
         }
-        record = write_record(job.folder, record | results_of(outcome), outcome.weights, outcome.artifacts)
+        written = write_record(job.folder, record | results_of(outcome), outcome.weights, outcome.artifacts)
         trace["seconds"] = time.perf_counter() - clock
         write_json(project.provenance / f"{job.key}.json", trace)
-        if live:
-            live.run.end(record, trace)
-    resume_point.unlink(missing_ok=True)
-    return record
+        return written
+
+    return training

@@ -13,17 +13,17 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from pytorch_lightning import Callback, LightningModule, Trainer
 
-from howdeep.diagnostics.history import History
+from howdeep.cluster.crew import Gone
 from howdeep.errors import UserError, near
 from howdeep.files.project import Project
 from howdeep.records.record import whole_record
 from howdeep.runs import place
 from howdeep.runs.common import check_fits
 from howdeep.runs.examples import ensure_prepared
-from howdeep.runs.run import Job, execute, job_of
-from howdeep.sweeping.outcomes import Hopeless
+from howdeep.runs.nodes import on_nodes, scheduler
+from howdeep.runs.run import Job, Rows, execute, job_of
+from howdeep.sweeping.outcomes import Hopeless, Interrupted
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.pool import run_trial, told_in_one_line
 from howdeep.sweeping.space import Space
@@ -126,9 +126,17 @@ def train_in(here: Project, cfg: DictConfig, composed: DictConfig, running: Runn
     of = TrialOf(trial.study.plan.study, trial.number, trial.replaces)
     job = job_of(cfg, place.folder(), here, parent=running.parent, trial=of)
     with place.of_its_own(job, composed, here):
-        record = execute(
-            job, here, running.store, [Watch(trial, list(objectives))], lambda: _done(trial, job)
-        )
+        try:
+            record = execute(
+                job,
+                here,
+                running.store,
+                listeners=[Watch(trial, list(objectives))],
+                done=lambda: _done(trial, job),
+                away=on_nodes(scheduler(HydraConfig.get(), here), job),
+            )
+        except Gone as error:
+            raise Interrupted(str(error)) from error
     if record["state"] != "finished":
         raise UserError(record["reason"])
     return objective_values(record, objectives)
@@ -144,8 +152,8 @@ def _done(trial: Trial, job: Job) -> Path | None:
     return None
 
 
-class Watch(Callback):
-    """Reports the first objective after each epoch, which may prune the trial.
+class Watch:
+    """Hears of the epochs and reports the first objective of each, which may prune the trial.
 
     Raises:
         Hopeless: an objective that no run has.
@@ -155,11 +163,13 @@ class Watch(Callback):
         self.trial, self.objectives = trial, objectives
         self._sent = 0
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        rows = next(c for c in trainer.callbacks if isinstance(c, History)).epochs  # type: ignore[attr-defined]
+    def __call__(self, rows: Rows) -> None:
         if self._sent == 0:
             self._check(rows[-1])
-        fresh, self._sent = rows[self._sent :], len(rows)  # a resumed run has rows from before
+        fresh = rows[
+            self._sent :
+        ]  # several of a resumed run; none of one that began once more on another node
+        self._sent += len(fresh)
         for row in fresh:
             if (value := row.get(self.objectives[0])) is not None:
                 self.trial.report(int(row["epoch"]), value)

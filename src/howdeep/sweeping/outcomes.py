@@ -15,6 +15,10 @@ class Hopeless(UserError):
     """A mistake that every other trial would repeat: the sweep ends with this line."""
 
 
+class Interrupted(Hopeless):
+    """What trials need is gone for now: the sweep ends with this line, and the next one tries the trial again."""
+
+
 @dataclass(frozen=True)
 class Result:
     """A trial that counts: it was complete, pruned or failed."""

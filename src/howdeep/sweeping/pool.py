@@ -11,7 +11,7 @@ from howdeep.errors import UserError
 from howdeep.processes.locks import this_process
 from howdeep.processes.signals import stopping
 from howdeep.processes.workers import WorkerDied, cores, run_all
-from howdeep.sweeping.outcomes import Hopeless, Result, best
+from howdeep.sweeping.outcomes import Hopeless, Interrupted, Result, best
 from howdeep.sweeping.plan import Plan
 from howdeep.sweeping.storage import Storage, unreachable
 from howdeep.sweeping.study import Counts, Study, Trial
@@ -196,8 +196,8 @@ def run_trial(trial: Trial, objective: Objective) -> Outcome | None:
             _ = trial.point
             answer = objective(trial)
         values = [float(answer)] if isinstance(answer, int | float) else [float(value) for value in answer]
-    except Hopeless:
-        study.give_back(trial, "ended the sweep", retry=False)
+    except Hopeless as end:
+        study.give_back(trial, "ended the sweep", retry=isinstance(end, Interrupted))
         raise
     except BaseException as caught:
         if isinstance(caught, Exception) and not stopping():
