@@ -4,6 +4,8 @@ Scheduler and nodes are real processes of this machine, which speak over its net
 
 study      entries of the default study, trained by two local workers and by two nodes of one thread, in turns: the
            quotient of their times, as `howdeep train-entry` tells them
+whole      the study of params.yaml from its plan to what is seen inside, once each way, stage by stage in turns: 40
+           minutes, and only where it is asked for
 overhead   jobs that do nothing, one after the other by one node: milliseconds each
 scale      so many jobs that return a small record, without training: jobs a second, and the memory of the coordinator
 """
@@ -16,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -28,12 +30,13 @@ from benchmarks import measure
 from benchmarks.measure import Row, in_turns, middle
 from howdeep.cluster.address import ADDRESS, Address
 from howdeep.cluster.pool import Elsewhere, run_all
+from howdeep.files.project import Project
 
 ENTRIES = ("digits-mlp", "digits-cnn", "sunspots-lstm")
 DATA = ("digits", "sunspots")
 SEEDS = 3
 HOWDEEP = (sys.executable, "-m", "howdeep")
-TOLD = re.compile(r"\d+ runs in ([\d.]+) s")
+TOLD = re.compile(r"\d+ (?:runs|of \d+ tunings) in ([\d.]+) s")
 
 
 class Job(NamedTuple):
@@ -101,6 +104,45 @@ def study(address: Address, repeats: int, chosen: Sequence[str]) -> Iterator[Row
                    "spread %": spread, "times": repeats}  # fmt: skip
 
 
+def stages(entries: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """What `dvc repro` runs of a study, but for its data and its tables."""
+    yield ("plan",)
+    for name in entries:
+        yield "tune-entry", name
+        yield "train-entry", name
+    yield from (("evaluate",), ("inspect",))
+
+
+def seconds_of(words: Sequence[str], here: Project, env: dict[str, str]) -> float:
+    """What a stage takes, less the start of Python where it tells its own time."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [*HOWDEEP, *words], cwd=here.root, env=os.environ | env, capture_output=True, text=True, check=True
+    )
+    found = TOLD.search(done.stderr)
+    return float(found[1]) if found else time.perf_counter() - start
+
+
+def whole(address: Address, at_home: Project, there: Project) -> Iterator[Row]:
+    """
+    Args:
+        at_home, there: projects with the same study, of which nothing is done.
+    """
+    ways = {"two local workers": (at_home, ""), "two nodes": (there, address.url)}
+    spent = dict.fromkeys(ways, 0.0)
+    entries = yaml.safe_load(at_home.params.read_text())["entries"]
+    for turn, words in enumerate(stages(entries)):
+        for way in sorted(ways, reverse=bool(turn % 2)):
+            here, url = ways[way]
+            spent[way] += (seconds := seconds_of(words, here, {ADDRESS: url}))
+            print(f"{' '.join(words)}, {way}: {seconds:.1f} s", file=sys.stderr)
+    for way, seconds in spent.items():
+        yield {"what": f"the study of params.yaml by {way}", "median": seconds, "unit": "s", "aim": "",
+               "spread %": None, "times": 1}  # fmt: skip
+    yield {"what": "- the quotient", "median": spent["two nodes"] / spent["two local workers"], "unit": "x",
+           "aim": "<= 1.1", "spread %": None, "times": 1}  # fmt: skip
+
+
 def jobs_a_second(address: Address, count: int, root: Path) -> tuple[float, float]:
     """Jobs a second, and by how many MiB the peak of this process has grown."""
     from benchmarks import cluster as known  # by a name that nodes can import, which `__main__` is not
@@ -135,6 +177,7 @@ def overhead(address: Address, repeats: int) -> Iterator[Row]:
 
 
 PARTS = ("overhead", "scale", "study")
+LONG = "whole"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -143,7 +186,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--entries", nargs="+", default=ENTRIES, help=f"of the study (default: {' '.join(ENTRIES)})"
     )
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="default: all")
+    parser.add_argument(
+        "--only", nargs="+", choices=[*PARTS, LONG], default=PARTS, help=f"default: all but {LONG}"
+    )
     args = parser.parse_args(argv)
     above, rows = measure.begin(), []
     if "overhead" in args.only:
@@ -154,6 +199,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows += simulated(address, args.jobs)
         if "study" in args.only:
             rows += study(address, args.repeats, args.entries)
+        if LONG in args.only:
+            data = yaml.safe_load((measure.ROOT / "params.yaml").read_text())["data"]
+            with measure.project(data) as at_home, measure.project(data) as there:
+                rows += whole(address, at_home, there)
     measure.publish("cluster", rows, args.results, above=above)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from howdeep.cluster import address, pool
-from howdeep.cluster.pool import Elsewhere, run_all
+from howdeep.cluster import address, crew
+from howdeep.cluster.pool import Elsewhere, Keeper, run_all
 from howdeep.errors import UserError
 from tests.cluster import works
 from tests.cluster.nodes import Cluster, free_port, started, until
@@ -164,7 +164,7 @@ def test_a_scheduler_that_is_started_again_costs_only_what_was_running(cluster, 
 def test_a_scheduler_that_does_not_come_back_is_told_and_what_was_done_is_kept(
     cluster, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(pool, "LOST_SECONDS", 2.0)
+    monkeypatch.setattr(crew, "LOST_SECONDS", 2.0)
     later(1.2, lambda: cluster.send(0, signal.SIGKILL))
     found: dict[int, int] = {}
     with pytest.raises(
@@ -192,3 +192,30 @@ def test_no_scheduler_is_told_in_one_line(tmp_path, monkeypatch):
         UserError, match=r"expected a scheduler at tcp://.*, got none .*: `howdeep cluster up --local 2`"
     ):
         list(run_all(works.square, jobs(tmp_path), 2, Elsewhere(nobody, tmp_path, lambda job: [])))
+
+
+def test_files_that_a_node_has_lost_are_sent_again(cluster, tmp_path):
+    (tmp_path / "read").mkdir()
+    (tmp_path / "read/1.txt").write_text("once ")
+    keeper = Keeper(
+        Elsewhere(
+            cluster.address,
+            tmp_path,
+            reads=lambda job: [tmp_path / "read/1.txt"],
+            work=works.copied,
+            arrived=lambda job, result, files: files[result],
+        )
+    )
+    for _ in range(3):
+        assert keeper.do(jobs(tmp_path)[1], print) == b"once once "
+        for path in cluster.folder.glob("cache-*/files/*"):
+            path.unlink()
+
+
+def test_a_job_that_takes_four_times_the_median_is_told_once(cluster, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(crew, "LOOK_SECONDS", 0.2)
+    of = [Job(number, tmp_path, seconds=0.05 if number < 6 else 4) for number in range(7)]
+    assert len(done(cluster, works.square, tmp_path, of)) == 7
+    told = [line for line in capsys.readouterr().err.splitlines() if "times the median" in line]
+    assert len(told) == 1
+    assert told[0].startswith("job 6 runs on node-")
