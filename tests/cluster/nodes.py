@@ -46,7 +46,7 @@ class Cluster:
         host, port = self.address.url.split("//")[1].split(":")
         self._start(0, "cluster", "up", "--host", host, "--port", port)
 
-    def node(self, number: int, source: Path = ROOT / "src") -> None:
+    def node(self, number: int, *more: str, source: Path = ROOT / "src") -> None:
         cache = self.folder / f"cache-{number}"
         self._start(
             number,
@@ -58,6 +58,7 @@ class Cluster:
             f"node-{number}",
             "--cache",
             str(cache),
+            *more,
             source=source,
         )
 

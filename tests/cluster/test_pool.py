@@ -114,7 +114,7 @@ def test_a_node_with_other_code_is_left_out_by_name(cluster, tmp_path, root, cap
     shutil.copytree(root / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     with (tmp_path / "src/howdeep/nets/mlp.py").open("a") as file:
         file.write("\nOTHER = 1\n")
-    cluster.node(3, tmp_path / "src")
+    cluster.node(3, source=tmp_path / "src")
     try:
         cluster.wait_for(3)
         found = done(
@@ -148,6 +148,42 @@ def test_a_frozen_node_is_given_up_and_comes_back(cluster, tmp_path):
     assert {job.number: result for job, result in found} == SQUARES
     cluster.send(1, signal.SIGCONT)
     until(lambda: cluster.said(1).count("runs at a time") == 3, lambda: cluster.said(1))
+
+
+def test_files_that_a_node_has_lost_are_sent_again(cluster, tmp_path):
+    (tmp_path / "read").mkdir()
+    (tmp_path / "read/1.txt").write_text("once ")
+    keeper = Keeper(
+        Elsewhere(
+            cluster.address,
+            tmp_path,
+            reads=lambda job: [tmp_path / "read/1.txt"],
+            work=works.copied,
+            arrived=lambda job, result, files: files[result],
+        )
+    )
+    for _ in range(3):
+        assert keeper.do(jobs(tmp_path)[1], print) == b"once once "
+        for path in cluster.folder.glob("cache-*/files/*"):
+            path.unlink()
+
+
+def test_a_job_that_takes_four_times_the_median_is_told_once(cluster, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(crew, "LOOK_SECONDS", 0.2)
+    of = [Job(number, tmp_path, seconds=0.05 if number < 6 else 4) for number in range(7)]
+    assert len(done(cluster, works.square, tmp_path, of)) == 7
+    told = [line for line in capsys.readouterr().err.splitlines() if "times the median" in line]
+    assert len(told) == 1
+    assert told[0].startswith("job 6 runs on node-")
+
+
+def test_jobs_that_need_a_gpu_go_to_nodes_that_were_started_for_one(cluster, tmp_path):
+    cluster.node(3, "--gpu")
+    cluster.wait_for(3)
+    found = done(cluster, works.ancestors, tmp_path, jobs(tmp_path), gpu=True)
+    assert len(found) == 6
+    assert all(cluster.processes[3].pid in pids for _, pids in found)
+    cluster.end(3)
 
 
 def test_a_scheduler_that_is_started_again_costs_only_what_was_running(cluster, tmp_path):
@@ -192,30 +228,3 @@ def test_no_scheduler_is_told_in_one_line(tmp_path, monkeypatch):
         UserError, match=r"expected a scheduler at tcp://.*, got none .*: `howdeep cluster up --local 2`"
     ):
         list(run_all(works.square, jobs(tmp_path), 2, Elsewhere(nobody, tmp_path, lambda job: [])))
-
-
-def test_files_that_a_node_has_lost_are_sent_again(cluster, tmp_path):
-    (tmp_path / "read").mkdir()
-    (tmp_path / "read/1.txt").write_text("once ")
-    keeper = Keeper(
-        Elsewhere(
-            cluster.address,
-            tmp_path,
-            reads=lambda job: [tmp_path / "read/1.txt"],
-            work=works.copied,
-            arrived=lambda job, result, files: files[result],
-        )
-    )
-    for _ in range(3):
-        assert keeper.do(jobs(tmp_path)[1], print) == b"once once "
-        for path in cluster.folder.glob("cache-*/files/*"):
-            path.unlink()
-
-
-def test_a_job_that_takes_four_times_the_median_is_told_once(cluster, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(crew, "LOOK_SECONDS", 0.2)
-    of = [Job(number, tmp_path, seconds=0.05 if number < 6 else 4) for number in range(7)]
-    assert len(done(cluster, works.square, tmp_path, of)) == 7
-    told = [line for line in capsys.readouterr().err.splitlines() if "times the median" in line]
-    assert len(told) == 1
-    assert told[0].startswith("job 6 runs on node-")

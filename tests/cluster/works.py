@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from howdeep.cluster import node
 from howdeep.errors import UserError
 
@@ -70,3 +72,8 @@ def counting(job: Job) -> str:
         node.tell(number)
         time.sleep(job.seconds)
     return "counted"
+
+
+def ancestors(job: Job) -> list[int]:
+    """The processes from which this one comes."""
+    return [process.pid for process in psutil.Process().parents()]
