@@ -180,6 +180,7 @@ class Crew:
 
     def _opened(self, one: _Sent) -> tuple[Any, Any] | None:
         from distributed import KilledWorker
+        from distributed.comm.core import CommClosedError
 
         future, one.future = one.future, None
         try:
@@ -190,13 +191,17 @@ class Crew:
             else:
                 self._died(one, f"{death.last_worker.name} was lost")  # type: ignore[union-attr]
             return None
-        except CancelledError:  # with the scheduler, or the way to it
+        except (CancelledError, CommClosedError):  # with the scheduler, or the way to it
             self.again.append(one)
             return None
         finally:
             future.release()
         if kind == node.LACKS:
-            self._bring(one, answer[0])
+            try:
+                self._bring(one, answer[0])
+            except CommClosedError:  # nobody knows what has arrived
+                self._has.clear()
+                self.again.append(one)
         elif kind == node.DIED:
             self._died(one, f"its process on {where} ended by {answer[0]}")
         elif kind == node.FAILED:
@@ -248,21 +253,32 @@ class Crew:
     def _look(self) -> bool:
         """Whether there are nodes; learns of new ones, and of a scheduler that has gone."""
         self._looked = time.monotonic()
-        if self.client.status != "running":
+        if not self._sees_nodes():
             self._lost = self._lost or self._looked
             if self._looked - self._lost > LOST_SECONDS or self.client.status in ("closed", "closing"):
                 raise Gone(self.elsewhere)
             return False
         self._lost = None
-        found = self.client.scheduler_info(n_workers=-1)["workers"]
-        for address in [address for address in self._nodes if address not in found]:
-            del self._nodes[address]
-            self._has = {(at, digits) for at, digits in self._has if at != address}
-        if new := [address for address in found if address not in self._nodes]:
-            self._meet(self.client.run(node.introduced, workers=new, on_error="return"))
-        self._choose({address: self._room(of["resources"]) for address, of in found.items()})
         self._tell_stragglers()
         return bool(self.slots)
+
+    def _sees_nodes(self) -> bool:
+        """Learns which there are; False if the scheduler does not answer."""
+        from distributed.comm.core import CommClosedError
+
+        if self.client.status != "running":
+            return False
+        try:
+            found = self.client.scheduler_info(n_workers=-1)["workers"]
+            for address in [address for address in self._nodes if address not in found]:
+                del self._nodes[address]
+                self._has = {(at, digits) for at, digits in self._has if at != address}
+            if new := [address for address in found if address not in self._nodes]:
+                self._meet(self.client.run(node.introduced, workers=new, on_error="return"))
+        except CommClosedError:  # it went this moment
+            return False
+        self._choose({address: self._room(of["resources"]) for address, of in found.items()})
+        return True
 
     def _meet(self, introduced: Mapping[str, Any]) -> None:
         for address, answer in introduced.items():
