@@ -20,7 +20,8 @@ from tests.choices import EMBEDDED
 ROOT = Path(__file__).parents[1]
 # The commands that tests start run this checkout's source, in folders of configs alone too.
 os.environ["PYTHONPATH"] = os.pathsep.join([f"{ROOT}/src", *filter(None, [os.environ.get("PYTHONPATH")])])
-pytest_plugins = ["tests.studies"]  # records that nobody trained, for results, figures and report
+# records that nobody trained, for results, figures and report; a server of PostgreSQL
+pytest_plugins = ["tests.studies", "tests.postgresql"]
 
 STUDIES = {"reproduced", "judged", "fresh"}  # fixtures of those who run `dvc repro`
 

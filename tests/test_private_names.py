@@ -14,7 +14,7 @@ from mlflow.utils import requirements_utils
 # Package-internal modules whose names have no underscore.
 INTERNAL = (
     "hydra._internal", "mlflow.server", "mlflow.store", "mlflow.tracking.", "mlflow.utils",
-    "optuna.storages._heartbeat", "pytorch_lightning.loops", "pytorch_lightning.trainer.",
+    "pytorch_lightning.loops", "pytorch_lightning.trainer.",
 )  # fmt: skip
 # Documented, though they begin with an underscore: Hydra's and OmegaConf's keys, named tuples, the way out of a fork.
 PUBLIC = {"_target_", "_partial_", "_replace", "_asdict", "_fields", "_exit"}
@@ -50,10 +50,6 @@ KNOWN = {  # name -> why there is no public way, and the test that fails where i
     ),
     "_get_stale_trial_ids": (
         "Optuna's public way fails the stale trials; a sweep gives them to another worker",
-        "sweeping/test_resuming.py::test_the_trial_of_a_dead_host_is_taken_over_on_postgresql_and_that_of_a_living_one_is_not",
-    ),
-    "get_heartbeat_thread": (
-        "signs of life of a trial; Optuna gives them in `optimize` alone, and sweeps ask and tell",
         "sweeping/test_resuming.py::test_the_trial_of_a_dead_host_is_taken_over_on_postgresql_and_that_of_a_living_one_is_not",
     ),
     "_engine_map": (

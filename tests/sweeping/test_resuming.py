@@ -25,6 +25,7 @@ from howdeep.sweeping.pool import run, run_trial
 from howdeep.sweeping.space import FloatRange, IntRange, Space, word
 from howdeep.sweeping.storage import Storage
 from howdeep.sweeping.study import Study
+from tests.postgresql import database
 
 
 def bowl(trial) -> float:
@@ -232,19 +233,6 @@ def test_three_processes_on_postgresql_reach_exactly_the_total(postgresql, kille
     with closing(Storage(where)) as storage:
         users = {trial.user_attrs["sweep"] for trial in counted(storage, 24)._trials()}
     assert len(users) == 3  # each process had its share
-
-
-def database(url: str, name: str) -> str:
-    """The URL of a new database on the server."""
-    import sqlalchemy
-
-    engine = sqlalchemy.create_engine(
-        url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
-    )
-    with engine.connect() as connection:
-        connection.execute(sqlalchemy.text(f"create database {name}"))
-    engine.dispose()
-    return url.replace("/postgres?", f"/{name}?")
 
 
 @pytest.mark.slow

@@ -13,13 +13,15 @@ from howdeep.processes.signals import stopping
 from howdeep.processes.workers import WorkerDied, cores, run_all
 from howdeep.sweeping.outcomes import Hopeless, Interrupted, Result, best
 from howdeep.sweeping.plan import Plan
-from howdeep.sweeping.storage import Storage, unreachable
-from howdeep.sweeping.study import Counts, Study, Trial
+from howdeep.sweeping.storage import Storage, unreachable, was_cut
+from howdeep.sweeping.study import Study, Trial
+from howdeep.sweeping.trials import Counts
 
 Objective = Callable[[Trial], float | Sequence[float]]
 POLL_SECONDS = 0.05, 0.5  # between two looks whether others left a trial, at first and at most
 SECONDS_UNTOLD = 5.0  # of waiting for trials of other hosts
 DEATHS_IN_A_ROW = 5  # of workers, without a trial that ended
+PAUSES = 0.1, 0.3, 1.0, 3.0, 9.0  # before another connection is made to a server that has ended one
 
 
 @dataclass(frozen=True)
@@ -166,19 +168,37 @@ class _Crew:
     def __call__(self, _turn: int) -> Outcome | str | None:
         with told_in_one_line(self.storage):
             if self._pid != os.getpid():
-                store = Storage(self.storage)
-                self._pid, self._studies = os.getpid(), [Study(plan, store) for plan in self.plans]
-            (pause, longest), since = POLL_SECONDS, time.monotonic()
-            while self._studies:
-                for study in self._studies:
-                    if (trial := study.take(self.sweep)) and (outcome := run_trial(trial, self.objective)):
-                        return outcome
-                self._studies = [study for study in self._studies if not study.is_complete()]
-                if self._studies:
-                    if time.monotonic() - since > SECONDS_UNTOLD and (line := waits_for(self._studies)):
-                        return line
+                self._open(after_cut=False)
+            for pause in PAUSES:
+                try:
+                    return self._next()
+                except Exception as error:
+                    if not was_cut(self.storage, error):
+                        raise
                     time.sleep(pause)
-                    pause = min(2 * pause, longest)
+                    self._open(after_cut=True)
+            return self._next()
+
+    def _open(self, *, after_cut: bool) -> None:
+        for study in self._studies if after_cut else ():  # before a fork they were the parent's
+            study.storage.close()
+        store = Storage(self.storage)
+        self._pid, self._studies = os.getpid(), [Study(plan, store) for plan in self.plans]
+        for study in self._studies:
+            study.was_cut = after_cut
+
+    def _next(self) -> Outcome | str | None:
+        (pause, longest), since = POLL_SECONDS, time.monotonic()
+        while self._studies:
+            for study in self._studies:
+                if (trial := study.take(self.sweep)) and (outcome := run_trial(trial, self.objective)):
+                    return outcome
+            self._studies = [study for study in self._studies if not study.is_complete()]
+            if self._studies:
+                if time.monotonic() - since > SECONDS_UNTOLD and (line := waits_for(self._studies)):
+                    return line
+                time.sleep(pause)
+                pause = min(2 * pause, longest)
         return None
 
 
@@ -200,6 +220,8 @@ def run_trial(trial: Trial, objective: Objective) -> Outcome | None:
         study.give_back(trial, "ended the sweep", retry=isinstance(end, Interrupted))
         raise
     except BaseException as caught:
+        if was_cut(study.storage.where, caught) and not stopping():
+            raise  # it is tried once more: the trial is not what has failed
         if isinstance(caught, Exception) and not stopping():
             error = caught
         else:

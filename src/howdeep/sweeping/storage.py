@@ -3,9 +3,10 @@
 import json
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
@@ -88,7 +89,12 @@ class Storage:
                 beat: dict[str, Any] = (
                     {"heartbeat_interval": BEAT, "grace_period": STALE} if self.is_postgresql else {}
                 )
-                engine = {} if self.is_postgresql else {"connect_args": {"timeout": SECONDS_TO_WAIT}}
+                # A connection that the server has ended is replaced where nothing was under way on it.
+                engine = (
+                    {"pool_pre_ping": True}
+                    if self.is_postgresql
+                    else {"connect_args": {"timeout": SECONDS_TO_WAIT}}
+                )
                 self._database = RDBStorage(_driver(self.where), engine_kwargs=engine, **beat)
                 return get_storage(self._database)
         except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError) as error:
@@ -130,7 +136,8 @@ class Storage:
         try:
             yield
         finally:
-            connection.execute(text(f"select pg_advisory_unlock({ADVISORY_LOCK})"))
+            with suppress(SQLAlchemyError):  # the server has ended the connection, and freed the lock with it
+                connection.execute(text(f"select pg_advisory_unlock({ADVISORY_LOCK})"))
             connection.close()
 
     @cached_property
@@ -139,7 +146,9 @@ class Storage:
         from sqlalchemy.exc import ArgumentError
 
         try:
-            return sqlalchemy.create_engine(_driver(self.where), isolation_level="AUTOCOMMIT")
+            return sqlalchemy.create_engine(
+                _driver(self.where), isolation_level="AUTOCOMMIT", pool_pre_ping=True
+            )
         except (ArgumentError, ValueError, ImportError) as error:
             raise unreachable(self.where, error) from error
 
@@ -149,11 +158,33 @@ class Storage:
 
     @contextmanager
     def alive(self, trial_id: int) -> Iterator[None]:
-        """Gives signs of life for a trial, where the storage keeps them."""
-        from optuna.storages._heartbeat import get_heartbeat_thread
+        """Gives signs of life for a trial, where the storage keeps them.
 
-        with get_heartbeat_thread(trial_id, self.optuna):
+        The thread of Optuna would end with the first connection that breaks, and a trial that is silent is begun anew
+        by other hosts.
+        """
+        if not self.is_postgresql:
             yield
+            return
+        from optuna.exceptions import StorageInternalError
+        from sqlalchemy.exc import SQLAlchemyError
+
+        ended = Event()
+
+        def beat() -> None:
+            while True:
+                with suppress(StorageInternalError, SQLAlchemyError):  # the next one comes in time
+                    self.optuna.record_heartbeat(trial_id)  # type: ignore[attr-defined]
+                if ended.wait(BEAT):
+                    return
+
+        thread = Thread(target=beat)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def close(self) -> None:
         """Closes all connections; the next use opens them again."""
@@ -177,6 +208,22 @@ def unreachable(where: str, error: Exception) -> UserError:
     cause = getattr(error, "orig", None) or error.__cause__ or error
     reason = " ".join(str(getattr(cause, "orig", None) or cause).split())[:200]
     return UserError(f"the storage {masked(where)} cannot be used ({reason}): expected {KINDS}")
+
+
+def was_cut(where: str, error: BaseException) -> bool:
+    """Whether a server has ended the connection, as one that is started again does: another one may be made."""
+    from sqlalchemy.exc import DBAPIError, PendingRollbackError
+
+    causes, cause = list[BaseException](), error
+    while cause and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    states = [getattr(of.orig, "sqlstate", "") or "08" for of in causes if isinstance(of, DBAPIError)]
+    # 08: connections; 57P: the server ends, or starts. A lock that others hold is neither.
+    cut = any(state.startswith(("08", "57P")) for state in states)
+    return where.startswith("postgresql") and (
+        cut or any(isinstance(of, PendingRollbackError) for of in causes)
+    )
 
 
 @contextmanager

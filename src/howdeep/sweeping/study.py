@@ -9,7 +9,6 @@ import random
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from howdeep.sweeping.trials import (
     RETRY_OF,
     SWEEP,
     TRACEBACK,
+    Counts,
     Held,
     is_counted,
     result_of,
@@ -45,21 +45,6 @@ DEATHS = 2  # of its worker, with the sweep alive, that make a trial a failed on
 SPACE, SETTING, OBJECTIVES = "space", "setting", "objectives"
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How far a study is."""
-
-    total: int
-    complete: int
-    pruned: int
-    failed: int
-    running: int
-
-    @property
-    def done(self) -> int:
-        return self.complete + self.pruned + self.failed
-
-
 class Study:
     """A study of a storage, created or resumed.
 
@@ -70,6 +55,7 @@ class Study:
     def __init__(self, plan: Plan, storage: Storage) -> None:
         self.plan, self.storage = plan, storage
         self.owner = this_process()
+        self.was_cut = False  # whether this process may have taken a trial of which it has not heard
 
     @cached_property
     def _study(self) -> "optuna.Study":
@@ -205,7 +191,7 @@ class Study:
         return next(point for point in points if key(point) not in taken)
 
     def _recover(self) -> None:
-        """Gives back the trials whose process has died."""
+        """Gives back the trials whose process has died, or has lost sight of them."""
         from optuna.trial import TrialState
 
         running = [
@@ -215,9 +201,12 @@ class Study:
         stale = self.storage.stale(self._study_id) if hosts - {host_of(self.owner)} else set()
         for trial in running:
             is_stale = self._id(trial) in stale
-            if is_gone(trial.user_attrs[OWNER]) or is_stale:
+            if self.was_cut and trial.user_attrs[OWNER] == self.owner:
+                self._interrupt(trial, "the connection to the storage was lost")
+            elif is_gone(trial.user_attrs[OWNER]) or is_stale:
                 died_alone = not is_stale and not is_gone(trial.user_attrs[SWEEP])
                 self._interrupt(trial, "killed", deaths=int(died_alone))
+        self.was_cut = False
 
     def held_elsewhere(self) -> list[Held]:
         """What other hosts run, for each of them."""

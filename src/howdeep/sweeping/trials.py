@@ -16,6 +16,21 @@ OWNER, SWEEP, INTERRUPTED, RETRY_OF, KILLED = "owner", "sweep", "interrupted", "
 REPEATS, REASON, TRACEBACK = "repeats", "reason", "traceback"
 
 
+@dataclass(frozen=True)
+class Counts:
+    """How far a study is."""
+
+    total: int
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+
+    @property
+    def done(self) -> int:
+        return self.complete + self.pruned + self.failed
+
+
 def is_counted(trial: "FrozenTrial") -> bool:
     """Whether a trial is the study's: it was not interrupted, and if it runs, howdeep runs it."""
     from optuna.trial import TrialState
