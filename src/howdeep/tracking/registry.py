@@ -51,11 +51,17 @@ def register(client: "MlflowClient", name: str, versions: Sequence[Version]) -> 
             raise
     there = {of.tags.get(KEY, ""): of for of in client.search_model_versions(f"name='{name}'")}
     for version in versions:
-        source = f"models:/{_model(client, version.run_id)}"
+        model_id = _model(client, version.run_id)
+        source = f"models:/{model_id}"
         known = there.get(version.tags[KEY])
         if known is None or known.source != source:
             known = client.create_model_version(
-                name, source, version.run_id, dict(version.tags), description=version.card
+                name,
+                source,
+                version.run_id,
+                dict(version.tags),
+                description=version.card,
+                model_id=model_id,  # a server refuses a source without it, an sqlite file does not
             )
             new += 1
         else:
