@@ -5,7 +5,7 @@ MLflow is a view of the records: none of this is a reason to end a training.
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
@@ -18,6 +18,9 @@ DAMAGED = (
     "not a database", "malformed", "no such table", "no such column", "duplicate column", "already exists",
     "can't locate revision", "out-of-date database schema",
 )  # fmt: skip
+
+# What a server with passwords answers, with its words and ours.
+UNKNOWN, FORBIDDEN = ("error code 401",), ("error code 403", "PERMISSION_DENIED")
 
 _USERS = re.compile(r"://[^:/@]*:(.*)@")
 _ASKED = re.compile(r"[?&;](?:\w*pass\w*|pwd|\w*token|\w*secret\w*|\w*key)=([^&;]+)", re.IGNORECASE)
@@ -71,6 +74,13 @@ def remedy(error: BaseException, uri: str) -> str:
     words = " ".join(str(cause) for cause in _causes(error)).lower()
     if (path := database_of(uri)) and any(said in words for said in DAMAGED):
         return f"move {path} away, then `howdeep sync` makes it again from the records"
+    if _says(error, UNKNOWN):
+        return (
+            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or write both into ~/.mlflow/credentials, then "
+            "`howdeep sync` adds what MLflow lacks"
+        )
+    if _says(error, FORBIDDEN):
+        return "take another name for the study, or ask whoever runs the server for the right, then `howdeep sync`"
     return "`howdeep sync` adds what MLflow lacks as soon as it can be used"
 
 
@@ -81,8 +91,18 @@ def _short(error: BaseException) -> str:
                 return "the server does not answer"
             if "Connection refused" in str(cause):
                 return "connection refused"
+            if "too many 50" in str(cause):
+                return "the server failed: its log says whether its database or its bucket is gone"
+    if _says(error, UNKNOWN):
+        return "the server does not know this user with this password"
+    if _says(error, FORBIDDEN):
+        return "the server does not let this user write there, as in the study of another user"
     lines = str(error).splitlines() or [type(error).__name__]
     return " ".join(re.sub(r"^\((?:\w+\.)+(\w+)\) ", "", lines[0]).split())
+
+
+def _says(error: BaseException, words: Iterable[str]) -> bool:
+    return any(word in str(cause) for cause in _causes(error) for word in words)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from howdeep.errors import UserError
+from howdeep.errors import UserError, masked
 from howdeep.files.project import Project
 from howdeep.processes.ports import HOST, listening
 from howdeep.processes.signals import stop_if_asked, stop_on_signals
@@ -26,8 +26,12 @@ def serve(project: Project, port: int) -> int:
     """Serves MLflow's UI and API until Ctrl-C or SIGTERM.
 
     Raises:
-        UserError: the port is taken, or the store cannot be opened.
+        UserError: the port is taken, the store cannot be opened, or it is a server's.
     """
+    if (typed := os.environ.get("MLFLOW_TRACKING_URI", "")).startswith(("http://", "https://")):
+        raise UserError(
+            f"MLFLOW_TRACKING_URI names a server, which has a UI of its own: open {masked(typed)}"
+        )
     stop_on_signals()  # an interrupt that MLflow's imports would swallow comes again
     with listening(port, "howdeep ui") as listener:
         # From here on a browser waits for its answer, instead of being told that nobody is there.
