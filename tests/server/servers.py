@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
@@ -48,6 +49,7 @@ class Servers:
             "MLFLOW_AUTH_CONFIG_PATH": str(folder / "basic_auth.ini"),
             "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN[1],
             "MLFLOW_FLASK_SERVER_SECRET_KEY": "any long text",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }  # fmt: skip
 
@@ -82,10 +84,15 @@ class Servers:
             self.processes[name] = psutil.Popen(
                 command, cwd=self.folder, env=self.env, stdout=log, stderr=log, start_new_session=True
             )
-        until(lambda: self._listens(name), lambda: (self.folder / f"{name}.log").read_text())
+        for _ in range(3):  # MLflow imports itself twice, which takes minutes on a busy machine
+            with suppress(AssertionError):
+                until(lambda: self._listens(name))
+                return
+        raise AssertionError((self.folder / f"{name}.log").read_text())
 
     def _listens(self, name: str) -> bool:
-        assert self.processes[name].poll() is None, (self.folder / f"{name}.log").read_text()
+        if self.processes[name].poll() is not None:
+            raise ChildProcessError((self.folder / f"{name}.log").read_text())
         with socket.socket() as asks:
             return asks.connect_ex(("127.0.0.1", self.ports[name])) == 0
 
@@ -94,9 +101,16 @@ class Servers:
         subprocess.run([sys.executable, option, script], env=self.env, check=True, timeout=60)
 
     @property
-    def bucket(self):
-        names = dict(zip(("aws_access_key_id", "aws_secret_access_key"), S3.values(), strict=True))
-        return boto3.resource("s3", endpoint_url=self.s3, region_name="us-east-1", **names).Bucket(BUCKET)
+    def bucket(self) -> Any:
+        key, secret = S3.values()
+        of: Any = boto3.resource(
+            "s3",
+            endpoint_url=self.s3,
+            region_name="us-east-1",
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+        )
+        return of.Bucket(BUCKET)
 
     def close(self) -> None:
         for process in self.processes.values():

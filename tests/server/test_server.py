@@ -102,7 +102,7 @@ def test_a_registered_network_is_found_from_the_server_alone(servers, first, mon
         assert done.code == 0, done.err
     in_mlflow(servers, monkeypatch)  # as ann
     version = MlflowClient(servers.mlflow).get_model_version_by_alias(f"test-{ENTRY}", "champion")
-    assert version.source.startswith("models:/m-")
+    assert str(version.source).startswith("models:/m-")
 
 
 @pytest.mark.parametrize(
