@@ -33,6 +33,8 @@ def test_no_password_stands_in_a_reason(uri, secrets):
             "does not let this user write",
             "another name for the study",
         ),
+        ("(Caused by ResponseError('too many 500 error responses'))", "its log says", "`howdeep sync` adds"),
+        ("(Caused by ProtocolError('Connection aborted.', Reset))", "its log says", "`howdeep sync` adds"),
         ("Response: {'error_code': 'INTERNAL'}", "INTERNAL", "`howdeep sync` adds"),
     ],
 )

@@ -21,6 +21,10 @@ DAMAGED = (
 
 # What a server with passwords answers, with its words and ours.
 UNKNOWN, FORBIDDEN = ("error code 401",), ("error code 403", "PERMISSION_DENIED")
+FAILED = (
+    "too many 500 error responses",
+    "Connection aborted",
+)  # MLflow breaks off where it cannot store a file
 
 _USERS = re.compile(r"://[^:/@]*:(.*)@")
 _ASKED = re.compile(r"[?&;](?:\w*pass\w*|pwd|\w*token|\w*secret\w*|\w*key)=([^&;]+)", re.IGNORECASE)
@@ -91,12 +95,12 @@ def _short(error: BaseException) -> str:
                 return "the server does not answer"
             if "Connection refused" in str(cause):
                 return "connection refused"
-            if "too many 50" in str(cause):
-                return "the server failed: its log says whether its database or its bucket is gone"
     if _says(error, UNKNOWN):
         return "the server does not know this user with this password"
     if _says(error, FORBIDDEN):
         return "the server does not let this user write there, as in the study of another user"
+    if _says(error, FAILED):
+        return "the server failed: its log says whether its database or its bucket is gone"
     lines = str(error).splitlines() or [type(error).__name__]
     return " ".join(re.sub(r"^\((?:\w+\.)+(\w+)\) ", "", lines[0]).split())
 
