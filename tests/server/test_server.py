@@ -136,6 +136,7 @@ def test_another_user_cannot_write_into_a_study_and_is_told_so(servers, first, m
     assert done.code == 1
     assert "does not let this user write there" in done.complaints[0]
     assert {run.info.run_id: run.info.status for run in in_mlflow(servers, monkeypatch)} == before
+    assert typed(first.folder, "register", **servers.client()).code == 0  # bob has not taken the name
 
 
 def test_the_ui_of_a_server_is_its_own(servers, first):

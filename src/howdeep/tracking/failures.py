@@ -20,7 +20,8 @@ DAMAGED = (
 )  # fmt: skip
 
 # What a server with passwords answers, with its words and ours.
-UNKNOWN, FORBIDDEN = ("error code 401",), ("error code 403", "PERMISSION_DENIED")
+UNKNOWN = ("error code 401", "401 Client Error")
+FORBIDDEN = ("error code 403", "403 Client Error", "PERMISSION_DENIED")
 FAILED = (
     "too many 500 error responses",
     "Connection aborted",

@@ -44,6 +44,8 @@ def register(client: "MlflowClient", name: str, versions: Sequence[Version]) -> 
     from mlflow.exceptions import MlflowException
 
     name, new = _REFUSED.sub("_", name), 0
+    for version in versions:  # at first: who may not write to these runs must not take the name either
+        client.log_text(version.run_id, version.card, "model_card.md")
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -69,7 +71,6 @@ def register(client: "MlflowClient", name: str, versions: Sequence[Version]) -> 
             for tag, value in version.tags.items():
                 if known.tags.get(tag) != value:
                     client.set_model_version_tag(name, known.version, tag, value)
-        client.log_text(version.run_id, version.card, "model_card.md")
         for alias in version.aliases:
             client.set_registered_model_alias(name, alias, known.version)
     return new
