@@ -169,6 +169,10 @@ def test_mistakes_are_told_in_one_line_of_the_declaration(clone):
             {**TINY, "estimand": {**TINY["estimand"], "metric": "test/acuracy"}},
             "did you mean 'test/accuracy'?",
         ),
+        (
+            {**TINY, "scatter": {**TINY["scatter"], "x": {"metric": "cost/flops", "unit": "operations"}}},
+            "scatter.x.metric names the unknown metric 'cost/flops'",
+        ),
         ({**TINY, "overrides": ["model=lstm"]}, "lstm"),
         ({**TINY, "arms": {**TINY["arms"], "narrow": ["model.widht=2"]}}, "model.widht"),
     ):

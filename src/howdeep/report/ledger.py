@@ -18,7 +18,8 @@ from howdeep.results.claims import Judged
 from howdeep.results.statistics import Interval
 from howdeep.results.tables import Table, Text, markdown
 from howdeep.results.wording import MISSING
-from howdeep.study.claim import Claim, Estimand, Further, Region
+from howdeep.study.claim import Claim
+from howdeep.study.claim_parts import Estimand, Further, Region
 
 PERMUTED = "labels permuted"
 

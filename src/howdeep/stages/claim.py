@@ -22,7 +22,8 @@ from howdeep.runs.examples import recipe
 from howdeep.stages import estimands
 from howdeep.study import claim as declared
 from howdeep.study import params
-from howdeep.study.claim import Claim, Contrast, Further, Place
+from howdeep.study.claim import Claim
+from howdeep.study.claim_parts import Contrast, Further, Place
 from howdeep.study.composition import Compositions
 from howdeep.study.seeds import of_seed
 
@@ -80,7 +81,7 @@ def _of(name: str) -> Iterator[None]:
 
 
 def _check_metrics(claim: Claim, plan: params.Study, own: Project) -> None:
-    """Refuses a metric that an arm of its contrast does not have."""
+    """Refuses a metric that an arm of its contrast does not have, or of a scatter no arm."""
     for of, where in [
         (claim.contrast, "estimand"),
         *((of, f"further '{of.text}': estimand") for of in claim.further),
@@ -91,10 +92,21 @@ def _check_metrics(claim: Claim, plan: params.Study, own: Project) -> None:
                 entry := plan.entries.get(claim.entry(arm))
             ) is None:  # a quick run has the arms of the verdict alone
                 continue
-            cell = next(plan.cells(entry))
-            task = Compositions(own.conf, own.compositions).of(plan.overrides(entry, cell)).task._target_
-            if metric not in (known := estimands.metrics_of(task, metric)):
+            known = estimands.metrics_of(_task_of(entry, plan, own), metric)
+            if metric not in known:
                 raise UserError(f"{where}.metric names the unknown metric '{metric}'{near(metric, known)}")
+    for axis in ("x", "y") if claim.scatter else ():
+        metric = getattr(claim.scatter, axis).metric
+        tasks = {_task_of(entry, plan, own) for entry in plan.entries.values()}
+        known = {name for task in tasks for name in estimands.metrics_of(task, metric)}
+        if metric not in known:
+            raise UserError(f"scatter.{axis}.metric names the unknown metric '{metric}'{near(metric, known)}")
+
+
+def _task_of(entry: params.Entry, plan: params.Study, own: Project) -> str:
+    """Where the class of an arm's task is."""
+    overrides = plan.overrides(entry, next(plan.cells(entry)))
+    return Compositions(own.conf, own.compositions).of(overrides).task._target_
 
 
 def _made_of(plan: params.Study, own: Project) -> dict[str, dict[str, str]]:

@@ -46,11 +46,14 @@ SOURCES_OF_CLAIMS = {
     ),
     "judge": (
         *PREPARATION,
-        *("diagnostics", "inspection", "nets", "tasks", "training", "study/claim.py"),
+        *("diagnostics", "inspection", "nets", "tasks", "training", "study/claim.py", "study/claim_parts.py"),
         *("results/claims.py", "results/statistics.py"),
         *("stages/claim.py", "stages/estimands.py", "stages/evaluate.py", "stages/inspect.py"),
     ),
-    "ledger": ("figures", "report", "results", "study/claim.py", "stages/claim.py", "stages/ledger.py"),
+    "ledger": (
+        *("figures", "report", "results", "study/claim.py", "study/claim_parts.py"),
+        *("stages/claim.py", "stages/ledger.py"),
+    ),
 }
 
 

@@ -14,7 +14,8 @@ from howdeep.files.project import Project
 from howdeep.processes.workers import cores, run_all
 from howdeep.records.cell import run_name
 from howdeep.records.record import config_of
-from howdeep.study.claim import Claim, Estimand, known_metrics
+from howdeep.study.claim import Claim
+from howdeep.study.claim_parts import Estimand, known_metrics
 
 Cell = tuple[str, int]  # arm, depth
 Records = Mapping[tuple[str, int, int], dict[str, Any]]  # by arm, depth and seed

@@ -2,151 +2,41 @@
 
 import hashlib
 import json
-import math
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from omegaconf import OmegaConf
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import Field, ValidationError, model_validator
+from yaml import YAMLError
 
 from howdeep.errors import UserError, near
 from howdeep.files import reading
 from howdeep.names import check_name
 from howdeep.study import params
+from howdeep.study.claim_parts import (
+    Contrast,
+    Estimand,
+    Further,
+    Part,
+    Power,
+    Prediction,
+    Published,
+    Region,
+    Scatter,
+    SeedsOf,
+    Text,
+)
 
+STUDY = "claims"  # what the studies of all claims are called, and MLflow's experiment
 MODES = ("full", "quick", "pilot")
 RESERVED = ("code",)  # in claims/, made by `howdeep claim-code`
 VARIED = ("model.depth", "matching", "seed")  # what contrasts are made of: no arm may set it
-OF_EPOCHS = ("train", "val", "gap", "gradient")
-Text = Annotated[str, Field(min_length=1)]
-Seeds = Annotated[list[Annotated[int, Field(ge=0, strict=True)]], Field(min_length=2)]
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Place(Part):
-    """The networks of one arm at one depth."""
-
-    arm: str
-    depth: int
-
-
-class Contrast(Part):
-    """The number that is judged, of each seed: the sum of some cells minus the sum of others."""
-
-    plus: Annotated[list[Place], Field(min_length=1)]
-    minus: list[Place] = []
-
-    def places(self) -> Iterator[Place]:
-        yield from (*self.plus, *self.minus)
-
-
-class Estimand(Part):
-    """What is measured of each run.
-
-    Args:
-        metric: `test/NAME` on the test examples; `train/`, `val/`, `gap/` or `gradient/NAME` of an epoch;
-            `cost/NAME`; or `inside/NAME`, a function of `inspection.measures`.
-        at: the epoch, where it is measured in each.
-        against: a simple method of the task, whose score on the same examples is taken away; of test/ alone.
-        scale: log10 where what counts is a ratio.
-        unit: in words, for readers.
-    """
-
-    metric: Annotated[str, Field(pattern=r"^(test|train|val|gap|gradient|cost|inside)/\w+$")]
-    at: Literal["best", "last", "first"] = "best"
-    against: str | None = None
-    scale: Literal["linear", "log10"] = "linear"
-    unit: Text
-
-    @property
-    def label(self) -> str:
-        """What is measured, for a table: 'gap/train_accuracy at last', 'test/mse_ratio less PCA'."""
-        kind = self.metric.partition("/")[0]
-        at = f" at {self.at}" if kind in OF_EPOCHS else ""
-        less = f" less {self.against}" if self.against else ""
-        return f"{self.metric}{at}{less}{'' if self.scale == 'linear' else f' {self.scale}'}"
-
-
-class Further(Contrast):
-    """One more contrast of the runs: it is told with its interval, and decides nothing.
-
-    Args:
-        text: what it is, for readers.
-        estimand: what is measured; None: what the claim is judged by.
-    """
-
-    text: Text
-    estimand: Estimand | None = None
-
-
-class Scatter(Part):
-    """A picture of all cells, one measure against another, with the cells that no other is better than in both."""
-
-    x: Estimand
-    y: Estimand
-
-
-class Region(Part):
-    """Values of the contrast: above or below a number, or between two."""
-
-    above: float | None = None
-    below: float | None = None
-
-    @model_validator(mode="after")
-    def _something(self) -> "Region":
-        if self.above is None and self.below is None:
-            raise ValueError("must have `above`, `below` or both")
-        if self.above is not None and self.below is not None and self.above >= self.below:
-            raise ValueError("must have `above` smaller than `below`: it lies between them")
-        return self
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        return (
-            -math.inf if self.above is None else self.above,
-            math.inf if self.below is None else self.below,
-        )
-
-    def __str__(self) -> str:
-        if self.above is not None and self.below is not None:
-            return f"between {self.above:g} and {self.below:g}"
-        return f"above {self.above:g}" if self.above is not None else f"below {self.below:g}"
-
-
-class Prediction(Part):
-    """What we expected, written down before the runs."""
-
-    verdict: Literal["supported", "refuted"]
-    because: Text
-
-
-class Power(Part):
-    """What the pilot says of the contrast.
-
-    Args:
-        standard_deviation: of the contrast, over the seeds of the exploration.
-        effect: how far the mean lies within the region that was predicted, as far as it must be found.
-    """
-
-    standard_deviation: Annotated[float, Field(ge=0)]
-    effect: Annotated[float, Field(gt=0)]
-
-
-class SeedsOf(Part):
-    """Of the judgement (the first `quick` of them in a quick run), and of all that was tried before."""
-
-    confirmation: Seeds
-    quick: Annotated[int, Field(ge=2)] = 3
-    exploration: Seeds
-
-
-class Published(Part):
-    figure: Text
-    source: Text
+DRAWN = {  # by the seed of a run, see `of_seed`: nor may it set these
+    "fixed": (),
+    "seeds": ("data.examples.seed",),
+    "all": ("data.examples.seed", "data.prepare.seed"),
+}
 
 
 class Claim(Part):
@@ -161,16 +51,16 @@ class Claim(Part):
     task: str
     depths: Annotated[list[Annotated[int, Field(ge=1, strict=True)]], Field(min_length=1)]
     matching: str = "width"
-    split: str = "seeds"
-    overrides: list[str] = []
+    split: Literal["fixed", "seeds", "all"] = "seeds"
+    overrides: list[str] = Field(default_factory=list)
     arms: Annotated[dict[str, list[str]], Field(min_length=1)]
     tune: dict[str, Any] | None = None
-    tune_arms: dict[str, dict[str, Any]] = {}  # what an arm changes of it
+    tune_arms: dict[str, dict[str, Any]] = Field(default_factory=dict)  # what an arm changes of it
     patience: int | None = None
     seeds: SeedsOf
     estimand: Estimand
     contrast: Contrast
-    further: list[Further] = []
+    further: list[Further] = Field(default_factory=list)
     scatter: Scatter | None = None
     supports: Region
     refutes: Region
@@ -196,14 +86,20 @@ class Claim(Part):
                     )
                 if place.depth not in self.depths:
                     raise ValueError(f"{name} names depth {place.depth}, which `depths` lacks: {self.depths}")
+        for arm in self.arms:
+            _check_arm(arm)
         for arm, words in {"": self.overrides, **self.arms}.items():
             for word in words:
                 name, equals, _ = word.partition("=")
                 if not equals or not name:
                     raise ValueError(f"an override must be NAME=VALUE, got '{word}'")
-                if name in VARIED:
+                _value_of(word)
+                if name.lstrip("+~") in (*VARIED, *DRAWN[self.split]):
                     where = f"the arm '{arm}'" if arm else "`overrides`"
                     raise ValueError(f"{where} sets {name}, which is what cells differ in: remove it")
+        if left := set(self.tune_arms) - set(self.arms):
+            arm = min(left)
+            raise ValueError(f"tune_arms names the unknown arm '{arm}'{near(arm, self.arms)}")
         if both := set(self.seeds.confirmation) & set(self.seeds.exploration):
             raise ValueError(
                 f"seeds {sorted(both)} stand in both confirmation and exploration: what was tried on them is not new"
@@ -248,7 +144,7 @@ class Claim(Part):
             own_tuning = {"tune": self.tune_arms[arm]} if arm in self.tune_arms else {}
             entries[self.entry(arm)] = {**groups, "overrides": nested, **own_tuning}
         return {
-            "study": "claims",
+            "study": STUDY,
             "data": sorted({entry["data"] for entry in entries.values()}),
             "depths": depths,
             "matching": [self.matching],
@@ -269,6 +165,22 @@ class Claim(Part):
         prose = {"said_by", "why", "scope", "published", "change_of_mind", "explanation"}
         content = self.model_dump(mode="json", exclude=prose)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _check_arm(arm: str) -> None:
+    try:
+        check_name(arm, "an arm")
+    except UserError as error:
+        raise ValueError(str(error)) from None
+
+
+def _value_of(word: str) -> None:
+    """Refuses an override whose value cannot be read."""
+    try:
+        OmegaConf.from_dotlist([word])
+    except (YAMLError, OmegaConfBaseException) as error:
+        what = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise ValueError(f"the value of the override '{word}' cannot be read: {what}") from None
 
 
 def _pair(word: str) -> tuple[str, str]:
@@ -372,19 +284,3 @@ def read(name: str, folder: Path) -> Claim:
         there = sorted({found.stem for found in folder.glob("*.yaml")} - {"params", "dvc"})
         raise UserError(f"expected the name of a claim, got '{name}'{near(name, there)}")
     return parse(reading.yaml_of(path), name)
-
-
-def known_metrics(
-    score: str, more: tuple[str, ...], inside: tuple[str, ...]
-) -> Mapping[str, tuple[str, ...]]:
-    """The names that each kind of metric has, for a task with this score."""
-    of_gap = ("loss", score, "train_loss", f"train_{score}")
-    return {
-        "test": ("loss", score, *more),
-        "train": ("loss",),
-        "val": ("loss", score),
-        "gap": of_gap,
-        "gradient": ("ratio", "first"),
-        "cost": ("parameters", "training_flops"),
-        "inside": inside,
-    }
