@@ -240,7 +240,7 @@ def _sync(args: argparse.Namespace) -> None:
 
     signals.stop_on_signals()
     with dvc.stop_with_dvc():
-        _late("synchronise:sync")(project.find(), args.take_over)
+        _late("sync:sync")(project.find(), args.take_over)
 
 
 def _repair(args: argparse.Namespace) -> None:

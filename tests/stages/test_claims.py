@@ -194,6 +194,77 @@ def test_mlflow_has_an_experiment_with_a_run_for_each_claim(judged):
     assert len(store.find(howdeep__kind="run", howdeep__entry="tiny-wide")) == 8
 
 
+def seen(store):
+    """What MLflow has, by the run: its kind, status, parent, verdict, test score, and whether it has a model."""
+    runs = store.find()
+    names = {run.info.run_id: run.info.run_name for run in runs}
+    return {
+        run.info.run_name: (
+            run.data.tags["howdeep.kind"], run.info.status, names.get(run.data.tags.get("mlflow.parentRunId")),
+            run.data.tags.get("howdeep.verdict"), run.data.metrics.get("test/score"), bool(run.outputs.model_outputs),
+        )
+        for run in runs
+    }  # fmt: skip
+
+
+def views_of(store):
+    tags = store.client.get_experiment(store.experiment_id).tags
+    return {name: re.sub(r"experiments/\d+", "experiments/N", text) for name, text in tags.items()}
+
+
+def test_sync_rebuilds_the_experiment_of_claims_of_what_dvc_keeps_once_and_deletes_what_left(judged, clone):
+    def store():
+        return Store(f"sqlite:///{clone.folder}/mlflow.db", "claims", clone.folder)
+
+    def ids():
+        return {run.info.run_id for run in store().find()}
+
+    first = Store(f"sqlite:///{judged.folder}/mlflow.db", "claims", judged.folder)
+    made, described = seen(first), views_of(first)
+    assert "howdeep-entry-tiny-wide" in str(described)
+    assert "a run for each claim with its verdict" in described["mlflow.note.content"]
+    for path in clone.folder.glob("mlflow.db*"):
+        path.unlink()
+    for name in ("mlartifacts", "provenance", "claims/tiny/results", "claims/diverges/results"):
+        shutil.rmtree(clone.folder / name)  # as in a clone that has pulled
+    said = clone.run("howdeep", "sync").stderr
+    assert "sync: 48 runs and 10 models added to MLflow's experiment 'claims'\n" in said
+    assert seen(store()) == made
+    assert views_of(store()) == described
+    before = ids()
+    said = clone.run("howdeep", "sync").stderr
+    assert "sync: 0 runs and 0 models added to MLflow's experiment 'claims'\n" in said
+    assert ids() == before
+    store().delete(store().find(howdeep__kind="claim"))
+    clone.run("howdeep", "sync")
+    assert seen(store()) == made
+    write(
+        clone,
+        tiny={key: of for key, of in TINY.items() if key not in ("further", "scatter")} | {"depths": [1]},
+    )
+    clone.run("howdeep", "claim-plan", "tiny")
+    (clone.folder / "claims/diverges.yaml").unlink()
+    content = {"claims": "full", "names": ["tiny"], "permuted": ["tiny"]}
+    (clone.folder / "claims/params.yaml").write_text(yaml.safe_dump(content))
+    clone.run("howdeep", "sync")
+    arms = {f"tiny-{arm}" for arm in TINY["arms"]}
+    runs = {f"{arm} depth 1 seed {seed}" for arm in arms for seed in range(4)}
+    there = seen(store())
+    assert there.keys() == {"tiny"} | arms | runs
+    assert there["tiny"][3] == STALE
+    assert "entry-diverges" not in str(views_of(store()))
+
+
+def test_what_is_not_planned_here_is_left_alone_by_sync(clone):
+    shutil.rmtree(clone.folder / "claims/tiny")
+    store = Store(f"sqlite:///{clone.folder}/mlflow.db", "claims", clone.folder)
+    made = seen(store)
+    clone.run("howdeep", "sync")
+    there = seen(store)
+    assert there.keys() == made.keys()
+    assert there["tiny"][3] == "NOT RUN"
+
+
 def test_a_declaration_is_registered_only_if_it_stood_in_the_history_of_now(judged):
     here = Project(judged.folder)
     of, keys = claim.read("tiny", here.claims), {row["key"] for row in read_judged("tiny", here)["values"]}  # type: ignore[index]

@@ -50,6 +50,19 @@ def test_a_stage_of_one_entry_adds_its_views_and_leaves_the_others(store):
     assert {f"{views.OURS}entry-{first}", f"{views.OURS}entry-{second}"} <= set(tags)
 
 
+def test_an_experiment_of_claims_offers_one_view_of_their_verdicts(store):
+    store.describe(views.of_claims() | views.of_entry("bias-one", "accuracy", ["depth 1"]))
+    tags = store.client.get_experiment(store.experiment_id).tags
+    assert views.names(tags) == {views.CLAIMS: "verdicts"}
+    state = json.loads(json.loads(tags[f"{views.SHARED}{views.CLAIMS}"])["state"])
+    for name in ("deep", "bias"):
+        store.close(store.open_parent(name, {}, "claim"), "FINISHED")
+    order = [f"{state['orderByKey']} ASC"]
+    found = store.client.search_runs([store.experiment_id], state["searchFilter"], order_by=order)
+    assert [run.info.run_name for run in found] == ["bias", "deep"]
+    assert state["selectedColumns"] == ["tags.`howdeep.verdict`"]
+
+
 def test_a_store_that_cannot_be_used_is_one_line_and_no_views(tmp_path, capfd):
     (tmp_path / "mlflow.db").write_text("no database" * 100)
     store = Store(f"sqlite:///{tmp_path}/mlflow.db", "study", tmp_path)

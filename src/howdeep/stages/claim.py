@@ -20,6 +20,7 @@ from howdeep.results.claims import FAILED, Judged, contrast, detectable, judge
 from howdeep.results.statistics import Interval, mean_interval
 from howdeep.runs.examples import recipe
 from howdeep.stages import estimands
+from howdeep.stages.synchronise import tested
 from howdeep.study import claim as declared
 from howdeep.study import params
 from howdeep.study.claim import Claim
@@ -178,6 +179,7 @@ def judge_claim(name: str, project: Project) -> dict[str, Any]:
         **as_json(judged),
         "reason": reason,
         "trials": _trials(claim, plan, own),
+        "test": tested(own),
     }
     write_sealed(own.home / JUDGED, content)
     spread = f", standard deviation {np.nanstd(of_seeds, ddof=1):.3g}" if judged.verdict == PILOT else ""

@@ -1,7 +1,7 @@
 """What MLflow says of a study in words: its views, its descriptions, and one run with the answer."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -46,6 +46,27 @@ def describe(plan: params.Study, scores: Mapping[str, str], store: Store) -> Non
     store.describe(tags, drop=views.OURS if len(scores) == len(plan.entries) else None)
     if not store.lost:
         store.describe({NOTE: _of_study(plan, store.experiment_id)})
+
+
+def describe_claims(
+    scores: Mapping[str, str], homes: Iterable[Project], store: Store, *, whole: bool
+) -> None:
+    """Gives the experiment of claims its description, a view of all claims, and one of each arm whose score is known.
+
+    Args:
+        scores: the name of the score by arm, as the study of its claim calls it.
+        homes: the studies of the claims of these arms.
+        whole: these are all claims: views of other arms are deleted. Of tasks, which claims share, there are none.
+    """
+    plans = [params.read(home.params) for home in homes]
+    tags = views.of_claims()
+    for plan in plans:
+        for name, entry in plan.entries.items():
+            if name in scores:
+                tags |= views.of_entry(name, scores[name], _depths(plan, entry))
+    store.describe(tags, drop=views.OURS if whole else views.OF_TASKS)
+    if not store.lost:
+        store.describe({NOTE: _of_claims(store.experiment_id)})
 
 
 def _depths(plan: params.Study, entry: params.Entry) -> list[str]:
@@ -116,6 +137,16 @@ def _of_study(plan: params.Study, experiment_id: str) -> str:
         "`best/score`: the validation score in the best epoch. `test/score`: the same weights on the test examples. "
         "`best/gap`: how much worse the score is on validation than on training examples; positive is overfit. The run "
         f"`{COMPARISON}` has the answer, tables and report."
+    )
+
+
+def _of_claims(experiment_id: str) -> str:
+    link = views.link(experiment_id, views.CLAIMS)[2:]
+    return (
+        "What is said about depth, each sentence an experiment: a run for each claim with its verdict, below it its "
+        "arms, below them their runs.\n\n"
+        f"View, also under *Saved views*: [verdicts](#{link}), and one of each arm. `reports/claims.html` shows all "
+        "claims; `howdeep claim NAME` prints one."
     )
 
 

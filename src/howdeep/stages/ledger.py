@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from howdeep.stages.claim import PILOT, further_of, read_judged, verdict_of
 from howdeep.stages.synchronise import study_store
 from howdeep.study import claim as declared
 from howdeep.study.claim import Claim
-from howdeep.tracking.words import PARENT
+from howdeep.tracking.store import Store
+from howdeep.tracking.words import CLAIM, ENTRY, NOTE, PARENT, VERDICT
 
 NOT_RUN = "NOT RUN"
 SEED = 0  # of the permutation
@@ -43,7 +45,8 @@ def ledger(project: Project) -> list[Line]:
     ):
         with file_aside(path) as aside:
             aside.write_text(text, encoding="utf-8")
-    _log(found, project)
+    if store := study_store(project):
+        log(found, replace(store, experiment=declared.STUDY))
     for line in found:
         late = ", its declaration did not stand in the commit of its runs" if line.registered is False else ""
         print(f"ledger: {line.name}: {line.verdict}{late}", file=sys.stderr)
@@ -160,22 +163,18 @@ def _git(root: Path, *args: str) -> str | None:
         return None
 
 
-def _log(found: Iterable[Line], project: Project) -> None:
-    """Gives the arms of each claim in MLflow their verdict, below a run of the claim."""
-    for line in found:
-        own = project.claim(line.claim.name)
-        if line.permuted or line.judged is None or not (store := study_store(own)):
-            continue
-        about = {
-            "howdeep.claim": line.name,
-            "howdeep.verdict": line.verdict,
-            "mlflow.note.content": as_text(line),
-        }
-        if (parent := store.open_parent(line.name, about, "claim")) is None:
+def log(found: Sequence[Line], store: Store) -> None:
+    """Gives each claim a run in MLflow with its verdict, around its arms; deletes those of claims that left."""
+    there = {run.data.tags[CLAIM]: run for run in store.find(howdeep__kind="claim")}
+    told = {line.name: line for line in found if not line.permuted and (line.judged or line.name in there)}
+    arms = store.find(howdeep__kind="entry")
+    for name, line in told.items():
+        about = {CLAIM: name, VERDICT: line.verdict}
+        if (parent := store.open_parent(name, {**about, NOTE: as_text(line)}, "claim")) is None:
             return
-        for arm in line.claim.arms:
-            for run in store.find(howdeep__kind="entry", howdeep__entry=line.claim.entry(arm)):
-                store.set_tags(
-                    run.info.run_id, {PARENT: parent, **{name: about[name] for name in list(about)[:2]}}
-                )
+        entries = {line.claim.entry(arm) for arm in line.claim.arms}
+        for run in arms:
+            if run.data.tags[ENTRY] in entries:
+                store.set_tags(run.info.run_id, {PARENT: parent, **about})
         store.close(parent, "FINISHED")
+    store.delete([run for name, run in there.items() if name not in told])

@@ -1,9 +1,7 @@
-"""Bringing MLflow in line with the records: while an entry trains, by `compare`, and later by `howdeep sync`."""
+"""Bringing MLflow in line with the records: while an entry trains, by `compare`, and by `howdeep sync`, see `sync`."""
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,36 +35,13 @@ from howdeep.tracking.words import (
 )
 
 
-def sync(project: Project, gone: str | None = None) -> None:
-    """Brings MLflow in line with the records: rebuilds what it lacks, deletes what left.
-
-    Args:
-        gone: a host that is gone, whose runs are still RUNNING.
-    """
-    if not (store := study_store(project)):
-        raise UserError("expected an MLflow store to bring in line, got tracking.uri=null in conf/train.yaml")
-    store.strict = True
-    elsewhere = replace(store, experiment=_tracking(project).experiment)
-    for each in (store, elsewhere):
-        if gone and (closed := each.close_abandoned(gone)):
-            print(f"sync: {closed} runs of {gone} in '{each.experiment}' ended as KILLED", file=sys.stderr)
-        for line in each.open_elsewhere():
-            print(f"sync: {line}", file=sys.stderr)
-    runs, models, others = bring_in_line(project, store, elsewhere)
-    also = f", {others} single runs and trials to '{elsewhere.experiment}'" if others else ""
-    print(
-        f"sync: {runs} runs and {models} models added to MLflow's experiment '{store.experiment}'{also}",
-        file=sys.stderr,
-    )
-
-
 def study_store(project: Project) -> Store | None:
     """The MLflow store of the study; None where conf/train.yaml wants none."""
-    uri = _tracking(project).uri
+    uri = tracking(project).uri
     return Store(locate(uri, project.root), params.read(project.params).name, project.root) if uri else None
 
 
-def _tracking(project: Project) -> DictConfig:
+def tracking(project: Project) -> DictConfig:
     return compose_train(project.conf, []).tracking
 
 
@@ -129,50 +104,74 @@ def bring_in_line(project: Project, store: Store, elsewhere: Store) -> tuple[int
 
 
 def show_study(project: Project, store: Store) -> tuple[int, int]:
-    """Makes MLflow show the runs that the study of params.yaml has: adds those that it lacks, deletes those that left,
-    and gives those that it has what they lack, such as their score on the test examples.
+    """Makes MLflow show the runs that the study of params.yaml has, see `show_studies`, with its views.
 
     Returns:
         How many runs and how many models were added.
     """
-    plan, there = params.read(project.params), store.find()  # before the records: a run may end meanwhile
+    added, scores = show_studies([project], store, tested(project))
+    describe(params.read(project.params), scores, store)
+    return added
+
+
+def show_studies(
+    homes: Sequence[Project],
+    store: Store,
+    test: Mapping[str, Mapping[str, float]],
+    spared: Collection[str] = (),
+) -> tuple[tuple[int, int], dict[str, str]]:
+    """Makes an experiment of MLflow show the runs that these studies have: adds those that it lacks, deletes those that
+    left, and gives those that it has what they lack, such as their score on the test examples.
+
+    Args:
+        homes: of the studies; no two have an entry of one name.
+        test: what `evaluate` has found, by the key of a run.
+        spared: more entries, of which nothing is known: their runs are left alone.
+
+    Returns:
+        How many runs and how many models were added, and the name of the score by entry.
+    """
+    plans = {home: params.read(home.params) for home in homes}
+    home_of = {name: home for home, plan in plans.items() for name in plan.entries}
+    # Before the records: a run may end meanwhile.
+    there = [run for run in store.find() if run.data.tags.get(ENTRY) not in spared]
     places = [
-        project.runs / entry.name / cell.run_name(seed)
+        home.runs / entry.name / cell.run_name(seed)
+        for home, plan in plans.items()
         for entry in plan.entries.values()
         for cell, seed in plan.runs(entry)
     ]
     records = {place: read_record(place) if (place / "record.json").exists() else None for place in places}
     found = [(place, record) for place, record in records.items() if record]
+    scores = {record["entry"]: record["score"]["name"] for _, record in found}
     if store.lost:
-        return 0, 0
-    gone = left(there, records, project)
-    gone += [run for run in there if _is(run, "entry") and run.data.tags[ENTRY] not in plan.entries]
+        return (0, 0), scores
+    gone = left(there, records)
+    gone += [run for run in there if _is(run, "entry") and run.data.tags[ENTRY] not in home_of]
     store.delete(gone)
     deleted = {run.info.run_id for run in gone}
     there = [run for run in there if run.info.run_id not in deleted]
     ended = [run for run in there if _is(run, "run") and run.info.status not in ("RUNNING", "KILLED")]
-    known, test = {_own(run): run for run in ended}, test_values(project, records.values())
+    known, values = {_own(run): run for run in ended}, test_values(test, records.values())
     lacking = [record for _, record in found if (record["entry"], record["key"]) not in known]
     with _parents(store) as parent_of:
         for record in lacking:
-            rebuild(
-                record, project, store, parent_of(record["entry"], "entry"), test=test.get(record["key"], ())
-            )
+            parent = parent_of(record["entry"], "entry")
+            rebuild(record, home_of[record["entry"]], store, parent, test=values.get(record["key"], ()))
         for _, record in found:
             if run := known.get((record["entry"], record["key"])):
-                store.complete(run, record, test.get(record["key"], ()))
+                store.complete(run, record, values.get(record["key"], ()))
         _nest_orphans(there, store, parent_of)
-        for name, entry in plan.entries.items():
-            if entry.tuning and (project.tuned / name / "trials.csv").exists():
-                _log_tuning(project.tuned / name, there, store, parent_of)
-    describe(plan, {record["entry"]: record["score"]["name"] for _, record in found}, store)
+        for name, home in home_of.items():
+            if plans[home].entry(name).tuning and (home.tuned / name / "trials.csv").exists():
+                _log_tuning(home.tuned / name, there, store, parent_of)
     with_model = {_own(run) for run in ended if MODEL in run.data.tags}
-    models = [
-        (place, record)
-        for place, record in best_of_cells(found)
-        if (record["entry"], record["key"]) not in with_model
-    ]
-    return len(lacking), log_best_models(models, project, store)
+    added = 0
+    for home in homes:
+        own = [(place, record) for place, record in best_of_cells(found) if home_of[record["entry"]] == home]
+        lack = [pair for pair in own if (pair[1]["entry"], pair[1]["key"]) not in with_model]
+        added += log_best_models(lack, home, store)
+    return (len(lacking), added), scores
 
 
 def _own(run: Any) -> tuple[str | None, str]:
@@ -180,32 +179,40 @@ def _own(run: Any) -> tuple[str | None, str]:
     return run.data.tags.get(ENTRY), run.data.tags[KEY]
 
 
-def left(there: Iterable[Any], records: Mapping[Path, dict | None], project: Project) -> list[Any]:
+def left(there: Iterable[Any], records: Mapping[Path, dict | None]) -> list[Any]:
     """The runs in MLflow of entries, depths or seeds that have left the study, or whose place another run has taken.
 
     Args:
         there: runs in MLflow, found before the records were read.
-        records: by the folder of each run that the study has; None where it is not trained, or was stopped.
+        records: by the folder of each run that the study has, within that of its entry; None where it is not trained,
+            or was stopped.
     """
-    keys = {record["key"] for record in records.values() if record}
+    own = {(record["entry"], record["key"]) for record in records.values() if record}
+    trained = {(place.parent.name, place.name): record is not None for place, record in records.items()}
 
     def has_left(run: Any) -> bool:
         if not _is(run, "run") or ENTRY not in run.data.tags or run.info.status == "RUNNING":
             return False
-        place = project.runs / run.data.tags[ENTRY] / run.data.tags.get(FOLDER, run.info.run_name)
-        return run.data.tags[KEY] not in keys and (place not in records or records[place] is not None)
+        place = run.data.tags[ENTRY], run.data.tags.get(FOLDER, run.info.run_name)
+        return _own(run) not in own and trained.get(place, True)
 
     return list(filter(has_left, there))
 
 
-def test_values(project: Project, records: Iterable[Mapping[str, Any] | None]) -> dict[str, list[Value]]:
-    """What `evaluate` has found of these runs, by key, as MLflow shows it; nothing before it has run."""
+def tested(project: Project) -> dict[str, dict[str, float]]:
+    """What `evaluate` has found of the runs of a study, by key; nothing before it has run."""
     path = project.results / "test.json"
-    runs = reading.json_map(path, "run `dvc repro evaluate`")["runs"] if path.exists() else {}
+    return reading.json_map(path, "run `dvc repro evaluate`")["runs"] if path.exists() else {}
+
+
+def test_values(
+    test: Mapping[str, Mapping[str, float]], records: Iterable[Mapping[str, Any] | None]
+) -> dict[str, list[Value]]:
+    """What `evaluate` has found of these runs, by key, as MLflow shows it."""
     return {
-        record["key"]: of_test(record["score"]["name"], runs[record["key"]])
+        record["key"]: of_test(record["score"]["name"], test[record["key"]])
         for record in records
-        if record and record["key"] in runs
+        if record and record["key"] in test
     }
 
 
@@ -330,6 +337,7 @@ def _nest_orphans(found: list[Any], store: Store, parent_of: Callable[[str, str]
     there = {run.info.run_id for run in found}
     for run in found:
         tags = run.data.tags
-        if PARENT in tags and tags[PARENT] not in there and (STUDY in tags or ENTRY in tags):
+        nested = _is(run, "run") or _is(run, "trial")  # an arm belongs to its claim
+        if nested and PARENT in tags and tags[PARENT] not in there and (STUDY in tags or ENTRY in tags):
             name, kind = (tags[STUDY], "sweep") if STUDY in tags else (tags[ENTRY], "entry")
             store.set_tags(run.info.run_id, {PARENT: parent_of(name, kind)})

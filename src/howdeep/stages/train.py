@@ -21,7 +21,7 @@ from howdeep.records.provenance import commit
 from howdeep.records.record import read_record, whole_record
 from howdeep.runs.examples import data_files, ensure_prepared, load_split, train_checksum
 from howdeep.runs.run import Job, execute, in_turn, job_of, received, repeat, train_alone
-from howdeep.stages.described import describe
+from howdeep.stages.described import describe, describe_claims
 from howdeep.stages.outlook import Outlook
 from howdeep.stages.synchronise import (
     lacking_in_mlflow,
@@ -91,9 +91,13 @@ def train_entry(name: str, project: Project, n_workers: int | None = None) -> li
             progress.say(f"{name}: {path} is left alone, since howdeep did not make it")
     records = {job.folder: read_record(job.folder) for job in jobs}
     if store and missing:
-        describe(plan, {name: next(iter(records.values()))["score"]["name"]}, store)
+        scores = {name: next(iter(records.values()))["score"]["name"]}
+        if project.study:
+            describe_claims(scores, [project], store, whole=False)
+        else:
+            describe(plan, scores, store)
     if store and (missing or stale):
-        store.delete(left(store.find(howdeep__kind="run", howdeep__entry=name), records, project))
+        store.delete(left(store.find(howdeep__kind="run", howdeep__entry=name), records))
     return list(records.values())
 
 

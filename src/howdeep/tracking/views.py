@@ -10,13 +10,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from howdeep.tracking.words import CELL, DEPTH, ENTRY, GAP, KIND, SCORE, TEST_SCORE
+from howdeep.tracking.words import CELL, DEPTH, ENTRY, GAP, KIND, SCORE, TEST_SCORE, VERDICT
 
 SHARED = "mlflow.sharedViewState."
 OURS = f"{SHARED}howdeep-"  # not those that somebody saved in the UI
+OF_TASKS, CLAIMS = f"{OURS}task-", "howdeep-claims"
 NUMBER, SEED = "model.depth", "seed"
 # The table's columns as the UI names them; the first are there always: the boxes to tick, and the name.
-FIRST, NAMES = ("1", "attributes.`Run Name`"), 330  # pixels of the name's
+NAME, NAMES = "attributes.`Run Name`", 330  # pixels of the name's
+FIRST = "1", NAME
 SHOWN = (f"params.`{NUMBER}`", f"params.`{SEED}`", *(f"metrics.`{of}`" for of in (SCORE, TEST_SCORE, GAP)))
 SECTION = "howdeep"
 
@@ -41,9 +43,25 @@ def of_entry(entry: str, score: str, depths: Sequence[str]) -> dict[str, str]:
     return _view(f"entry-{entry}", entry, which, order, (DEPTH, depths), [*curves, *_over_depth()])
 
 
+def of_claims() -> dict[str, str]:
+    """The view of an experiment of claims: a row a claim with its verdict."""
+    shown = (f"tags.`{VERDICT}`",)
+    state = {
+        "searchFilter": f"tags.`{KIND}` = 'claim'",
+        "orderByKey": "attributes.run_name",
+        "orderByAsc": True,
+        "selectedColumns": shown,
+        "columnOrder": [*FIRST, *shown],
+        "columnWidths": {NAME: NAMES},
+        "runsHiddenMode": "SHOW_ALL",
+    }
+    return _saved(CLAIMS, "verdicts", state)
+
+
 def names(tags: dict[str, str]) -> dict[str, str]:
-    """Name by key of howdeep's views of tasks among an experiment's tags."""
-    ours = {name.removeprefix(SHARED): text for name, text in tags.items() if name.startswith(f"{OURS}task-")}
+    """Name by key of howdeep's views of tasks, and of claims, among an experiment's tags."""
+    first = OF_TASKS, f"{SHARED}{CLAIMS}"
+    ours = {name.removeprefix(SHARED): text for name, text in tags.items() if name.startswith(first)}
     return {key: json.loads(text)["name"] for key, text in sorted(ours.items())}
 
 
@@ -74,7 +92,7 @@ def _view(
         "orderByAsc": True,
         "selectedColumns": SHOWN,
         "columnOrder": [*FIRST, *SHOWN],
-        "columnWidths": {FIRST[-1]: NAMES},
+        "columnWidths": {NAME: NAMES},
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": tag}]},
         "groupsExpanded": {f"tag.{tag}.{value}": False for value in values},
         "useGroupedValuesInCharts": True,
@@ -93,9 +111,13 @@ def _view(
             for n, of in enumerate(charts)
         ],
     }
-    # The UI lists the newest view first: all of ours are of one time, so that none is ever written twice.
+    return _saved(f"howdeep-{key}", name, state)
+
+
+def _saved(key: str, name: str, state: dict[str, Any]) -> dict[str, str]:
+    """The tag of a view; all are of one time, so that none is ever written twice: the UI lists the newest first."""
     envelope = {"name": name, "createdAt": 0, "state": json.dumps(state, separators=(",", ":"))}
-    return {f"{OURS}{key}": json.dumps(envelope)}
+    return {f"{SHARED}{key}": json.dumps(envelope)}
 
 
 def _over_depth() -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ MODEL, STUDY, TRIAL = "howdeep.model", "howdeep.study", "howdeep.trial"
 CELL, DEPTH = "howdeep.cell", "howdeep.depth"  # 'digits-cnn depth 8', 'depth 8'
 FOLDER = "howdeep.folder"  # of a run, within that of its entry: 'depth=8-seed=0'
 PARENT, NAME, NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow.note.content"
+CLAIM, VERDICT = "howdeep.claim", "howdeep.verdict"
 COMPARISON, RESULTS = "comparison", "howdeep.compared"  # the kind of its run, and of which results it is
 SCORE, GAP, TEST_SCORE = "best/score", "best/gap", "test/score"  # the same names in all tasks
 Value = tuple[str, float | None, int]  # a metric's name, its value, its epoch
