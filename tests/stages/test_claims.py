@@ -173,6 +173,10 @@ def test_mistakes_are_told_in_one_line_of_the_declaration(clone):
             {**TINY, "scatter": {**TINY["scatter"], "x": {"metric": "cost/flops", "unit": "operations"}}},
             "scatter.x.metric names the unknown metric 'cost/flops'",
         ),
+        (
+            {**TINY, "estimand": {"metric": "inside/attention_on_marks", "unit": "attention"}},
+            "which expects a transformer on the adding problem, got MLP on digits (in the arm wide)",
+        ),
         ({**TINY, "overrides": ["model=lstm"]}, "lstm"),
         ({**TINY, "arms": {**TINY["arms"], "narrow": ["model.widht=2"]}}, "model.widht"),
     ):

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig
 
 from howdeep.errors import UserError, near
 from howdeep.files import reading
@@ -93,21 +94,24 @@ def _check_metrics(claim: Claim, plan: params.Study, own: Project) -> None:
                 entry := plan.entries.get(claim.entry(arm))
             ) is None:  # a quick run has the arms of the verdict alone
                 continue
-            known = estimands.metrics_of(_task_of(entry, plan, own), metric)
+            cfg = _config_of(entry, plan, own)
+            known = estimands.metrics_of(cfg.task._target_, metric)
             if metric not in known:
                 raise UserError(f"{where}.metric names the unknown metric '{metric}'{near(metric, known)}")
+            if wanted := estimands.lacks(metric, cfg):
+                raise UserError(f"{where}.metric is {metric}, which expects {wanted} (in the arm {arm})")
     for axis in ("x", "y") if claim.scatter else ():
         metric = getattr(claim.scatter, axis).metric
-        tasks = {_task_of(entry, plan, own) for entry in plan.entries.values()}
+        tasks = {_config_of(entry, plan, own).task._target_ for entry in plan.entries.values()}
         known = {name for task in tasks for name in estimands.metrics_of(task, metric)}
         if metric not in known:
             raise UserError(f"scatter.{axis}.metric names the unknown metric '{metric}'{near(metric, known)}")
 
 
-def _task_of(entry: params.Entry, plan: params.Study, own: Project) -> str:
-    """Where the class of an arm's task is."""
+def _config_of(entry: params.Entry, plan: params.Study, own: Project) -> DictConfig:
+    """Of the first cell of an arm."""
     overrides = plan.overrides(entry, next(plan.cells(entry)))
-    return Compositions(own.conf, own.compositions).of(overrides).task._target_
+    return Compositions(own.conf, own.compositions).of(overrides)
 
 
 def _made_of(plan: params.Study, own: Project) -> dict[str, dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 from hydra.utils import get_class
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from howdeep.errors import UserError, near
 from howdeep.files.project import Project
@@ -18,6 +18,7 @@ from howdeep.study.claim import Claim
 from howdeep.study.claim_parts import Estimand, known_metrics
 
 Cell = tuple[str, int]  # arm, depth
+ATTRIBUTIONS = "inside/attribution_agreement", "inside/attribution_without_training"
 Records = Mapping[tuple[str, int, int], dict[str, Any]]  # by arm, depth and seed
 
 
@@ -33,6 +34,17 @@ def metrics_of(task: str, metric: str) -> list[str]:
     kind, of = metric.partition("/")[0], get_class(task)
     inside = tuple(function.__name__ for function in MEASURES)
     return [f"{kind}/{name}" for name in known_metrics(of.score_name, of.more_score_names, inside)[kind]]
+
+
+def lacks(metric: str, cfg: DictConfig) -> str | None:
+    """What a network would have to be for a measure inside of it, where this one is not; None where it is."""
+    task, model = (str(of._target_).rpartition(".")[2] for of in (cfg.task, cfg.model))
+    if metric == "inside/attention_on_marks" and (model, cfg.data.name) != ("Transformer", "adding"):
+        return f"a transformer on the adding problem, got {model} on {cfg.data.name}"
+    attributed = metric in ("inside/completeness_error", *ATTRIBUTIONS)
+    if attributed and (task != "Classification" or cfg.data.vocabulary is not None):
+        return f"a classifier of numbers, got {task} of {cfg.data.name}"
+    return None
 
 
 def measured(claim: Claim, records: Records, own: Project) -> list[dict[str, Any]]:
