@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from howdeep.cluster import start
-from howdeep.cluster.address import Address, found, parsed
+from howdeep.cluster.address import Address, found, named_in, parsed
 from howdeep.errors import UserError
 
 
@@ -62,3 +62,13 @@ def test_a_port_that_is_none_is_refused(port, tmp_path):
     with pytest.raises(UserError, match=f"expected a port from 1 to 65535, got {port}: try --port 8786"):
         start.up(0, "10.0.0.1", port, tmp_path / "security.pem")
     assert not (tmp_path / "security.pem").exists()
+
+
+def test_the_scheduler_of_a_params_yaml_is_found_whatever_else_stands_there(tmp_path):
+    place = tmp_path / "params.yaml"
+    assert named_in(place) is None
+    place.write_text("depths: 3\ncluster: {scheduler: 'tcp://127.0.0.1:8786'}")
+    assert named_in(place) == Address("tcp://127.0.0.1:8786")
+    place.write_text("cluster: {scheduler")
+    with pytest.raises(UserError, match=r"params\.yaml"):
+        named_in(place)

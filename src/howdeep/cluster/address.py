@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from howdeep.errors import UserError
+from howdeep.files import reading
 
 ADDRESS, SECURITY = "HOWDEEP_SCHEDULER", "HOWDEEP_SECURITY"
 SECONDS = 15.0  # to reach a scheduler
@@ -133,6 +134,16 @@ def declared(node: Any) -> Address | None:
             f"security.pem}}, got {node!r}"
         )
     return parsed(node["scheduler"], node.get("security"), "cluster.scheduler in params.yaml")
+
+
+def named_in(params: Path) -> Address | None:
+    """That of a params.yaml, whatever else stands in it; None: none, or no such file.
+
+    Raises:
+        UserError: no YAML, or no address.
+    """
+    content = reading.yaml_of(params) if params.exists() else None
+    return declared(content.get("cluster")) if isinstance(content, dict) else None
 
 
 def found(named: Address | None) -> Address | None:

@@ -17,7 +17,6 @@ from howdeep.records.record import read_record
 from howdeep.runs.examples import data_files
 from howdeep.runs.multirun import LOCAL
 from howdeep.runs.run import Job, Listener, Place, Rows, Training, received, train_alone
-from howdeep.study import params
 
 
 def scheduler(hydra: Any, project: Project) -> Address | None:
@@ -37,7 +36,7 @@ def scheduler(hydra: Any, project: Project) -> Address | None:
 
 @cache  # every trial asks
 def _named(path: Path, changed: int) -> Address | None:
-    return params.cluster(path)
+    return address.named_in(path)
 
 
 def places(at: Address, project: Project, *, gpu: bool) -> int:

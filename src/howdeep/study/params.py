@@ -173,16 +173,6 @@ def read(params: Path) -> Study:
     )
 
 
-def cluster(params: Path) -> Address | None:
-    """The scheduler that a params.yaml names, whatever else stands in it; None: none.
-
-    Raises:
-        UserError: no YAML, or no address.
-    """
-    content = reading.yaml_of(params) if params.exists() else None
-    return declared(content.get("cluster")) if isinstance(content, dict) else None
-
-
 def _name(node: Any, what: str) -> str:
     """A name; where YAML took a word for something else, the line says how to keep it."""
     if isinstance(node, str):
