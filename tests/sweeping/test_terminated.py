@@ -71,9 +71,9 @@ def test_a_sweep_whose_connections_end_at_random_moments_reaches_exactly_the_tot
         while counted(storage, total).counts().done < 2:
             assert sweep.poll() is None
             time.sleep(0.05)
-    with terminating(where, 0.6) as ended:
+    with terminating(where, 0.4) as ended:
         code = sweep.wait()
-    assert sum(ended) > 5
+    assert sum(ended) > 0
     # Workers make new connections. Where the sweep itself needs one in such a moment, it ends, and is typed again.
     assert code == 0 or start(where, total).wait() == 0
     check_exact(where, total)
