@@ -47,6 +47,8 @@ def places(at: Address, project: Project, *, gpu: bool) -> int:
     """
     # in a process of its own: Dask starts threads, and this one will be forked
     ((_, found),) = run_all(lambda _: slots(_elsewhere(at, project, gpu)), [0], 1)
+    import distributed  # noqa: F401 - as each process that is forked from this one would, for more than a second
+
     return found
 
 
