@@ -197,7 +197,9 @@ def test_a_link_that_is_down_for_a_while_costs_no_run(local, elsewhere, cluster,
     until(lambda: len(elsewhere.stamps()) >= 1)
     joined = cluster.said(1).count("runs at a time")
     assert ip("link", "set", machines.link(1), "down")
-    time.sleep(2 * TTL + 3)  # a scheduler looks every TTL seconds whom it has not heard for as long, and 5 at least
+    time.sleep(
+        2 * TTL + 3
+    )  # a scheduler looks every TTL seconds whom it has not heard for as long, and 5 at least
     assert ip("link", "set", machines.link(1), "up")
     done = coordinator.wait()
     done.check_words()

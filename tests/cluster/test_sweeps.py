@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from howdeep.cluster import address
+from howdeep.cluster.address import Address
 from howdeep.cluster.crew import Elsewhere
 from howdeep.cluster.pool import Keeper
+from howdeep.errors import UserError
 from howdeep.files.project import Project
+from howdeep.runs.nodes import places
 from howdeep.sweeping.outcomes import Pruned
 from howdeep.tracking.store import Store
 from tests.cluster import works
@@ -99,11 +103,10 @@ def test_a_sweep_whose_parts_are_killed_has_each_trial_once(home, cluster):
     assert_complete(home, "killed", many(home, *words[2:], **env(cluster)), 8)
 
 
-def test_no_scheduler_is_told_before_anything_is_begun(home):
-    done = many(home, *SWEPT, HOWDEEP_SCHEDULER="tcp://127.0.0.1:9")
-    assert done.code == 1
-    assert "expected a scheduler at tcp://127.0.0.1:9" in done.complaints[0]
-    assert not list(home.root.glob("multirun/**/record.json"))
+def test_no_scheduler_is_told_before_anything_is_begun(home, monkeypatch):
+    monkeypatch.setattr(address, "SECONDS", 1.0)
+    with pytest.raises(UserError, match=r"expected a scheduler at tcp://127\.0\.0\.1:9, got none"):
+        places(Address("tcp://127.0.0.1:9"), home, gpu=False)
 
 
 def test_a_pruned_job_is_ended_on_its_node_and_the_next_one_begins(cluster, tmp_path):
