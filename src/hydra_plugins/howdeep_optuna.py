@@ -105,7 +105,8 @@ class OptunaSweeper(Sweeper):
             self.job_config.hydra.sweep.dir = str(self.folder)
         gpu = cfg.trainer.accelerator != "cpu"
         if nodes := scheduler(self.job_config.hydra, here):
-            self.n_jobs = self.n_jobs or places(nodes, here, gpu=gpu)
+            found = places(nodes, here, gpu=gpu)  # asked in any case: without a scheduler nothing is begun
+            self.n_jobs = self.n_jobs or found
         elif gpu:
             self.n_jobs = self.n_jobs or 1
         setup_globals()

@@ -5,18 +5,23 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from howdeep.cluster import address
-from howdeep.cluster.address import Address
+from howdeep.cluster.address import Address, Unreachable
 from howdeep.cluster.crew import Elsewhere
 from howdeep.cluster.pool import Keeper
-from howdeep.errors import UserError
 from howdeep.files.project import Project
 from howdeep.runs.nodes import places
-from howdeep.sweeping.outcomes import Pruned
+from howdeep.sweeping.outcomes import Interrupted, Pruned
+from howdeep.sweeping.plan import Plan
+from howdeep.sweeping.pool import run_trial
+from howdeep.sweeping.space import IntRange, Space
+from howdeep.sweeping.storage import Storage
+from howdeep.sweeping.study import Study, Trial
 from howdeep.tracking.store import Store
 from tests.cluster import works
 from tests.cluster.nodes import Cluster, started, until
@@ -105,8 +110,33 @@ def test_a_sweep_whose_parts_are_killed_has_each_trial_once(home, cluster):
 
 def test_no_scheduler_is_told_before_anything_is_begun(home, monkeypatch):
     monkeypatch.setattr(address, "SECONDS", 1.0)
-    with pytest.raises(UserError, match=r"expected a scheduler at tcp://127\.0\.0\.1:9, got none"):
-        places(Address("tcp://127.0.0.1:9"), home, gpu=False)
+    nowhere = Address("tcp://127.0.0.1:9")
+    with pytest.raises(Unreachable, match=r"expected a scheduler at tcp://127\.0\.0\.1:9, got none"):
+        places(nowhere, home, gpu=False)
+
+
+def test_a_trial_for_which_there_is_no_scheduler_is_tried_again_and_has_not_failed(home, monkeypatch):
+    """As where the number of workers was typed, or one comes late to a scheduler that has gone."""
+    monkeypatch.setattr(address, "SECONDS", 1.0)
+    keeper = Keeper(Elsewhere(Address("tcp://127.0.0.1:9"), home.root, lambda job: [], work=works.square))
+
+    def objective(trial: Trial) -> float:
+        try:
+            return keeper.do(Job(1, home.root), print)
+        except Unreachable as error:
+            raise Interrupted(str(error)) from error
+
+    plan = Plan("late", Space({"a": IntRange(1, 9)}), total=2)
+    with closing(Storage(str(home.root / "late.journal"))) as storage:
+        study = Study(plan, storage).open()
+        trial = study.take()
+        assert trial is not None
+        with pytest.raises(Interrupted):
+            run_trial(trial, objective)
+        assert (study.counts().failed, study.counts().done) == (0, 0)
+        again = study.take()
+        assert again is not None
+        assert again.point == trial.point
 
 
 def test_a_pruned_job_is_ended_on_its_node_and_the_next_one_begins(cluster, tmp_path):

@@ -20,6 +20,10 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 NONE = "none"  # said on purpose
 
 
+class Unreachable(UserError):
+    """A scheduler that does not answer, or not any more: what was to be done is as it was."""
+
+
 @dataclass(frozen=True)
 class Address:
     """A scheduler.
@@ -40,7 +44,8 @@ class Address:
         """A client of Dask.
 
         Raises:
-            UserError: there is no scheduler, or it wants another security file.
+            Unreachable: there is no scheduler, or it wants another security file.
+            UserError: Dask is not installed, or there is no security file.
         """
         try:
             from distributed import Client
@@ -56,7 +61,7 @@ class Address:
             client = _in_time(lambda: Client(self.url, name="howdeep", **options))
         except (OSError, TimeoutError, ValueError) as error:
             told = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(
+            raise Unreachable(
                 f"expected a scheduler at {self}, got none ({told}): `howdeep cluster up --local 2` starts one, "
                 f"`cluster: null` in params.yaml uses this machine"
             ) from None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from howdeep.cluster import likeness, node
-from howdeep.cluster.address import Address
+from howdeep.cluster.address import Address, Unreachable
 from howdeep.cluster.likeness import GPU
 from howdeep.cluster.parcels import Parcel, names, packed, unpacked
 from howdeep.errors import UserError
@@ -54,7 +54,7 @@ class Elsewhere:
     gpu: bool = False
 
 
-class Gone(UserError):
+class Gone(Unreachable):
     """A scheduler that was there, and is there no more."""
 
     def __init__(self, elsewhere: Elsewhere) -> None:

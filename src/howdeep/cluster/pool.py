@@ -118,7 +118,7 @@ class Keeper:
             The result.
 
         Raises:
-            Gone: the scheduler is.
+            Unreachable: there is no scheduler, or it is gone.
             UserError: the job has ended its processes again and again.
         """
         crew = self._open()

@@ -43,7 +43,7 @@ def places(at: Address, project: Project, *, gpu: bool) -> int:
     """How many runs the nodes of a scheduler do at a time, once there are some.
 
     Raises:
-        UserError: there is no scheduler.
+        Unreachable: there is no scheduler.
     """
     # in a process of its own: Dask starts threads, and this one will be forked
     ((_, found),) = run_all(lambda _: slots(_elsewhere(at, project, gpu)), [0], 1)

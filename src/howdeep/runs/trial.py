@@ -14,7 +14,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from howdeep.cluster.crew import Gone
+from howdeep.cluster.address import Unreachable
 from howdeep.errors import UserError, near
 from howdeep.files.project import Project
 from howdeep.records.record import whole_record
@@ -135,7 +135,7 @@ def train_in(here: Project, cfg: DictConfig, composed: DictConfig, running: Runn
                 done=lambda: _done(trial, job),
                 away=on_nodes(scheduler(HydraConfig.get(), here), job),
             )
-        except Gone as error:
+        except Unreachable as error:
             raise Interrupted(str(error)) from error
     if record["state"] != "finished":
         raise UserError(record["reason"])
