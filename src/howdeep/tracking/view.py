@@ -4,6 +4,7 @@ import hashlib
 import mmap
 from collections.abc import Callable
 from functools import wraps
+from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from howdeep.errors import UserError
@@ -15,6 +16,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # The store that was lost, by a digest of its address; all forks of this process see it.
 _lost = mmap.mmap(-1, 16)
+_turn = get_context("fork").Lock()  # of those that lose it in the same moment, one tells
+SECONDS_FOR_A_TURN = 5.0  # more than any takes that has not been killed in it
 
 
 class View:
@@ -46,9 +49,14 @@ class View:
         database.forget(self.uri)
         if self.strict:
             raise UserError(f"{told}: {remedy}") from error
-        if self.lost:
-            return
-        _lost[:] = self._digest
+        is_mine = _turn.acquire(timeout=SECONDS_FOR_A_TURN)
+        try:
+            if self.lost:
+                return
+            _lost[:] = self._digest
+        finally:
+            if is_mine:
+                _turn.release()
         say(f"howdeep: {told}: the work goes on without it; {remedy}")
 
 
