@@ -8,7 +8,9 @@ import math
 import os
 import re
 import time
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +83,6 @@ class OptunaSweeper(Sweeper):
         from howdeep.records.provenance import commit
         from howdeep.runs.common import common_settings, other_than_last_time
         from howdeep.runs.nodes import places, scheduler
-        from howdeep.sweeping.pool import told_in_one_line
         from howdeep.sweeping.storage import Storage
         from howdeep.sweeping.study import Study
         from howdeep.sweeping.told import Progress, best_so_far
@@ -110,17 +111,16 @@ class OptunaSweeper(Sweeper):
         elif gpu:
             self.n_jobs = self.n_jobs or 1
         setup_globals()
-        with told_in_one_line(self.where):
-            storage = Storage(self.where)
+        with closing(Storage(self.where)) as storage:
+            study = Study(plan, storage)
             there = {int(of.parent.name) for of in self.folder.glob("*/run") if of.parent.name.isdigit()}
-            study = Study(plan, storage).open()
-            if max(there, default=-1) >= study.started():
+            if max(there, default=-1) >= storage.steadily(lambda: study.open().started()):
                 raise UserError(
                     f"{os.path.relpath(self.folder)} holds trials that {masked(_short(self.where))} does not know: "
                     "move it away, or name another study"
                 )
-            done, freed = study.counts().done, study.take_over(self.gone) if self.gone else 0
-            storage.close()
+            done = storage.steadily(study.counts).done
+            freed = storage.steadily(partial(study.take_over, self.gone)) if self.gone else 0
         self.store = store_of(cfg, here)
         with Progress([plan], done, plan.study) as progress:
             if self.name is None and (
@@ -237,20 +237,18 @@ class OptunaSweeper(Sweeper):
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.context, task_function=self.task_function, config=self.job_config
         )
-        storage = Storage(self.where)
-        study, said = Study(plan, storage).open(), None
-        try:
-            while not study.is_complete():
-                batch = [trial for _ in range(self._batch_size()) if (trial := study.take())]
+        said = None
+        with closing(Storage(self.where, has_answered=True)) as storage:
+            study = Study(plan, storage)
+            while not storage.steadily(lambda: study.open().is_complete()):
+                batch = [trial for _ in range(self._batch_size()) if (trial := storage.steadily(study.take))]
                 if batch:
                     self._launch(launcher, study, batch, progress)
                 else:
-                    if (line := waits_for([study])) and line != said:
+                    if (line := storage.steadily(lambda: waits_for([study]))) and line != said:
                         progress.say(said := line)
                     time.sleep(1)  # what is left runs elsewhere
-            return study.results()
-        finally:
-            storage.close()
+            return storage.steadily(study.results)
 
     def _batch_size(self) -> int:
         from howdeep.processes.workers import cores
@@ -289,7 +287,7 @@ class OptunaSweeper(Sweeper):
             raise
         finally:
             for trial in batch:
-                study.give_back(trial, why, died=why != "stopped")
+                study.storage.steadily(partial(study.give_back, trial, why, died=why != "stopped"))
         for trial in batch:
             if outcome := outcome_of(study, trial):
                 progress(outcome)

@@ -2,14 +2,19 @@
 
 import time
 from contextlib import closing
+from functools import partial
 
 import psycopg
 import pytest
+from optuna.storages._rdb.models import TrialModel
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from howdeep.errors import UserError
-from howdeep.sweeping import pool
 from howdeep.sweeping import storage as module
 from howdeep.sweeping.pool import run
+from howdeep.sweeping.space import IntRange, Space
 from howdeep.sweeping.storage import Storage
 from howdeep.sweeping.study import Study
 from tests.postgresql import database, terminate, terminating
@@ -64,25 +69,111 @@ def test_a_trial_gives_signs_of_life_though_its_connections_end(postgresql, plan
         assert age < 0.3
 
 
-def test_a_sweep_whose_connections_end_at_random_moments_reaches_exactly_the_total(postgresql):
-    where, total = database(postgresql, "random"), 16
-    sweep = start(where, total)
+@pytest.mark.parametrize("moment", ["first", "later"])
+def test_a_sweep_whose_connections_end_at_random_moments_reaches_exactly_the_total(postgresql, moment):
+    where, total = database(postgresql, moment), 24
+    sweep = start(where, total, seconds=0.2)
     with closing(Storage(where)) as storage:
-        while counted(storage, total).counts().done < 2:
+        while moment == "later" and counted(storage, total).counts().done < 2:
             assert sweep.poll() is None
             time.sleep(0.05)
-    with terminating(where, 0.4) as ended:
-        code = sweep.wait()
+    with terminating(where, 0.8) as ended:
+        assert sweep.wait() == 0
     assert sum(ended) > 0
-    # Workers make new connections. Where the sweep itself needs one in such a moment, it ends, and is typed again.
-    assert code == 0 or start(where, total).wait() == 0
     check_exact(where, total)
     with closing(Storage(where)) as storage:
         assert counted(storage, total).counts().failed == 0  # a connection is not what a trial is judged by
 
 
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_a_trial_that_is_taken_while_the_lock_is_lost_is_not_one_too_many(
+    postgresql, plan, monkeypatch, sampler
+):
+    """Another process has the lock meanwhile, counts without the trial, and takes the last one too."""
+    where = database(postgresql, f"one_too_many_{sampler}")
+    of = plan(total=3, sampler=sampler, space=Space({"model.depth": IntRange(1, 3)}))
+    claim = Study._claim
+    others = []
+
+    def late(self, trials, attrs):
+        monkeypatch.setattr(Study, "_claim", claim)
+        terminate(where)
+        with closing(Storage(where)) as storage:
+            other = Study(of, storage)
+            other.owner = "elsewhere:1:0"
+            others.extend((trial.number, trial.point) for _ in range(3) if (trial := other.take()))
+        return claim(self, trials, attrs)
+
+    monkeypatch.setattr(Study, "_claim", late)
+    with closing(Storage(where)) as storage:
+        study = Study(of, storage)
+        assert storage.steadily(study.take) is None
+        assert len(others) == 3
+        counts = study.counts()
+        assert (counts.running, counts.done) == (3, 0)
+        assert not [trial for trial in study._trials() if trial.state.name == "WAITING"]
+
+
+def test_a_trial_whose_creation_was_not_confirmed_is_given_back(postgresql, plan):
+    """Optuna creates another one: the first must not be waited for."""
+    where = database(postgresql, "unconfirmed")
+    with closing(Storage(where)) as storage:
+        study = Study(plan(total=2, sampler="random"), storage).open()
+        cut = []
+
+        def after_commit(session):
+            if not cut and (
+                running := [t for t in session.identity_map.values() if isinstance(t, TrialModel)]
+            ):
+                cut.extend(running)
+                raise OperationalError("commit", {}, psycopg.OperationalError("the connection is lost"))
+
+        event.listen(Session, "after_commit", after_commit)
+        try:
+            taken = [storage.steadily(study.take)]
+        finally:
+            event.remove(Session, "after_commit", after_commit)
+        assert cut
+        assert len(study._trials()) == 2
+        taken += [storage.steadily(study.take) for _ in range(2)]
+        for trial in taken:
+            if trial is not None:
+                _ = trial.point
+                study.tell(trial, [1.0])
+    assert [trial is None for trial in taken] == [False, False, True]
+
+
+@pytest.mark.parametrize("calls", range(4))
+def test_a_trial_that_is_given_back_while_connections_end_is_tried_again_once(
+    postgresql, plan, monkeypatch, calls
+):
+    """Whichever of the steps is the last one that the server has heard of."""
+    where = database(postgresql, f"given_back_{calls}")
+    with closing(Storage(where)) as storage:
+        study = Study(plan(total=2), storage).open()
+        trial = study.take()
+        assert trial is not None
+        point, left = trial.point, [calls]
+
+        def listen(connection, cursor, statement, *_):
+            if statement.lower().startswith(("insert", "update")):
+                if left[0] == 0:
+                    terminate(where)
+                left[0] -= 1
+
+        engine = storage._database.engine  # type: ignore[union-attr]
+        event.listen(engine, "before_cursor_execute", listen)
+        storage.steadily(partial(study.give_back, trial, "stopped"))
+        event.remove(engine, "before_cursor_execute", listen)
+        assert left[0] < 0
+        again = [trial for _ in range(3) if (trial := study.take())]
+        assert [of.number for of in again] == [1, 2]
+        assert again[0].point == point
+        assert again[0].retry_of == 0
+
+
 def test_a_server_that_does_not_come_back_ends_the_sweep_in_one_line(postgresql, plan, monkeypatch):
-    monkeypatch.setattr(pool, "PAUSES", (0.1, 0.1))
+    monkeypatch.setattr(module, "PAUSES", (0.1, 0.1))
     where = database(postgresql, "gone")
 
     def drop(trial) -> float:

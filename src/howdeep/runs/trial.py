@@ -25,7 +25,7 @@ from howdeep.runs.nodes import on_nodes, scheduler
 from howdeep.runs.run import Job, Rows, execute, job_of
 from howdeep.sweeping.outcomes import Hopeless, Interrupted
 from howdeep.sweeping.plan import Plan
-from howdeep.sweeping.pool import run_trial, told_in_one_line
+from howdeep.sweeping.pool import run_trial
 from howdeep.sweeping.space import Space
 from howdeep.sweeping.storage import Storage
 from howdeep.sweeping.study import OBJECTIVES, SETTING, SPACE, Study, Trial
@@ -78,8 +78,8 @@ def train_trial(cfg: DictConfig, composed: DictConfig, here: Project) -> list[fl
     if _running is not None:
         return train_in(here, cfg, composed, _running)
     storage, name, number = (os.environ[name] for name in ENVIRONMENT)
-    with told_in_one_line(storage), closing(Storage(storage)) as opened:
-        trial = Study(_plan_of(opened, name), opened).open().adopt(int(number))
+    with closing(Storage(storage)) as opened:
+        trial = opened.steadily(lambda: Study(_plan_of(opened, name), opened).open().adopt(int(number)))
         running = Running(trial, store := store_of(cfg, here), None)
         if store is not None and (found := store.find(howdeep__kind="sweep", **{STUDY: name})):
             running.parent = found[0].info.run_id

@@ -4,7 +4,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 
 from howdeep.errors import UserError
@@ -13,7 +13,7 @@ from howdeep.processes.signals import stopping
 from howdeep.processes.workers import WorkerDied, cores, run_all
 from howdeep.sweeping.outcomes import Hopeless, Interrupted, Result, best
 from howdeep.sweeping.plan import Plan
-from howdeep.sweeping.storage import Storage, unreachable, was_cut
+from howdeep.sweeping.storage import Storage, was_cut
 from howdeep.sweeping.study import Study, Trial
 from howdeep.sweeping.trials import Counts
 
@@ -21,7 +21,6 @@ Objective = Callable[[Trial], float | Sequence[float]]
 POLL_SECONDS = 0.05, 0.5  # between two looks whether others left a trial, at first and at most
 SECONDS_UNTOLD = 5.0  # of waiting for trials of other hosts
 DEATHS_IN_A_ROW = 5  # of workers, without a trial that ended
-PAUSES = 0.1, 0.3, 1.0, 3.0, 9.0  # before another connection is made to a server that has ended one
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,11 @@ def run(
         raise ValueError("every plan needs a study of its own")
     crew = _Crew(plans, storage, objective, this_process())
     heard = set[tuple[str, int]]()
-    with told_in_one_line(storage), closing(Storage(storage)) as store:  # a fork must not inherit connections
-        studies = [Study(plan, store).open() for plan in plans]
-        counts = [study.counts() for study in studies]
-        heard |= {(s.plan.study, result.number) for s in studies for result in s.results(crew.sweep)}
+    with closing(Storage(storage)) as store:  # a fork must not inherit connections
+        studies = [Study(plan, store) for plan in plans]
+        counts = store.steadily(lambda: [study.open().counts() for study in studies])
+        before = store.steadily(lambda: [(of, r) for of in studies for r in of.results(crew.sweep)])
+        heard |= {(study.plan.study, result.number) for study, result in before}
     by_name = {plan.study: plan for plan in plans}
 
     def hear(outcome: Outcome) -> None:
@@ -84,13 +84,14 @@ def run(
             for outcome in outcomes:
                 deaths.in_a_row = 0
                 hear(outcome)
-    with told_in_one_line(storage), closing(Storage(storage)) as store:
+    with closing(Storage(storage, has_answered=True)) as store:
         studies = [Study(plan, store) for plan in plans]
-        for study in studies:
-            for result in study.results(crew.sweep):  # a worker may have told the storage, and died
-                if (study.plan.study, result.number) not in heard:
-                    hear(_outcome(study, result))
-        return [study.results() for study in studies]
+        for outcome in store.steadily(
+            lambda: [_outcome(of, r) for of in studies for r in of.results(crew.sweep)]
+        ):
+            if (outcome.study, outcome.result.number) not in heard:  # a worker told the storage, and died
+                hear(outcome)
+        return store.steadily(lambda: [study.results() for study in studies])
 
 
 def check_jobs(n_jobs: int | None) -> None:
@@ -163,29 +164,14 @@ class _Crew:
     def __init__(self, plans: Sequence[Plan], storage: str, objective: Objective, sweep: str) -> None:
         self.plans, self.storage, self.objective, self.sweep = list(plans), storage, objective, sweep
         self._studies: list[Study] = []
+        self._store = Storage(storage)
         self._pid: int | None = None
 
     def __call__(self, _turn: int) -> Outcome | str | None:
-        with told_in_one_line(self.storage):
-            if self._pid != os.getpid():
-                self._open(after_cut=False)
-            for pause in PAUSES:
-                try:
-                    return self._next()
-                except Exception as error:
-                    if not was_cut(self.storage, error):
-                        raise
-                    time.sleep(pause)
-                    self._open(after_cut=True)
-            return self._next()
-
-    def _open(self, *, after_cut: bool) -> None:
-        for study in self._studies if after_cut else ():  # before a fork they were the parent's
-            study.storage.close()
-        store = Storage(self.storage)
-        self._pid, self._studies = os.getpid(), [Study(plan, store) for plan in self.plans]
-        for study in self._studies:
-            study.was_cut = after_cut
+        if self._pid != os.getpid():  # what there was before a fork is the parent's
+            self._pid, self._store = os.getpid(), Storage(self.storage, has_answered=True)
+            self._studies = [Study(plan, self._store) for plan in self.plans]
+        return self._store.steadily(self._next)
 
     def _next(self) -> Outcome | str | None:
         (pause, longest), since = POLL_SECONDS, time.monotonic()
@@ -221,33 +207,26 @@ def run_trial(trial: Trial, objective: Objective) -> Outcome | None:
         raise
     except BaseException as caught:
         if was_cut(study.storage.where, caught) and not stopping():
-            raise  # it is tried once more: the trial is not what has failed
+            study.held.discard(trial.id)  # it is tried once more: the trial is not what has failed
+            raise
         if isinstance(caught, Exception) and not stopping():
             error = caught
         else:
             study.give_back(trial, "stopped")
             raise stopping() or caught from caught
-    study.tell(trial, values, error)
+    study.storage.steadily(lambda: study.tell(trial, values, error))
     return outcome_of(study, trial)
 
 
 def outcome_of(study: Study, trial: Trial) -> Outcome | None:
     """How a trial ended and how far its study is; None if it was interrupted."""
-    result = study.result(trial)
-    return _outcome(study, result) if result else None
+
+    def ended() -> Outcome | None:
+        result = study.result(trial)
+        return _outcome(study, result) if result else None
+
+    return study.storage.steadily(ended)
 
 
 def _outcome(study: Study, result: Result) -> Outcome:
     return Outcome(study.plan.study, result, study.counts(), best(study.results(), study.plan.objectives))
-
-
-@contextmanager
-def told_in_one_line(storage: str) -> Iterator[None]:
-    """Turns what a storage raises when it breaks down into one line."""
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (StorageInternalError, SQLAlchemyError) as error:
-        raise unreachable(storage, error) from error

@@ -1,13 +1,14 @@
 """Where studies are kept: a journal file, an sqlite file, or PostgreSQL for several machines."""
 
 import json
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -16,8 +17,12 @@ from howdeep.processes.signals import stop_if_asked
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
+    from sqlalchemy.exc import DBAPIError
+
+Answer = TypeVar("Answer")
 
 SECONDS_TO_WAIT = 60.0  # for a lock that others hold for milliseconds
+PAUSES = 0.1, 0.3, 1.0, 3.0, 9.0  # before another connection is made to a server that has ended one
 BEAT, STALE = 30, 120  # seconds between two signs of life of a trial, and without one until it counts as dead
 ADVISORY_LOCK = 0x686F7764656570  # 'howdeep'
 KINDS = "a path to a journal (sweep.journal), sqlite:///sweep.db, or postgresql://user@host/database"
@@ -30,13 +35,15 @@ class Storage:
 
     Args:
         where: a path (a journal), or the URL of an sqlite file or of a PostgreSQL database.
+        has_answered: whether there was a connection to it before. A server that is not there is waited for then; else
+            it is a mistake.
 
     Raises:
         UserError: it cannot be reached, is locked or damaged, or is MLflow's own database.
     """
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    def __init__(self, where: str, *, has_answered: bool = False) -> None:
+        self.where, self.has_answered = where, has_answered
         self.is_postgresql = where.startswith("postgresql")
         self._database: RDBStorage | None = None
         if "://" in where and not where.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
@@ -113,28 +120,39 @@ class Storage:
             )
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> Iterator[Callable[[], bool]]:
         """Held by one process at a time, whatever happens to the others. Keep it short.
+
+        Yields whether it is still held: a server that ends the connection gives it to the next one.
 
         Raises:
             UserError: another process has held it for a minute.
         """
-        with self._advisory_lock() if self.path is None else _file_lock(self.path):
-            yield
+        with self._advisory_lock() if self.path is None else _file_lock(self.path) as is_held:
+            yield is_held
 
     @contextmanager
-    def _advisory_lock(self) -> Iterator[None]:
+    def _advisory_lock(self) -> Iterator[Callable[[], bool]]:
         from sqlalchemy import text
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
             connection = self._lock_engine.connect()
+            self.has_answered = True
             connection.execute(text(f"set lock_timeout = '{SECONDS_TO_WAIT:.0f}s'"))
             connection.execute(text(f"select pg_advisory_lock({ADVISORY_LOCK})"))
         except (SQLAlchemyError, ImportError) as error:
             raise unreachable(self.where, error) from error
+
+        def is_held() -> bool:
+            try:
+                connection.execute(text("select 1"))
+            except SQLAlchemyError:
+                return False
+            return True
+
         try:
-            yield
+            yield is_held
         finally:
             with suppress(SQLAlchemyError):  # the server has ended the connection, and freed the lock with it
                 connection.execute(text(f"select pg_advisory_unlock({ADVISORY_LOCK})"))
@@ -189,12 +207,41 @@ class Storage:
     def close(self) -> None:
         """Closes all connections; the next use opens them again."""
         self.__dict__.pop("optuna", None)
+        self._disconnect()
+        self._database = None
+        self.__dict__.pop("_lock_engine", None)
+
+    def _disconnect(self) -> None:
         if self._database:
             self._database.remove_session()
             self._database.engine.dispose()
-            self._database = None
-        if engine := self.__dict__.pop("_lock_engine", None):
+        if engine := self.__dict__.get("_lock_engine"):
             engine.dispose()
+
+    def steadily(self, do: "Callable[[], Answer]") -> "Answer":
+        """What `do` returns, which is done again on new connections while the server ends those that there are.
+
+        It must be something that can be done twice: the server may have done it.
+
+        Raises:
+            UserError: a storage that cannot be used, in one line.
+        """
+        from optuna.exceptions import StorageInternalError
+        from sqlalchemy.exc import SQLAlchemyError
+
+        for pause in (*PAUSES, None):
+            try:
+                return do()
+            except Exception as error:
+                self.has_answered |= any(of.statement or _state(of) for of in _of_database(error))
+                if pause is not None and self.has_answered and was_cut(self.where, error):
+                    self._disconnect()
+                    time.sleep(pause)
+                elif isinstance(error, StorageInternalError | SQLAlchemyError):
+                    raise unreachable(self.where, error) from error
+                else:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
 
 def _driver(where: str) -> str:
@@ -212,22 +259,36 @@ def unreachable(where: str, error: Exception) -> UserError:
 
 def was_cut(where: str, error: BaseException) -> bool:
     """Whether a server has ended the connection, as one that is started again does: another one may be made."""
-    from sqlalchemy.exc import DBAPIError, PendingRollbackError
+    from sqlalchemy.exc import PendingRollbackError
 
+    # 08: connections; 57P: the server ends, or starts. A lock that others hold is neither.
+    cut = any((_state(of) or "08").startswith(("08", "57P")) for of in _of_database(error))
+    pending = any(isinstance(of, PendingRollbackError) for of in _causes(error))
+    return where.startswith("postgresql") and (cut or pending)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error, what caused it, and so on back."""
     causes, cause = list[BaseException](), error
     while cause and cause not in causes:
         causes.append(cause)
         cause = cause.__cause__ or cause.__context__
-    states = [getattr(of.orig, "sqlstate", "") or "08" for of in causes if isinstance(of, DBAPIError)]
-    # 08: connections; 57P: the server ends, or starts. A lock that others hold is neither.
-    cut = any(state.startswith(("08", "57P")) for state in states)
-    return where.startswith("postgresql") and (
-        cut or any(isinstance(of, PendingRollbackError) for of in causes)
-    )
+    return causes
+
+
+def _of_database(error: BaseException) -> "list[DBAPIError]":
+    from sqlalchemy.exc import DBAPIError
+
+    return [of for of in _causes(error) if isinstance(of, DBAPIError)]
+
+
+def _state(error: "DBAPIError") -> str | None:
+    """The server's code for an error that it has told."""
+    return getattr(error.orig, "sqlstate", None)
 
 
 @contextmanager
-def _file_lock(path: Path) -> Iterator[None]:
+def _file_lock(path: Path) -> Iterator[Callable[[], bool]]:
     lock = FileLock(path.with_name(f".{path.name}.queue"), timeout=SECONDS_TO_WAIT, poll_interval=0.005)
     try:
         lock.acquire()
@@ -236,7 +297,7 @@ def _file_lock(path: Path) -> Iterator[None]:
     except OSError as error:
         raise of_place(error) or error from error
     try:
-        yield
+        yield lambda: True
     finally:
         lock.release()
 

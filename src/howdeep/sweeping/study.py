@@ -55,7 +55,7 @@ class Study:
     def __init__(self, plan: Plan, storage: Storage) -> None:
         self.plan, self.storage = plan, storage
         self.owner = this_process()
-        self.was_cut = False  # whether this process may have taken a trial of which it has not heard
+        self.held = set[int]()  # ids of the trials that are run here
 
     @cached_property
     def _study(self) -> "optuna.Study":
@@ -70,7 +70,10 @@ class Study:
             except KeyError:
                 directions: list[Any] = list(self.plan.objectives.values())
                 study = optuna.create_study(
-                    study_name=self.plan.study, storage=backend, directions=directions
+                    study_name=self.plan.study,
+                    storage=backend,
+                    directions=directions,
+                    load_if_exists=True,
                 )
             study.pruner = samplers.pruner(self.plan.pruner, self.plan.pruner_options)
             self._check(study)
@@ -137,18 +140,21 @@ class Study:
             None if there is none: the study is complete, or will be with what others run. See `is_complete`.
         """
         _ = self._study  # opened outside of the lock, which is taken for it too
-        with self.storage.lock():
-            self._recover()
-            trials = self._trials()
-            counts = self._count(trials)
-            if counts.done + counts.running >= counts.total:
-                return None
-            trial_id = self._claim(trials, {OWNER: self.owner, SWEEP: sweep or self.owner})
-            number = self.storage.optuna.get_trial(trial_id).number
-            trial = Trial(self, trial_id, number)
-            if self.plan.sampler in samplers.DRAW_IN_TURN:
-                _ = trial.point
-        return trial
+        while True:
+            with self.storage.lock() as is_held:
+                self._recover()
+                trials = self._trials()
+                counts = self._count(trials)
+                if counts.done + counts.running >= counts.total:
+                    return None
+                trial_id = self._claim(trials, {OWNER: self.owner, SWEEP: sweep or self.owner})
+                trial = Trial(self, trial_id, self.storage.optuna.get_trial(trial_id).number)
+                if self.plan.sampler in samplers.DRAW_IN_TURN:
+                    _ = trial.point
+                if is_held():
+                    self.held.add(trial_id)
+                    return trial
+            # Somebody else may have counted without it: `_recover` gives it back, and counts again.
 
     def started(self) -> int:
         """The trials that there are: the interrupted, and those that run, too. Their numbers are the ones below."""
@@ -191,7 +197,10 @@ class Study:
         return next(point for point in points if key(point) not in taken)
 
     def _recover(self) -> None:
-        """Gives back the trials whose process has died, or has lost sight of them."""
+        """Gives back the trials whose process has died, or does not know of them.
+
+        A server that ends a connection may have done what was asked on it.
+        """
         from optuna.trial import TrialState
 
         running = [
@@ -201,12 +210,12 @@ class Study:
         stale = self.storage.stale(self._study_id) if hosts - {host_of(self.owner)} else set()
         for trial in running:
             is_stale = self._id(trial) in stale
-            if self.was_cut and trial.user_attrs[OWNER] == self.owner:
-                self._interrupt(trial, "the connection to the storage was lost")
+            if trial.user_attrs[OWNER] == self.owner:
+                if self._id(trial) not in self.held:
+                    self._interrupt(trial, "the connection to the storage was lost")
             elif is_gone(trial.user_attrs[OWNER]) or is_stale:
                 died_alone = not is_stale and not is_gone(trial.user_attrs[SWEEP])
                 self._interrupt(trial, "killed", deaths=int(died_alone))
-        self.was_cut = False
 
     def held_elsewhere(self) -> list[Held]:
         """What other hosts run, for each of them."""
@@ -243,6 +252,7 @@ class Study:
                 )
             for name in (OWNER, SWEEP):
                 backend.set_trial_user_attr(trial_id, name, self.owner)
+        self.held.add(trial_id)
         return Trial(self, trial_id, number)
 
     def give_back(self, trial: "Trial", why: str, *, retry: bool = True, died: bool = False) -> None:
@@ -258,6 +268,7 @@ class Study:
             frozen = self.storage.optuna.get_trial(trial.id)
             if frozen.state == TrialState.RUNNING:
                 self._interrupt(frozen, why, deaths=int(died), retry=retry)
+        self.held.discard(trial.id)
 
     def _interrupt(self, trial: "FrozenTrial", why: str, *, deaths: int = 0, retry: bool = True) -> None:
         from optuna.trial import TrialState
@@ -269,11 +280,20 @@ class Study:
             backend.set_trial_user_attr(trial_id, REASON, reason)
             backend.set_trial_state_values(trial_id, TrialState.FAIL)
             return
+        if retry and self._is_wanted(trial):
+            # First of all: whoever is killed after it does it again, and finds it done.
+            self._study.enqueue_trial(_point(trial), user_attrs={RETRY_OF: trial.number, KILLED: deaths})
         backend.set_trial_user_attr(trial_id, INTERRUPTED, why)
         backend.set_trial_state_values(trial_id, TrialState.FAIL)
-        if retry:
-            point = trial.params | trial.system_attrs.get("fixed_params", {})
-            self._study.enqueue_trial(point, user_attrs={RETRY_OF: trial.number, KILLED: deaths})
+
+    def _is_wanted(self, trial: "FrozenTrial") -> bool:
+        """Whether the point of a trial is still to be tried: others may have filled the study, or have it."""
+        others = [other for other in self._trials() if other.number != trial.number and is_counted(other)]
+        if any(other.user_attrs.get(RETRY_OF) == trial.number for other in others):
+            return False
+        if self.plan.sampler == "grid" and _point(trial) in map(_point, others):
+            return False
+        return len(others) < self.plan.wanted
 
     @hold_stop()
     def tell(self, trial: "Trial", values: Sequence[float] | None, error: Exception | None = None) -> None:
@@ -293,6 +313,7 @@ class Study:
                     backend.set_trial_user_attr(trial.id, TRACEBACK, lines[-4000:])
         self._study.sampler = trial.sampler
         self._study.tell(trial.number, values, state, skip_if_finished=True)
+        self.held.discard(trial.id)
 
     def _refuse(self, values: Sequence[float] | None) -> Exception | None:
         names = list(self.plan.objectives)
@@ -319,6 +340,10 @@ class Study:
             and is_counted(trial)
             and sweep in (None, trial.user_attrs.get(SWEEP))
         ]
+
+
+def _point(trial: "FrozenTrial") -> Point:
+    return trial.params | trial.system_attrs.get("fixed_params", {})
 
 
 class Trial:
@@ -384,6 +409,10 @@ class Trial:
         """
         if self.study.plan.pruner == "none":
             return  # nobody asks, and a report costs as much as an epoch of a small network
-        self._trial.report(value, step)
-        if self._trial.should_prune():
+
+        def told() -> bool:
+            self._trial.report(value, step)
+            return self._trial.should_prune()
+
+        if self.study.storage.steadily(told):
             raise Pruned(f"pruned in step {step}")
