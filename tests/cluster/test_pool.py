@@ -68,6 +68,11 @@ def test_every_job_is_done_once_and_what_follows_it_too(cluster, tmp_path):
     assert sorted(followed) == [*SQUARES.items(), *((100 + n, (100 + n) ** 2) for n in range(6))]
 
 
+def test_the_last_jobs_go_to_the_node_that_is_free_first(cluster, tmp_path):
+    of = [Job(number, tmp_path, seconds=0.0 if number else 3.0) for number in range(4)]
+    assert [job.number for job, _ in done(cluster, works.square, tmp_path, of)] == [1, 2, 3, 0]
+
+
 def test_files_that_a_job_reads_are_sent_and_those_that_it_makes_come_back(cluster, tmp_path):
     (tmp_path / "read").mkdir()
     for number in range(4):

@@ -126,8 +126,14 @@ class Crew:
     def is_busy(self) -> bool:
         return bool(self.sent or self.again)
 
-    def has_room(self) -> bool:
-        return len(self.sent) + len(self.again) < self.slots + max(1, round(AHEAD * self.slots))
+    def has_room(self, left: int) -> bool:
+        """
+        Args:
+            left: how many jobs are to be sent, or more: the last ones wait here for a node that is free, since Dask
+                takes from none what waits there.
+        """
+        ahead = max(1, round(AHEAD * self.slots)) if left > self.slots else 0
+        return len(self.sent) + len(self.again) < self.slots + ahead
 
     def has_news(self) -> bool:
         return not self._news.empty()
@@ -157,8 +163,12 @@ class Crew:
     def _key(self, number: int) -> str:
         return f"howdeep-{self._name}-{number}"
 
-    def next(self) -> tuple[Any, Any] | None:
-        """A job that has ended, with its result; None if none has for a while."""
+    def next(self, refill: Callable[[], None] = lambda: None) -> tuple[Any, Any] | None:
+        """A job that has ended, with its result; None if none has for a while.
+
+        Args:
+            refill: sends others before this one's files are written, which takes a while.
+        """
         try:
             news = self._news.get(timeout=LOOK_SECONDS)
         except queue.Empty:
@@ -175,6 +185,9 @@ class Crew:
             one.node, one.since = news["node"], time.monotonic()
         else:
             del self.sent[news["key"]]
+            if one.since:
+                self._seconds.append(time.monotonic() - one.since)
+            refill()
             return self._opened(one)
         return None
 
@@ -209,8 +222,6 @@ class Crew:
         elif kind == node.STOPPED:  # by a scheduler that took the node for lost
             self._submit(one)
         else:
-            if one.since:
-                self._seconds.append(time.monotonic() - one.since)
             result, files = answer
             root = self.elsewhere.root
             made = {root / name: content for name, content in files.items()}

@@ -38,6 +38,7 @@ def _run_all(
     waiting, nothing = iter(jobs), object()
     here: deque[Any] = deque()  # what this process does while nothing arrives
     possible: deque[Any] = deque()
+    ready: deque[Any] = deque()
 
     def following() -> Any:
         for job in waiting:
@@ -51,15 +52,22 @@ def _run_all(
             (possible if elsewhere.takes(one) else here).append(one)
         return job, result
 
+    def refill() -> None:
+        while True:
+            while len(ready) <= crew.slots and (job := following()) is not nothing:
+                ready.append(job)
+            if not ready or not crew.has_room(len(ready)):
+                return
+            crew.send(ready.popleft())
+
     with _crew(elsewhere, work) as crew:
         while True:
-            while crew.has_room() and (job := following()) is not nothing:
-                crew.send(job)
+            refill()
             if here and not crew.has_news():
                 job = here.popleft()
                 yield ended(job, work(job))
             elif crew.is_busy():
-                if (found := crew.next()) is not None:
+                if (found := crew.next(refill)) is not None:
                     yield ended(*found)
             elif not here:
                 break
