@@ -34,8 +34,8 @@ test: test-unit ## all tests, in two processes
 test-unit: install-test ## the fast tests only, in two processes
 	python -m pytest -m 'not slow' $(IN_TWO)
 
-torture: install-test ## half an hour of kills, full disks, flipped bits, hostile names and files; counts at its end
-	HOWDEEP_TORTURE=full python -m pytest tests/torture tests/export
+torture: ## all tests with all their cases: an hour of kills, full disks, hostile files; counts at its end
+	HOWDEEP_TESTS=full $(MAKE) test
 
 lint: install-test ## ruff, pyright, and the floors of the house: who may import whom
 	ruff check .

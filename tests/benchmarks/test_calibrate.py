@@ -16,6 +16,7 @@ from howdeep.errors import UserError
 from howdeep.results.replication import DIRECTION, SAME, TURNED, repeats
 from howdeep.results.statistics import mean_interval
 from howdeep.study import params
+from tests.amount import only_in_full
 
 OPTIONS = {"normalisation": "none", "seen": 1.0}
 
@@ -198,6 +199,7 @@ def test_somebody_s_own_files_are_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@only_in_full
 @pytest.mark.slow
 def test_a_tiny_calibration_runs_ends_in_its_page_and_keeps_its_runs_when_it_is_called_again(tmp_path):
     folder = tmp_path / "calibration"

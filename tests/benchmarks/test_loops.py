@@ -8,6 +8,7 @@ from benchmarks import loops, measure, raw
 from howdeep.runs.examples import load_split
 from howdeep.study import params
 from howdeep.training.run import train
+from tests.amount import only_in_full
 
 
 class Last(Callback):
@@ -34,6 +35,7 @@ def test_the_raw_loop_ends_with_the_same_losses_and_parameters_bit_for_bit(model
         assert unseen == pytest.approx(row["val/loss"], rel=1e-5, abs=1e-9)
 
 
+@only_in_full
 @pytest.mark.slow
 def test_a_stopped_benchmark_keeps_its_rows_and_goes_on_with_the_others(tmp_path, capsys, monkeypatch):
     short = ["--only", "mlp", "--depths", "2", "1", "--epochs", "2", "--repeats", "1"]

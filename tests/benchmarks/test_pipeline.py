@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from benchmarks import measure, pipeline
+from tests.amount import only_in_full
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +28,7 @@ def test_a_run_and_a_job_cost_more_than_their_training_and_the_parts_add_up(tmp_
     assert "<svg" in (tmp_path / "pipeline.svg").read_text()
 
 
+@only_in_full
 def test_of_the_wall_time_of_a_study_all_of_it_is_told(tmp_path):
     entry = {
         "data": "digits",

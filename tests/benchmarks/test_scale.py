@@ -12,6 +12,7 @@ from benchmarks import measure, scale
 from howdeep.records.record import read_record, run_folders
 from howdeep.runs.run import execute, job_of
 from howdeep.study import params
+from tests.amount import only_in_full
 
 EPOCHS = 11  # the first, an ordinary and the tenth, in which diagnostics look
 
@@ -66,6 +67,7 @@ def test_a_multiplied_store_holds_copies_that_mlflow_reads_like_the_original():
         assert len(found[0].inputs.dataset_inputs) == 1
 
 
+@only_in_full
 @pytest.mark.slow
 def test_the_tables_have_a_row_a_size_and_a_row_a_question_to_the_store(tmp_path):
     folder = str(tmp_path)

@@ -1,15 +1,13 @@
 """docs/export.md against what can be exported today."""
 
-import os
-
 import pytest
 
+from tests.amount import FULL
 from tests.choices import MODELS
 from tests.export.cases import SIZES, VALUES, parameters
 from tests.export.table import ROWS, row, written
 
-# All of them take five minutes: `make torture` tries them, and each other run of the tests every third one.
-TRIED = ROWS if os.environ.get("HOWDEEP_TORTURE") == "full" else ROWS[::3]
+TRIED = ROWS if FULL else ROWS[::9]  # all of them take five minutes
 OF_DATA = {"in_shape", "out_features", "vocabulary", "every_step"}
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
+from tests.amount import first
 from tests.clones import STUDY, Clone, copy_of
 from tests.commands import ENV
 
@@ -98,7 +99,9 @@ def press_ctrl_c(dvc):
     os.killpg(dvc.pid, signal.SIGINT)
 
 
-@pytest.mark.parametrize("stop", [kill_the_stage, kill_dvc, terminate_dvc, terminate_the_stage, press_ctrl_c])
+@pytest.mark.parametrize(
+    "stop", first([kill_the_stage, press_ctrl_c, kill_dvc, terminate_dvc, terminate_the_stage], 2)
+)
 def test_repro_after_a_stop_gives_the_lock_of_an_uninterrupted_one(clone, uninterrupted, stop):
     process = start(clone)
     stage = stage_of(process)

@@ -20,6 +20,7 @@ from howdeep.errors import UserError
 from howdeep.nets.layers import ACTIVATIONS, INITIALISATIONS, NORMALISATIONS
 from howdeep.tasks.generation import LOSSES
 from howdeep.training.run import prepare_task
+from tests.amount import times
 from tests.choices import (
     CONF,
     EMBEDDED,
@@ -125,7 +126,7 @@ def valid_overrides(draw, model: str, data: str) -> list[str]:
 
 
 FEW = settings(
-    database=None, deadline=None, max_examples=3, suppress_health_check=[HealthCheck.too_slow],
+    database=None, deadline=None, max_examples=times(2, 3), suppress_health_check=[HealthCheck.too_slow],
 )  # fmt: skip
 
 

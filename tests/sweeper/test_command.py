@@ -18,6 +18,7 @@ from howdeep.study.composition import compose_train
 from howdeep.sweeping.space import Choice, FloatRange, IntRange
 from hydra_plugins.howdeep_jobs import GridSweeper
 from hydra_plugins.howdeep_optuna import space_of
+from tests.amount import first
 from tests.sweeper.sweeps import ROOT, SMALL, named, trials_of
 
 # What the user types
@@ -231,7 +232,7 @@ def test_an_experiment_runs_with_the_command_at_its_top(sweep, home, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+@pytest.mark.parametrize("launcher", first(["submitit_local", "joblib"], 1))
 def test_other_launchers_take_the_trials_in_batches(home, tracked, launcher):
     command = [
         sys.executable,

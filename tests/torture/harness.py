@@ -1,16 +1,15 @@
-"""What the kinds of torture share: how often, with which seeds, and processes that are stopped and looked at.
+"""What the kinds of torture share: processes that are stopped and looked at, and what lies there before and after.
 
-`HOWDEEP_TORTURE=full` (`make torture`) asks for all of it. Each test has its seed in its name, so that what failed is
-repeated by `HOWDEEP_TORTURE=full pytest tests/torture -k seed17`.
+Each test has its seed in its name, so that what failed is repeated by
+`HOWDEEP_TESTS=full pytest tests/torture -k seed17`.
 """
 
 import hashlib
 import os
-import random
 import re
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +18,6 @@ import pytest
 
 from tests.commands import SECONDS
 
-FULL = os.environ.get("HOWDEEP_TORTURE") == "full"
 KINDS = ("kills", "disks", "flips", "hostile")
 OUTPUTS = ("data", "plans", "tuned", "runs", "results")  # the folders that DVC takes into its cache
 UNTRACKED = {"MLFLOW_TRACKING_URI": ""}
@@ -38,22 +36,6 @@ COMMANDS = {
     "prepare": ("prepare", "data=digits"),
     "pull": ("pull", "data=digits"),
 }
-
-
-def times(quick: int, full: int) -> int:
-    return full if FULL else quick
-
-
-def seeds(quick: int, full: int) -> list:
-    """Arguments of a test, a seed each; the quick ones are the first of the full ones."""
-    return [pytest.param(seed, id=f"seed{seed}") for seed in range(times(quick, full))]
-
-
-def drawn(pool: Iterable, quick: int, full: int, seed: int = 0) -> list:
-    """Some of many cases, so that the quick ones are spread over all of them and are the same each time."""
-    cases = list(pool)
-    random.Random(seed).shuffle(cases)
-    return cases[: times(quick, full)]
 
 
 # Files

@@ -11,15 +11,14 @@ import pytest
 import yaml
 
 from howdeep.tracking.store import Store
+from tests.amount import drawn, times
 from tests.clones import Clone, copy_of
 from tests.commands import ENV, SECONDS, Done, howdeep
 from tests.torture.harness import (
     check_quiet,
     differences,
-    drawn,
     kill_all_at,
     own_traceback,
-    times,
     tree,
 )
 
@@ -156,7 +155,7 @@ def spread(quick: int, full: int) -> list:
     return [pytest.param(*case, id=named(case)) for case in order[: times(quick, full)]]
 
 
-@pytest.mark.parametrize(("place", "command", "free"), spread(7, 34))
+@pytest.mark.parametrize(("place", "command", "free"), spread(5, 34))
 def test_a_full_disk_is_one_line_and_with_room_the_same_command_ends_the_same(
     prepared, expected, tmp_path, disks, counted, place, command, free
 ):

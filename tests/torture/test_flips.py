@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.amount import seeds, times
 from tests.clones import Clone, copy_of
 from tests.commands import Done, howdeep
 from tests.torture.harness import (
@@ -15,8 +16,6 @@ from tests.torture.harness import (
     OUTPUTS,
     UNTRACKED,
     differences,
-    seeds,
-    times,
     tree,
 )
 from tests.torture.test_kills import Repro

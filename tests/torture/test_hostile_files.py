@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.amount import drawn
 from tests.torture.harness import (
     COMMANDS,
     RUN,
-    drawn,
 )
 from tests.torture.hostile import QUICKLY, World, check_refused, safe_id
 

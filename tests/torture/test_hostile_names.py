@@ -7,14 +7,13 @@ from collections.abc import Callable
 import pytest
 import yaml
 
+from tests.amount import drawn, times
 from tests.clones import Clone, copy_of
 from tests.commands import ENV, SECONDS
 from tests.torture.harness import (
     check_quiet,
     differences,
-    drawn,
     own_traceback,
-    times,
 )
 from tests.torture.hostile import NAMES, PRECIOUS, QUICKLY, World, check_refused, safe_id
 

@@ -14,10 +14,10 @@ import pytest
 
 from howdeep.sweeping.storage import Storage
 from howdeep.tracking.store import Store
+from tests.amount import seeds
 from tests.commands import Command, howdeep
 from tests.torture.harness import (
     check_quiet,
-    seeds,
     wait_until,
 )
 from tests.torture.test_kills import KILLS, children_of

@@ -21,19 +21,17 @@ import yaml
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from voluptuous import Invalid
 
+from tests.amount import FULL, first, seeds, times
 from tests.clones import Clone, copy_of
 from tests.commands import ENV
 from tests.torture.conftest import KILLED
 from tests.torture.harness import (
-    FULL,
     OUTPUTS,
     check_quiet,
     differences,
     kill_all_at,
     own_traceback,
     processes_at,
-    seeds,
-    times,
     tree,
     wait_until,
 )
@@ -251,7 +249,7 @@ def wait_for_a_write(repro: Repro, watch: Watch, n: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs inotify")
-@pytest.mark.parametrize("way", [kill_dvc_alone, kill_everything])
+@pytest.mark.parametrize("way", first([kill_everything, kill_dvc_alone], 1))
 @pytest.mark.parametrize("seed", seeds(1, 5))
 def test_dvc_killed_while_it_writes_its_lock_starts_again_to_the_same_end(victim, whole, counted, seed, way):
     dice, ways, repro = random.Random(seed), [], None
@@ -296,7 +294,7 @@ def delete_the_cache(clone: Clone) -> set[str]:
     return set()
 
 
-@pytest.mark.parametrize("lose", [forget_the_lock_entry, spoil_one_file, delete_the_cache])
+@pytest.mark.parametrize("lose", first([spoil_one_file, delete_the_cache, forget_the_lock_entry], 2))
 def test_runs_that_are_right_are_kept_whatever_dvc_has_lost(whole, tmp_path, lose):
     clone = copy_of(whole, tmp_path / "clone")
     before = clone.stamps()
