@@ -4,13 +4,15 @@ Scheduler and nodes are real processes of this machine, which speak over its net
 
 study      entries of the default study, trained by two local workers and by two nodes of one thread, in turns: the
            quotient of their times, as `howdeep train-entry` tells them
-whole      the study of params.yaml from its plan to what is seen inside, once each way, stage by stage in turns: 40
-           minutes, and only where it is asked for
+whole      the study of params.yaml from its plan to what is seen inside, once each way, stage by stage in turns, each
+           in a warm process as `dvc repro` has it: 40 minutes, and only where it is asked for
 overhead   jobs that do nothing, one after the other by one node: milliseconds each
 scale      so many jobs that return a small record, without training: jobs a second, and the memory of the coordinator
 """
 
 import functools
+import importlib
+import multiprocessing
 import os
 import re
 import shutil
@@ -28,6 +30,7 @@ import yaml
 
 from benchmarks import measure
 from benchmarks.measure import Row, in_turns, middle
+from howdeep import cli, warm
 from howdeep.cluster.address import ADDRESS, Address
 from howdeep.cluster.pool import Elsewhere, run_all
 from howdeep.files.project import Project
@@ -114,13 +117,23 @@ def stages(entries: Iterable[str]) -> Iterator[tuple[str, ...]]:
 
 
 def seconds_of(words: Sequence[str], here: Project, env: dict[str, str]) -> float:
-    """What a stage takes, less the start of Python where it tells its own time."""
+    """What a stage takes, in a fork of this process, which has imported what the warm process of a `dvc repro` has."""
+
+    def stage() -> None:
+        os.environ.update(env)
+        os.chdir(here.root)
+        log = os.open("stage.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        sys.exit(cli.main(list(words)))
+
+    fork = multiprocessing.get_context("fork").Process(target=stage)
     start = time.perf_counter()
-    done = subprocess.run(
-        [*HOWDEEP, *words], cwd=here.root, env=os.environ | env, capture_output=True, text=True, check=True
-    )
-    found = TOLD.search(done.stderr)
-    return float(found[1]) if found else time.perf_counter() - start
+    fork.start()
+    fork.join()
+    seconds = time.perf_counter() - start
+    assert fork.exitcode == 0, (here.root / "stage.log").read_text()
+    return seconds
 
 
 def whole(address: Address, at_home: Project, there: Project) -> Iterator[Row]:
@@ -128,6 +141,8 @@ def whole(address: Address, at_home: Project, there: Project) -> Iterator[Row]:
     Args:
         at_home, there: projects with the same study, of which nothing is done.
     """
+    for name in (*warm.IMPORTS["torch"], "distributed"):
+        importlib.import_module(name)
     ways = {"two local workers": (at_home, ""), "two nodes": (there, address.url)}
     spent = dict.fromkeys(ways, 0.0)
     entries = yaml.safe_load(at_home.params.read_text())["entries"]

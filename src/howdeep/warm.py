@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from howdeep.cluster.address import ADDRESS
+from howdeep.cluster import address as cluster
 from howdeep.errors import Stopped, UserError
 from howdeep.files import dvc_state, project
 from howdeep.files.project import Project
@@ -166,8 +166,9 @@ def serve(kind: str, place: Path, dvc: psutil.Process, listener: socket.socket, 
     for name in IMPORTS[kind]:
         with suppress(ModuleNotFoundError):
             importlib.import_module(name)
-    if os.environ.get(ADDRESS):
-        with suppress(ModuleNotFoundError):
+    here, code = Project(place.parent.parent), _code()
+    with suppress(ModuleNotFoundError, UserError, OSError):  # which the stages tell
+        if cluster.found(cluster.named_in(here.params)):
             importlib.import_module("distributed")
     Plugins.instance()  # Hydra looks for its plugins
     if kind == "torch":
@@ -177,7 +178,6 @@ def serve(kind: str, place: Path, dvc: psutil.Process, listener: socket.socket, 
     with suppress(UserError, OSError):  # which the stages tell
         _warm_up(kind)
     gc.freeze()
-    here, code = Project(place.parent.parent), _code()
     try:
         with suppress(Stopped), signals.stop_with(dvc, seconds=0.1):
             while _code() == code:

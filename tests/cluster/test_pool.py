@@ -1,5 +1,6 @@
 """Jobs on real nodes: what comes back, and what a killed process, node or scheduler costs."""
 
+import os
 import re
 import shutil
 import signal
@@ -9,11 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from howdeep.cluster import address, crew
 from howdeep.cluster.pool import Elsewhere, Keeper, run_all
 from howdeep.errors import UserError
+from howdeep.processes.workers import WorkerDied
 from tests.cluster import works
 from tests.cluster.nodes import Cluster, free_port, started, until
 from tests.cluster.works import Job
@@ -39,9 +42,11 @@ def done(
     return list(run_all(work, of, 2, elsewhere))
 
 
-def collect(cluster: Cluster, work: Callable, of: list[Job], root: Path, found: dict[int, int]) -> None:
+def collect(
+    cluster: Cluster, work: Callable, of: list[Job], root: Path, found: dict[int, int], **options: Any
+) -> None:
     """What is done before the end comes."""
-    for job, result in run_all(work, of, 2, Elsewhere(cluster.address, root, lambda job: [])):
+    for job, result in run_all(work, of, 2, Elsewhere(cluster.address, root, lambda job: [], **options)):
         found[job.number] = result
 
 
@@ -79,19 +84,65 @@ def test_files_that_a_job_reads_are_sent_and_those_that_it_makes_come_back(clust
         (tmp_path / "read" / f"{number}.txt").write_text(
             f"{number}" * (9 << 20 if number == 0 else 10)
         )  # of two parts
-    made = {}
     found = done(
         cluster,
         works.copied,
         tmp_path,
         jobs(tmp_path, 4),
         reads=lambda job: [tmp_path / "read" / f"{job.number}.txt"],
-        arrived=lambda job, result, files: made.update(files) or result,
+        arrived=lambda job, result, files: (result, files),
     )
-    assert {job.number: path for job, path in found} == {n: tmp_path / f"runs/{n}/made.txt" for n in range(4)}
-    assert {path: content.decode() for path, content in made.items()} == {
-        tmp_path / f"runs/{n}/made.txt": (tmp_path / f"read/{n}.txt").read_text() * 2 for n in range(4)
+    made = {n: tmp_path / f"runs/{n}/made.txt" for n in range(4)}
+    twice = [(tmp_path / f"read/{n}.txt").read_bytes() * 2 for n in range(4)]
+    assert {job.number: answer for job, answer in found} == {
+        n: (made[n], {made[n]: twice[n]}) for n in range(4)
     }
+
+
+def test_what_is_done_here_keeps_no_node_waiting(cluster, tmp_path):
+    """A job of this machine waits for the last one of a node."""
+    last = tmp_path / "last"
+
+    def work(job: Job) -> str:
+        until(last.exists)
+        return "last"
+
+    def arrived(job: Job, result: int, files: object) -> int:
+        if job.number == 5:
+            last.touch()
+        return result
+
+    elsewhere = Elsewhere(
+        cluster.address, tmp_path, lambda job: [], work=works.square, takes=lambda job: job.number > 0,
+        arrived=arrived,
+    )  # fmt: skip
+    found = {job.number: result for job, result in run_all(work, jobs(tmp_path), 2, elsewhere)}
+    assert found == SQUARES | {0: "last"}
+
+
+def test_answers_that_have_come_are_kept_when_a_job_fails(cluster, tmp_path):
+    found = {}
+
+    def arrived(job: Job, result: int, files: object) -> int:
+        until(lambda: len(list(tmp_path.glob("refused-*"))) > 0)
+        return result
+
+    of = [Job(number, tmp_path, once=str(tmp_path / "refused-")) for number in range(4)]
+    with pytest.raises(UserError, match=r"got 3: take one \(on node-\d\)"):
+        collect(cluster, works.refused_aloud, of, tmp_path, found, arrived=arrived)
+    assert found == {number: number**2 for number in range(3)}
+
+
+def test_a_worker_of_this_machine_that_is_killed_is_told_in_one_line(cluster, tmp_path):
+    def arrived(job: Job, result: int, files: object) -> int:
+        if job.number == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    before = len(psutil.Process().children())
+    with pytest.raises(WorkerDied, match="SIGKILL while it ran job 3: finished runs are kept"):
+        done(cluster, works.square, tmp_path, jobs(tmp_path), arrived=arrived)
+    assert len(psutil.Process().children()) == before
 
 
 def test_a_job_that_loses_its_process_is_begun_once_more(cluster, tmp_path, capsys):

@@ -56,6 +56,14 @@ def refused(job: Job) -> int:
     return square(job)
 
 
+def refused_aloud(job: Job) -> int:
+    """Says before that it will; the others are done by then."""
+    if job.number == 3:
+        time.sleep(1.0)
+        Path(f"{job.once}{job.number}").touch()
+    return refused(job)
+
+
 def begun(job: Job) -> int:
     """Says outside where it runs, and takes its time."""
     with open(f"{job.once}-{os.getpid()}", "a") as file:

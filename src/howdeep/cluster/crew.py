@@ -5,12 +5,14 @@ command submits what is missing.
 """
 
 import queue
+import socket
 import statistics
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,8 +42,9 @@ class Elsewhere:
         root: of the project. What the work writes below it comes back.
         reads: the files below it that a job reads.
         work: what is done with a job: a function of a module, or a `partial` of one; None: what is done here.
-        takes: whether a job travels; others are done by this process meanwhile.
-        arrived: what is done here with a job, its result, and the files that it made: their contents by path.
+        takes: whether a job travels; others are done by workers of this machine meanwhile. None: all do.
+        arrived: what workers of this machine do with a job, its result, and the files that it made: their contents by
+            path. None: nothing.
         gpu: whether each job needs one.
     """
 
@@ -49,9 +52,67 @@ class Elsewhere:
     root: Path
     reads: Callable[[Any], Iterable[Path]]
     work: Callable[[Any], Any] | None = None
-    takes: Callable[[Any], bool] = lambda job: True
-    arrived: Callable[[Any, Any, Mapping[Path, bytes]], Any] = lambda job, result, files: result
+    takes: Callable[[Any], bool] | None = None
+    arrived: Callable[[Any, Any, Mapping[Path, bytes]], Any] | None = None
     gpu: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What has come back.
+
+    Args:
+        result: packed.
+        files: that the job made: their contents by their paths below the project.
+    """
+
+    job: Any
+    result: bytes
+    files: Mapping[str, bytes]
+
+    def __str__(self) -> str:
+        return str(self.job)
+
+    def opened(self, elsewhere: Elsewhere) -> Any:
+        """The result, or what `elsewhere` makes of it."""
+        root = elsewhere.root
+        result = unpacked(self.result, root)
+        if elsewhere.arrived is None:
+            return result
+        return elsewhere.arrived(
+            self.job, result, {root / name: content for name, content in self.files.items()}
+        )
+
+
+class _News:
+    """What Dask tells in a thread of its own.
+
+    Attributes:
+        bell: can be read once there is something.
+    """
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.bell, self._theirs = socket.socketpair()
+        for end in (self.bell, self._theirs):
+            end.setblocking(False)
+
+    def put(self, news: dict[str, Any]) -> None:
+        self._queue.put(news)
+        with suppress(OSError):  # full: it will be read anyway; closed: nobody waits any more
+            self._theirs.send(b"\0")
+
+    def all(self) -> Iterator[dict[str, Any]]:
+        with suppress(BlockingIOError):
+            while self.bell.recv(1 << 16):
+                pass
+        with suppress(queue.Empty):
+            while True:
+                yield self._queue.get_nowait()
+
+    def close(self) -> None:
+        self.bell.close()
+        self._theirs.close()
 
 
 class Gone(Unreachable):
@@ -95,7 +156,7 @@ class Crew:
         self.failed: list[str] = []
         self._name = uuid.uuid4().hex[:12]
         self._number = 0
-        self._news: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.news = _News()
         self._nodes: dict[str, tuple[str, dict[str, str]]] = {}  # name and likeness, by address
         self.slots, self._resource, self._looked = 0, "", 0.0
         self._lost: float | None = None
@@ -105,7 +166,7 @@ class Crew:
         self._checksums: dict[Path, tuple[int, str]] = {}
 
     def __enter__(self) -> "Crew":
-        self.client.subscribe_topic(node.topic(self._key(0)), lambda event: self._news.put(event[1]))
+        self.client.subscribe_topic(node.topic(self._key(0)), lambda event: self.news.put(event[1]))
         while not self._look():
             self._say(
                 f"waits for a node like this machine at {self.elsewhere.address}: `howdeep worker` starts one"
@@ -115,6 +176,7 @@ class Crew:
 
     def __exit__(self, *_: object) -> None:
         self.give_up()
+        self.news.close()
 
     def give_up(self) -> None:
         """Nodes end what nobody wants any more."""
@@ -134,9 +196,6 @@ class Crew:
         """
         ahead = max(1, round(AHEAD * self.slots)) if left > self.slots else 0
         return len(self.sent) + len(self.again) < self.slots + ahead
-
-    def has_news(self) -> bool:
-        return not self._news.empty()
 
     def send(self, job: Any, heard: Callable[[Any], None] = lambda news: None) -> None:
         root = self.elsewhere.root
@@ -158,40 +217,32 @@ class Crew:
             node.run, one.parcel, key=key, pure=False, retries=0, resources=dict.fromkeys(self._needs(), 1)
         )
         self.sent[key] = one
-        one.future.add_done_callback(lambda future: self._news.put({"key": future.key}))
+        one.future.add_done_callback(lambda future: self.news.put({"key": future.key}))
 
     def _key(self, number: int) -> str:
         return f"howdeep-{self._name}-{number}"
 
-    def next(self, refill: Callable[[], None] = lambda: None) -> tuple[Any, Any] | None:
-        """A job that has ended, with its result; None if none has for a while.
-
-        Args:
-            refill: sends others before this one's files are written, which takes a while.
-        """
-        try:
-            news = self._news.get(timeout=LOOK_SECONDS)
-        except queue.Empty:
-            news = {"key": ""}
+    def ended(self) -> Iterator[Answer]:
+        """Jobs that have ended since; waits for none. Call it every `LOOK_SECONDS`, and where `news` can be read."""
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._look()
+        for news in self.news.all():
+            if (one := self.sent.get(news["key"])) is None:
+                continue
+            if "told" in news:
+                one.heard(news["told"])
+            elif "node" in news:
+                one.node, one.since = news["node"], time.monotonic()
+            else:
+                del self.sent[news["key"]]
+                if one.since:
+                    self._seconds.append(time.monotonic() - one.since)
+                if (answer := self._answer(one)) is not None:
+                    yield answer
         while self.again and self.client.status == "running":
             self._submit(self.again.popleft())
-        if (one := self.sent.get(news["key"])) is None:
-            return None
-        if "told" in news:
-            one.heard(news["told"])
-        elif "node" in news:
-            one.node, one.since = news["node"], time.monotonic()
-        else:
-            del self.sent[news["key"]]
-            if one.since:
-                self._seconds.append(time.monotonic() - one.since)
-            refill()
-            return self._opened(one)
-        return None
 
-    def _opened(self, one: _Sent) -> tuple[Any, Any] | None:
+    def _answer(self, one: _Sent) -> Answer | None:
         from distributed import KilledWorker
         from distributed.comm.core import CommClosedError
 
@@ -222,10 +273,7 @@ class Crew:
         elif kind == node.STOPPED:  # by a scheduler that took the node for lost
             self._submit(one)
         else:
-            result, files = answer
-            root = self.elsewhere.root
-            made = {root / name: content for name, content in files.items()}
-            return one.job, self.elsewhere.arrived(one.job, unpacked(result, root), made)
+            return Answer(one.job, *answer)
         return None
 
     def _died(self, one: _Sent, how: str) -> None:

@@ -5,11 +5,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import Connection, wait
+from socket import socket
 from typing import Any
 
-from howdeep.cluster.crew import Crew, Elsewhere, Gone
+from howdeep.cluster.crew import LOOK_SECONDS, Answer, Crew, Elsewhere, Gone
 from howdeep.errors import UserError
 from howdeep.processes import workers
+from howdeep.processes.workers import Workers
 
 
 def run_all(
@@ -26,51 +29,77 @@ def run_all(
     """
     if elsewhere is None:
         return workers.run_all(work, jobs, n_workers, then=then)
-    return _run_all(work, jobs, elsewhere, then)
+    return _run_all(work, jobs, n_workers, elsewhere, then)
 
 
 def _run_all(
     work: Callable[[Any], Any],
     jobs: Iterable[Any],
+    n_workers: int,
     elsewhere: Elsewhere,
     then: Callable[[Any, Any], Iterable[Any]] | None,
 ) -> Iterator[tuple[Any, Any]]:
     waiting, nothing = iter(jobs), object()
-    here: deque[Any] = deque()  # what this process does while nothing arrives
-    possible: deque[Any] = deque()
-    ready: deque[Any] = deque()
+    possible: deque[Any] = deque()  # made so by the jobs that ended
+    ready: deque[Any] = deque()  # to be sent
+    answers: deque[Answer] = deque()
+    here: deque[Any] = deque()  # for workers of this machine
+
+    def takes(job: Any) -> bool:
+        return elsewhere.takes is None or elsewhere.takes(job)
 
     def following() -> Any:
         for job in waiting:
-            if elsewhere.takes(job):
+            if takes(job):
                 return job
             here.append(job)
         return possible.popleft() if possible else nothing
 
-    def ended(job: Any, result: Any) -> tuple[Any, Any]:
-        for one in then(job, result) if then else ():
-            (possible if elsewhere.takes(one) else here).append(one)
-        return job, result
-
     def refill() -> None:
-        while True:
+        """Sends jobs, unless as many answers wait here as the nodes do jobs at a time."""
+        while len(answers) <= crew.slots:
             while len(ready) <= crew.slots and (job := following()) is not nothing:
                 ready.append(job)
             if not ready or not crew.has_room(len(ready)):
                 return
             crew.send(ready.popleft())
 
-    with _crew(elsewhere, work) as crew:
-        while True:
-            refill()
-            if here and not crew.has_news():
-                job = here.popleft()
-                yield ended(job, work(job))
-            elif crew.is_busy():
-                if (found := crew.next(refill)) is not None:
-                    yield ended(*found)
-            elif not here:
-                break
+    def do(one: Any) -> Any:
+        return one.opened(elsewhere) if isinstance(one, Answer) else work(one)
+
+    def ended(one: Any, result: Any) -> tuple[Any, Any]:
+        job = one.job if isinstance(one, Answer) else one
+        for new in then(job, result) if then else ():
+            (possible if takes(new) else here).append(new)
+        return job, result
+
+    def dealt_with(*bells: socket) -> Iterator[tuple[Any, Any]]:
+        """What is done in this machine, once it is or one of `bells` rings."""
+        if answers and not hands.count:
+            while answers:
+                yield ended(one := answers.popleft(), one.opened(elsewhere))
+            return
+        while (answers or here) and hands.has_room():
+            hands.send(answers.popleft() if answers else here.popleft())
+        for one in wait([*hands.busy(), *bells], LOOK_SECONDS):
+            if isinstance(one, Connection):
+                yield ended(*hands.take(one))
+
+    with Workers(do, n_workers if elsewhere.arrived or elsewhere.takes else 0) as hands:
+        hands.fork()  # before Dask starts its threads
+        with _crew(elsewhere, work) as crew:
+            while True:
+                try:
+                    answers.extend(crew.ended())
+                    refill()  # before the answers are dealt with, which takes a while
+                except Exception:  # what has come back is kept
+                    here.clear()
+                    while answers or hands.busy():
+                        yield from dealt_with()
+                    raise
+                if not (crew.is_busy() or answers or here or hands.busy()):
+                    break
+                yield from dealt_with(crew.news.bell)
     if crew.failed:
         more = f"; and {len(crew.failed) - 3} more" if len(crew.failed) > 3 else ""
         raise UserError(
@@ -134,8 +163,9 @@ class Keeper:
             with _told_in_one_line(self.elsewhere):
                 crew.send(job, heard)
                 while crew.is_busy():
-                    if (found := crew.next()) is not None:
-                        return found[1]
+                    wait([crew.news.bell], LOOK_SECONDS)
+                    for answer in crew.ended():
+                        return answer.opened(self.elsewhere)
         except Gone:
             self._process = 0
             self._stack.close()

@@ -26,12 +26,17 @@ AGAIN_SECONDS = 1.0  # between two tries to reach a scheduler
 GIVE_UP_SECONDS = 600.0  # without one
 GPUS = {"gres", "gpus_per_node", "gpus_per_task"}  # options of sbatch
 GIVE_UP_DAYS = 1  # of a node on Slurm, unless its options say another time
-SETTINGS = {
+SETTINGS = {  # of Dask
     "distributed": {
         "scheduler": {
             "worker-ttl": "30s",  # of a node that is silent: its runs are begun elsewhere
             "allowed-failures": 0,  # the coordinator counts, of runs that had begun
-        }
+            "work-stealing": False,  # no job may go to other nodes than those that it was sent for
+            "active-memory-manager": {"start": False},  # answers stay nowhere
+        },
+        # Runs are in other processes, of which Dask sees nothing: its looks at its own cost 1 to 3 % of a core a node.
+        "worker": {"profile": {"enabled": False}},
+        "admin": {"tick": {"interval": "1s"}, "system-monitor": {"interval": "10s"}},
     }
 }
 
@@ -144,11 +149,9 @@ def up(
 
 
 async def _up(address: Address, nodes: int, slurm: Mapping[str, str] | None) -> int:
-    from dask import config
     from distributed import Scheduler
 
     stopped, host, port = _stop_event(), _host(address.url), int(address.url.rpartition(":")[2])
-    config.update_defaults(SETTINGS)  # below what a file of Dask's, or DASK_... in the environment says
     try:
         with warnings.catch_warnings(
             action="ignore"
@@ -282,6 +285,8 @@ def _host(url: str) -> str:
 def _need_dask() -> None:
     try:
         import distributed  # noqa: F401
+        from dask import config
     except ModuleNotFoundError:
         raise UserError("expected Dask, found none: pip install 'howdeep[cluster]'") from None
+    config.update_defaults(SETTINGS)  # below what a file of Dask's, or DASK_... in the environment says
     logging.getLogger("distributed").setLevel(logging.CRITICAL)

@@ -36,6 +36,98 @@ class WorkerDied(UserError):
     cause: str = "a signal"
 
 
+class Workers:
+    """Forked processes, each of which does one job after another.
+
+    If this process is stopped, they get SIGTERM, a few seconds to close what they hold open, and then SIGKILL. If this
+    process is killed, they end by themselves.
+
+    Args:
+        work: what is done with a job.
+        count: of them, at most.
+    """
+
+    def __init__(self, work: Callable[[Any], Any], count: int) -> None:
+        self.work, self.count = work, count
+        self._context = multiprocessing.get_context("fork")
+        self._processes: dict[Connection, BaseProcess] = {}
+        self._running: dict[Connection, Any] = {}
+        self._idle: list[Connection] = []
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.rest()
+        _close(list(self._processes.values()), gently=not self._running and not self._idle)
+
+    def fork(self) -> None:
+        """Starts all of them now: a process with threads cannot be forked safely later."""
+        while len(self._processes) < self.count:
+            self._idle.append(self._start())
+
+    def has_room(self) -> bool:
+        return len(self._running) < self.count
+
+    def busy(self) -> list[Connection]:
+        """One for each job that is being done; can be read once it has ended, see `take`."""
+        return list(self._running)
+
+    def send(self, job: Any) -> None:
+        """Has a job done by a worker that is idle, or by a new one."""
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                connection.send(job)
+                self._running[connection] = job
+                return
+            except ConnectionError:  # it died while it had nothing to do: nothing is lost but the worker
+                self._bury(connection)
+        connection = self._start()
+        self._running[connection] = job
+        with suppress(ConnectionError):  # it died at once, which is noticed where its answer is awaited
+            connection.send(job)
+
+    def take(self, connection: Connection) -> tuple[Any, Any]:
+        """A job that has ended, and its result.
+
+        Raises:
+            WorkerDied: its worker was killed.
+            Exception: what the work raised.
+        """
+        job = self._running.pop(connection)
+        try:
+            result, error = connection.recv()
+        except (EOFError, OSError):  # the latter where it died with its job unread, or while it answered
+            raise _died(self._bury(connection), job) from None
+        self._idle.append(connection)
+        if error is not None:
+            raise error
+        return job, result
+
+    def rest(self) -> None:
+        """Ends those that are idle."""
+        while self._idle:
+            with suppress(ConnectionError):
+                self._idle.pop().send(None)
+
+    def _start(self) -> Connection:
+        ours, theirs = self._context.Pipe()
+        # Forked workers inherit every pipe end made so far; they must not keep a sibling's open.
+        process = self._context.Process(
+            target=_work, args=(self.work, theirs, [*self._processes, ours]), daemon=True
+        )
+        process.start()
+        theirs.close()
+        self._processes[ours] = process
+        return ours
+
+    def _bury(self, connection: Connection) -> BaseProcess:
+        connection.close()
+        return self._processes.pop(connection)
+
+
 def run_all(
     work: Callable[[Any], Any],
     jobs: Iterable[Any],
@@ -43,11 +135,9 @@ def run_all(
     died: Callable[[WorkerDied], None] | None = None,
     then: Callable[[Any, Any], Iterable[Any]] | None = None,
 ) -> Iterator[tuple[Any, Any]]:
-    """Runs `work(job)` for every job in forked workers; yields (job, result) as they finish.
+    """Runs `work(job)` for every job in `Workers`; yields (job, result) as they finish.
 
-    Jobs start in the order given, each asked for when a worker is free. If this process is stopped, the workers get
-    SIGTERM, a few seconds to close what they hold open, and then SIGKILL. If this process is killed, they end by
-    themselves.
+    Jobs start in the order given, each asked for when a worker is free.
 
     Args:
         died: called when a worker was killed, whose job is lost; then another worker takes its place.
@@ -58,77 +148,38 @@ def run_all(
         WorkerDied: a worker ended by a signal, and `died` is not given; finished jobs were yielded.
         Exception: what `work` raised, once the workers are closed.
     """
-    context = multiprocessing.get_context("fork")
     waiting = iter(jobs)
     made_possible: deque[Any] = deque()
-    workers: dict[Connection, BaseProcess] = {}
-    running: dict[Connection, Any] = {}
-    idle: list[Connection] = []
     nothing = object()
 
     def following() -> Any:
         job = next(waiting, nothing)
         return made_possible.popleft() if job is nothing and made_possible else job
 
-    def start(job: Any) -> None:
-        """Starts a worker with a job."""
-        ours, theirs = context.Pipe()
-        # Forked workers inherit every pipe end made so far; they must not keep a sibling's open.
-        process = context.Process(target=_work, args=(work, theirs, [*workers, ours]), daemon=True)
-        process.start()
-        theirs.close()
-        workers[ours], running[ours] = process, job
-        with suppress(ConnectionError):  # it died at once, which is noticed where its answer is awaited
-            ours.send(job)
+    with Workers(work, n_workers) as workers:
 
-    def go_on() -> None:
-        """Gives idle workers what there is to do, and ends them where nothing can come any more."""
-        while idle and (job := following()) is not nothing:
-            connection = idle.pop()
-            try:
-                connection.send(job)
-                running[connection] = job
-            except ConnectionError:  # it died while it had nothing to do: nothing is lost but the worker
-                bury(connection)
-                start(job)
-        while idle and not (then and running):
-            with suppress(ConnectionError):
-                idle.pop().send(None)
+        def go_on() -> None:
+            """Gives workers what there is to do, and ends idle ones where nothing can come any more."""
+            while workers.has_room() and (job := following()) is not nothing:
+                workers.send(job)
+            if not (then and workers.busy()):
+                workers.rest()
 
-    def bury(connection: Connection) -> BaseProcess:
-        connection.close()
-        return workers.pop(connection)
-
-    try:
-        for _ in range(n_workers):
-            if (job := following()) is nothing:
-                break
-            start(job)
-        while running:
-            for connection in wait(list(running)):
+        go_on()
+        while busy := workers.busy():
+            for connection in wait(busy):
                 assert isinstance(connection, Connection)
-                job = running.pop(connection)
                 try:
-                    result, error = connection.recv()
-                except (
-                    EOFError,
-                    OSError,
-                ):  # the latter where it died with its job unread, or while it answered
-                    death = _died(bury(connection), job)
+                    job, result = workers.take(connection)
+                except WorkerDied as death:
                     if died is None:
-                        raise death from None
+                        raise
                     died(death)
-                    if (another := following()) is not nothing:
-                        start(another)
+                    go_on()
                     continue
-                idle.append(connection)
-                if error is not None:
-                    raise error
                 made_possible.extend(then(job, result) if then else ())
                 go_on()
                 yield job, result
-    finally:
-        _close(list(workers.values()), gently=not running and not idle)
 
 
 def _work(work: Callable[[Any], Any], connection: Connection, others: list[Connection]) -> None:
