@@ -11,6 +11,7 @@ scale      so many jobs that return a small record, without training: jobs a sec
 """
 
 import functools
+import gc
 import importlib
 import multiprocessing
 import os
@@ -143,6 +144,8 @@ def whole(address: Address, at_home: Project, there: Project) -> Iterator[Row]:
     """
     for name in (*warm.IMPORTS["torch"], "distributed"):
         importlib.import_module(name)
+    gc.set_threshold(50_000, 20, 50)  # as a warm process
+    gc.freeze()
     ways = {"two local workers": (at_home, ""), "two nodes": (there, address.url)}
     spent = dict.fromkeys(ways, 0.0)
     entries = yaml.safe_load(at_home.params.read_text())["entries"]

@@ -4,6 +4,7 @@ Training holds no lock of the worker, which answers the scheduler meanwhile, and
 process keeps its imports and the data sets that it has read; it ends with its worker.
 """
 
+import gc
 import hashlib
 import multiprocessing
 import os
@@ -136,6 +137,8 @@ def _serve(connection: Connection, root: Path, worker: int) -> None:
     _to_worker = connection
     stop_on_signals()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.set_threshold(50_000, 20, 50)  # as in `cli.script`
+    gc.freeze()
     try:
         with stop_with(psutil.Process(worker)):
             while True:
