@@ -78,6 +78,12 @@ def test_the_last_jobs_go_to_the_node_that_is_free_first(cluster, tmp_path):
     assert [job.number for job, _ in done(cluster, works.square, tmp_path, of)] == [1, 2, 3, 0]
 
 
+def test_no_job_waits_at_a_node_for_a_long_one(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(crew, "SHORT", 0.0)
+    of = [Job(number, tmp_path, seconds=0.0 if number else 2.0) for number in range(8)]
+    assert [job.number for job, _ in done(cluster, works.square, tmp_path, of)] == [*range(1, 8), 0]
+
+
 def test_files_that_a_job_reads_are_sent_and_those_that_it_makes_come_back(cluster, tmp_path):
     (tmp_path / "read").mkdir()
     for number in range(4):

@@ -27,7 +27,8 @@ from howdeep.processes import progress
 
 PART = 8 << 20  # bytes of a message with files
 DEATHS = 2  # of processes or nodes, after which a job has failed
-AHEAD = 0.5  # jobs sent beyond those that run, as a share of the slots: one must be there when another ends
+AHEAD = 0.5  # short jobs sent beyond those that run, as a share of the slots: one is there when another ends
+SHORT = 1.0  # seconds. Longer jobs wait here: one that waits at a node for a long one is taken by no other
 LOOK_SECONDS = 2.0  # between two looks at the nodes
 STRAGGLES, SOME = 4, 5  # times the median of jobs that ended, of which there are some
 LOST_SECONDS = 20.0  # without the scheduler
@@ -194,7 +195,9 @@ class Crew:
             left: how many jobs are to be sent, or more: the last ones wait here for a node that is free, since Dask
                 takes from none what waits there.
         """
-        ahead = max(1, round(AHEAD * self.slots)) if left > self.slots else 0
+        recent = self._seconds[-max(self.slots, SOME) :]
+        is_short = bool(recent) and statistics.median(recent) < SHORT
+        ahead = max(1, round(AHEAD * self.slots)) if is_short and left > self.slots else 0
         return len(self.sent) + len(self.again) < self.slots + ahead
 
     def send(self, job: Any, heard: Callable[[Any], None] = lambda news: None) -> None:
