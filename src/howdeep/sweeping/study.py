@@ -32,6 +32,8 @@ from howdeep.sweeping.trials import (
     Counts,
     Held,
     is_counted,
+    is_wanted,
+    point_of,
     result_of,
     running_elsewhere,
     with_its_tries,
@@ -118,16 +120,7 @@ class Study:
         return self._study.get_trials(deepcopy=False)
 
     def counts(self) -> Counts:
-        return self._count(self._trials())
-
-    def _count(self, trials: Sequence["FrozenTrial"]) -> Counts:
-        from optuna.trial import TrialState
-
-        def n(state: TrialState) -> int:
-            return sum(trial.state == state and is_counted(trial) for trial in trials)
-
-        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
-        return Counts(self.plan.wanted, *map(n, states))
+        return Counts.of(self._trials(), self.plan.wanted)
 
     @hold_stop()
     def take(self, sweep: str | None = None) -> "Trial | None":
@@ -144,7 +137,7 @@ class Study:
             with self.storage.lock() as is_held:
                 self._recover()
                 trials = self._trials()
-                counts = self._count(trials)
+                counts = Counts.of(trials, self.plan.wanted)
                 if counts.done + counts.running >= counts.total:
                     return None
                 trial_id = self._claim(trials, {OWNER: self.owner, SWEEP: sweep or self.owner})
@@ -280,20 +273,12 @@ class Study:
             backend.set_trial_user_attr(trial_id, REASON, reason)
             backend.set_trial_state_values(trial_id, TrialState.FAIL)
             return
-        if retry and self._is_wanted(trial):
+        once = self.plan.sampler == "grid"
+        if retry and is_wanted(trial, self._trials(), self.plan.wanted, once=once):
             # First of all: whoever is killed after it does it again, and finds it done.
-            self._study.enqueue_trial(_point(trial), user_attrs={RETRY_OF: trial.number, KILLED: deaths})
+            self._study.enqueue_trial(point_of(trial), user_attrs={RETRY_OF: trial.number, KILLED: deaths})
         backend.set_trial_user_attr(trial_id, INTERRUPTED, why)
         backend.set_trial_state_values(trial_id, TrialState.FAIL)
-
-    def _is_wanted(self, trial: "FrozenTrial") -> bool:
-        """Whether the point of a trial is still to be tried: others may have filled the study, or have it."""
-        others = [other for other in self._trials() if other.number != trial.number and is_counted(other)]
-        if any(other.user_attrs.get(RETRY_OF) == trial.number for other in others):
-            return False
-        if self.plan.sampler == "grid" and _point(trial) in map(_point, others):
-            return False
-        return len(others) < self.plan.wanted
 
     @hold_stop()
     def tell(self, trial: "Trial", values: Sequence[float] | None, error: Exception | None = None) -> None:
@@ -340,10 +325,6 @@ class Study:
             and is_counted(trial)
             and sweep in (None, trial.user_attrs.get(SWEEP))
         ]
-
-
-def _point(trial: "FrozenTrial") -> Point:
-    return trial.params | trial.system_attrs.get("fixed_params", {})
 
 
 class Trial:

@@ -1,13 +1,13 @@
 """What howdeep notes of each trial in Optuna's storage: whose it is, and whether it counts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from howdeep.processes.locks import host_of
 from howdeep.sweeping.outcomes import Result
-from howdeep.sweeping.space import Space, word
+from howdeep.sweeping.space import Point, Space, word
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -26,6 +26,13 @@ class Counts:
     failed: int
     running: int
 
+    @classmethod
+    def of(cls, trials: "Sequence[FrozenTrial]", total: int) -> "Counts":
+        from optuna.trial import TrialState
+
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
+        return cls(total, *(sum(of.state == state and is_counted(of) for of in trials) for state in states))
+
     @property
     def done(self) -> int:
         return self.complete + self.pruned + self.failed
@@ -38,6 +45,27 @@ def is_counted(trial: "FrozenTrial") -> bool:
     if trial.state == TrialState.RUNNING:
         return OWNER in trial.user_attrs
     return INTERRUPTED not in trial.user_attrs
+
+
+def point_of(trial: "FrozenTrial") -> Point:
+    """What a trial tries; also of one that waits."""
+    return trial.params | trial.system_attrs.get("fixed_params", {})
+
+
+def is_wanted(trial: "FrozenTrial", trials: "Sequence[FrozenTrial]", total: int, *, once: bool) -> bool:
+    """Whether the point of a trial is still to be tried: others may have filled the study, or have it.
+
+    Args:
+        trials: all of the study.
+        total: how many it should have.
+        once: whether it tries no point twice.
+    """
+    others = [other for other in trials if other.number != trial.number and is_counted(other)]
+    if any(other.user_attrs.get(RETRY_OF) == trial.number for other in others):
+        return False
+    if once and point_of(trial) in map(point_of, others):
+        return False
+    return len(others) < total
 
 
 def result_of(trial: "FrozenTrial", space: Space) -> Result:
