@@ -189,6 +189,18 @@ def test_mistakes_are_told_in_one_line_of_the_declaration(clone):
         assert "params.yaml" not in failed.stderr, failed.stderr
 
 
+def test_an_unknown_simple_method_is_told_before_anything_is_trained(clone):
+    against = {"metric": "test/accuracy", "against": "logistic regresion", "unit": "accuracy"}
+    write(clone, tiny={**TINY, "estimand": against})
+    clone.run("howdeep", "claim-plan", "tiny")
+    failed = clone.run("howdeep", "claim-tune", "tiny", check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.endswith(
+        "howdeep: claims/tiny.yaml: estimand.against names the unknown method 'logistic regresion', did you mean "
+        "'logistic regression'?\n"
+    ), failed.stderr
+
+
 def test_mlflow_has_an_experiment_with_a_run_for_each_claim(judged):
     store = Store(f"sqlite:///{judged.folder}/mlflow.db", "claims", judged.folder)
     [of_claim] = store.find(howdeep__kind="claim", howdeep__claim="tiny")

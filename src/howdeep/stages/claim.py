@@ -25,7 +25,7 @@ from howdeep.stages.synchronise import tested
 from howdeep.study import claim as declared
 from howdeep.study import params
 from howdeep.study.claim import Claim
-from howdeep.study.claim_parts import Contrast, Further, Place
+from howdeep.study.claim_parts import Contrast, Estimand, Further, Place
 from howdeep.study.composition import Compositions
 from howdeep.study.seeds import of_seed
 
@@ -84,28 +84,36 @@ def _of(name: str) -> Iterator[None]:
 
 def _check_metrics(claim: Claim, plan: params.Study, own: Project) -> None:
     """Refuses a metric that an arm of its contrast does not have, or of a scatter no arm."""
-    for of, where in [
-        (claim.contrast, "estimand"),
-        *((of, f"further '{of.text}': estimand") for of in claim.further),
-    ]:
-        metric = claim.estimand_of(of).metric
-        for arm in {place.arm: None for place in of.places()}:
-            if (
-                entry := plan.entries.get(claim.entry(arm))
-            ) is None:  # a quick run has the arms of the verdict alone
-                continue
-            cfg = _config_of(entry, plan, own)
-            known = estimands.metrics_of(cfg.task._target_, metric)
-            if metric not in known:
-                raise UserError(f"{where}.metric names the unknown metric '{metric}'{near(metric, known)}")
-            if wanted := estimands.lacks(metric, cfg):
-                raise UserError(f"{where}.metric is {metric}, which expects {wanted} (in the arm {arm})")
+    for where, estimand, arm, entry in _measured(claim, plan):
+        metric, cfg = estimand.metric, _config_of(entry, plan, own)
+        known = estimands.metrics_of(cfg.task._target_, metric)
+        if metric not in known:
+            raise UserError(f"{where}.metric names the unknown metric '{metric}'{near(metric, known)}")
+        if wanted := estimands.lacks(metric, cfg):
+            raise UserError(f"{where}.metric is {metric}, which expects {wanted} (in the arm {arm})")
     for axis in ("x", "y") if claim.scatter else ():
         metric = getattr(claim.scatter, axis).metric
         tasks = {_config_of(entry, plan, own).task._target_ for entry in plan.entries.values()}
         known = {name for task in tasks for name in estimands.metrics_of(task, metric)}
         if metric not in known:
             raise UserError(f"scatter.{axis}.metric names the unknown metric '{metric}'{near(metric, known)}")
+
+
+def _measured(claim: Claim, plan: params.Study) -> Iterator[tuple[str, Estimand, str, params.Entry]]:
+    """What each contrast measures of its arms, and where that is declared."""
+    further = [(of, f"further '{of.text}': estimand") for of in claim.further]
+    for of, where in [(claim.contrast, "estimand"), *further]:
+        for arm in {place.arm: None for place in of.places()}:
+            if entry := plan.entries.get(claim.entry(arm)):  # a quick run has the arms of the verdict alone
+                yield where, claim.estimand_of(of), arm, entry
+
+
+def _check_methods(claim: Claim, plan: params.Study, own: Project) -> None:
+    """Refuses a simple method, to which a contrast compares its arms, that their tasks do not have."""
+    for _, estimand, _, entry in _measured(claim, plan):
+        if estimand.against is not None:
+            cfg = of_seed(_config_of(entry, plan, own), entry.seeds[0], plan.split)
+            estimands.check_method(estimand.against, cfg, own)
 
 
 def _config_of(entry: params.Entry, plan: params.Study, own: Project) -> DictConfig:
@@ -124,12 +132,18 @@ def _made_of(plan: params.Study, own: Project) -> dict[str, dict[str, str]]:
 
 
 def tune_claim(name: str, project: Project, n_workers: int | None = None) -> None:
-    """Tunes every arm, if the claim asks for it."""
+    """Tunes every arm, if the claim asks for it.
+
+    Raises:
+        UserError: also a simple method that the task does not have: it is known now that there are data.
+    """
     from howdeep.stages.tune import tune_entry
 
     own = _planned(name, project)
+    plan = params.read(own.params)
     with _of(name):
-        for entry in params.read(own.params).entries:
+        _check_methods(declared.read(name, project.claims), plan, own)
+        for entry in plan.entries:
             tune_entry(entry, own, n_workers)
 
 

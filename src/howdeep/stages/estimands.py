@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from hydra.utils import get_class
@@ -16,6 +16,9 @@ from howdeep.records.cell import run_name
 from howdeep.records.record import config_of
 from howdeep.study.claim import Claim
 from howdeep.study.claim_parts import Estimand, known_metrics
+
+if TYPE_CHECKING:  # a claim is planned without torch
+    from howdeep.data.examples import Examples
 
 Cell = tuple[str, int]  # arm, depth
 ATTRIBUTIONS = "inside/attribution_agreement", "inside/attribution_without_training"
@@ -123,13 +126,30 @@ def _baseline(record: dict, method: str, metric: str, own: Project) -> float:
     """
     from howdeep.runs.examples import split_of
 
-    cfg, split = config_of(record), split_of(record, own, test=True)
-    model = cast(dict, OmegaConf.to_container(cfg.model))
-    kind = get_class(cfg.task._target_)
-    methods = kind.baselines(kind.learned_from(split.train), split.test, model)
+    split = split_of(record, own, test=True)
+    assert split.test is not None
+    return float(_by_method(method, config_of(record), split.train, split.test)[metric])
+
+
+def check_method(method: str, cfg: DictConfig, own: Project) -> None:
+    """Refuses a simple method that a task does not have, before anything is trained; opens no test examples.
+
+    Raises:
+        UserError: it has others.
+    """
+    from howdeep.runs.examples import ensure_prepared, load_split
+
+    ensure_prepared(cfg.data, own)
+    split = load_split(cfg, own)
+    _by_method(method, cfg, split.train, split.validation)
+
+
+def _by_method(method: str, cfg: DictConfig, train: "Examples", held_out: "Examples") -> Mapping[str, float]:
+    kind, model = get_class(cfg.task._target_), cast(dict, OmegaConf.to_container(cfg.model))
+    methods = kind.baselines(kind.learned_from(train), held_out, model)
     if method not in methods:
         raise UserError(f"estimand.against names the unknown method '{method}'{near(method, methods)}")
-    return float(methods[method][metric])
+    return methods[method]
 
 
 def _of_record(record: Mapping[str, Any], estimand: Estimand, kind: str, metric: str) -> float | None:
