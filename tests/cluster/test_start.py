@@ -1,13 +1,15 @@
 """`howdeep cluster up` as it is typed: mistakes, and nodes that Slurm is asked for."""
 
 import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
-from howdeep.cluster.address import Address
+from howdeep.cluster.address import Address, parsed
 from howdeep.cluster.pool import Elsewhere, run_all
 from tests.cluster import works
 from tests.cluster.nodes import ROOT, free_port, until
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.slow
             "expected Slurm to take --slurm nodes=1 colour=red, got: ",
         ),
         (["up", "--host", "nowhere.invalid"], "expected nowhere.invalid to be this machine and its port"),
+        (["up", "--host", "localhost:8786"], "name or address of this machine alone, got 'localhost:8786'"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, words, told):
@@ -34,6 +37,24 @@ def test_a_mistake_is_one_line(tmp_path, words, told):
     assert len(done.complaints) == 1, done.err
     assert told in done.complaints[0]
     assert "Traceback" not in done.err
+
+
+def test_an_address_of_ipv6_is_one(tmp_path):
+    if not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this machine has no IPv6")
+    port, env = free_port(), {**ENV, "PYTHONPATH": f"{ROOT}/src:{ROOT}", "XDG_CACHE_HOME": str(tmp_path)}
+    words, said = ["--local", "1", "--host", "::1", "--port", str(port)], tmp_path / "said"
+    with said.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "howdeep", "cluster", "up", *words], cwd=tmp_path, env=env, stderr=file
+        )
+    try:
+        until(lambda: f"1 runs at a time for tcp://[::1]:{port}" in said.read_text(), said.read_text)
+        elsewhere = Elsewhere(parsed(f"tcp://[::1]:{port}", None, "it"), tmp_path, lambda job: [])
+        assert list(run_all(works.square, [Job(3, tmp_path)], 1, elsewhere)) == [(Job(3, tmp_path), 9)]
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def test_nodes_come_from_slurm_and_go_with_ctrl_c(tmp_path):

@@ -11,8 +11,10 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from howdeep.cluster import likeness, node, security
 from howdeep.cluster.address import LOCAL, SECURITY, Address
@@ -97,7 +99,7 @@ async def _joined(address: Address, threads: int, resources: dict[str, float], o
     """A Dask worker that the scheduler knows; None if there is no scheduler."""
     from distributed import Worker
 
-    local = _host(address.url) in LOCAL
+    host = urlsplit(address.url).hostname or ""
     one = Worker(
         address.url,
         nthreads=threads,
@@ -106,7 +108,7 @@ async def _joined(address: Address, threads: int, resources: dict[str, float], o
         resources=resources,
         local_directory=str(own.files.parent),
         dashboard_address="127.0.0.1:0",
-        host="127.0.0.1" if local else None,
+        host=_written(host) if host in LOCAL else None,
         memory_limit=0,  # runs are in other processes
         death_timeout=AGAIN_SECONDS * 5,
     )
@@ -130,13 +132,13 @@ def up(
         slurm: what Slurm is asked for, see `_asked_of_slurm`; None: nothing.
 
     Raises:
-        UserError: no Dask, a port that is taken.
+        UserError: no Dask, a port that is taken, a host that is none.
     """
     if not 0 < port < 65536:
         raise UserError(f"expected a port from 1 to 65535, got {port}: try --port {PORT}")
     _need_dask()
     path = security_file or Path("security.pem") if host not in LOCAL or security_file is not None else None
-    address = Address(f"{'tls' if path else 'tcp'}://{host}:{port}", path)
+    address = Address(f"{'tls' if path else 'tcp'}://{_written(host)}:{port}", path)
     new = path is not None and not path.exists()
     if path is not None and new:
         security.make(path)
@@ -148,24 +150,36 @@ def up(
         raise
 
 
+def _written(host: str) -> str:
+    """A host as it stands in an address: one of IPv6 in brackets.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return f"[{ip_address(host)}]" if ":" in host else host
+    except ValueError:
+        raise UserError(f"--host must be the name or address of this machine alone, got '{host}'") from None
+
+
 async def _up(address: Address, nodes: int, slurm: Mapping[str, str] | None) -> int:
     from distributed import Scheduler
 
-    stopped, host, port = _stop_event(), _host(address.url), int(address.url.rpartition(":")[2])
+    stopped, parts = _stop_event(), urlsplit(address.url)
     try:
         with warnings.catch_warnings(
             action="ignore"
         ):  # where the dashboard's port is taken, it gets another one
             scheduler = await Scheduler(
-                host=host, port=port, protocol=address.url.split(":")[0], security=security.read(address.security),
-                dashboard_address=f"127.0.0.1:{DASHBOARD}",
+                host=_written(parts.hostname or ""), port=parts.port or PORT, protocol=parts.scheme,
+                security=security.read(address.security), dashboard_address=f"127.0.0.1:{DASHBOARD}",
             )  # fmt: skip
     except RuntimeError as error:  # in which Dask wraps what the system says
         if not isinstance(error.__cause__, OSError):
             raise
         raise UserError(
-            f"expected {host} to be this machine and its port {port} to be free, got: {error.__cause__}: see to "
-            f"--host, or try --port {port + 1}"
+            f"expected {parts.hostname} to be this machine and its port {parts.port} to be free, got: "
+            f"{error.__cause__}: see to --host, or try --port {(parts.port or PORT) + 1}"
         ) from None
     children = [_node(address, number) for number in range(nodes)]
     asked = _asked_of_slurm(address, slurm) if slurm is not None else []
@@ -276,10 +290,6 @@ def _stop_event() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, event.set)
     return event
-
-
-def _host(url: str) -> str:
-    return url.split("//")[-1].rpartition(":")[0]
 
 
 def _need_dask() -> None:
