@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from howdeep.cluster import address, crew
+from howdeep.cluster import address, crew, node
 from howdeep.cluster.pool import Elsewhere, Keeper, run_all
 from howdeep.errors import UserError
 from howdeep.processes.workers import WorkerDied
@@ -76,6 +76,15 @@ def test_every_job_is_done_once_and_what_follows_it_too(cluster, tmp_path):
 def test_the_last_jobs_go_to_the_node_that_is_free_first(cluster, tmp_path):
     of = [Job(number, tmp_path, seconds=0.0 if number else 3.0) for number in range(4)]
     assert [job.number for job, _ in done(cluster, works.square, tmp_path, of)] == [1, 2, 3, 0]
+
+
+def test_a_process_is_replaced_after_some_jobs_since_it_gains_memory(cluster, tmp_path):
+    count = 3 * node.MOST_JOBS
+    found = done(cluster, works.begun, tmp_path, jobs(tmp_path, count, once=str(tmp_path / "begun")))
+    assert {job.number: result for job, result in found} == {number: number**2 for number in range(count)}
+    numbers = [path.read_text().splitlines() for path in tmp_path.glob("begun-*")]
+    assert max(map(len, numbers)) <= node.MOST_JOBS
+    assert sorted(int(number) for of in numbers for number in of) == list(range(count))
 
 
 def test_no_job_waits_at_a_node_for_a_long_one(cluster, tmp_path, monkeypatch):

@@ -32,6 +32,7 @@ PRELOADED = (
     "howdeep.stages.evaluate",
     "howdeep.stages.inspect",
 )
+MOST_JOBS = 40  # of a process, which gains half a GB in a thousand; then another takes its place
 LOOK_SECONDS = 0.5  # between two looks whether a job is still wanted
 DONE, FAILED, LACKS, DIED, STOPPED = "done", "failed", "lacks", "died", "stopped"
 TOLD = "told"  # while a job is done
@@ -77,13 +78,22 @@ class Node:
         aside.replace(self.path(digits))
 
     def take(self) -> "_Warm":
+        """A process for one job more."""
         try:
-            return self._idle.get_nowait()
+            warm = self._idle.get_nowait()
         except queue.Empty:
-            with self._lock:
-                root = self._scratch / str(next(self._numbers))
-            root.mkdir()
-            return _Warm(self._context, root)
+            warm = self._new()
+        if warm.jobs >= MOST_JOBS:
+            warm.end()
+            warm = self._new()
+        warm.jobs += 1
+        return warm
+
+    def _new(self) -> "_Warm":
+        with self._lock:
+            root = self._scratch / str(next(self._numbers))
+        root.mkdir()
+        return _Warm(self._context, root)
 
     def give_back(self, warm: "_Warm") -> None:
         self._idle.put(warm)
@@ -91,17 +101,21 @@ class Node:
     def close(self) -> None:
         while True:
             try:
-                self._idle.get_nowait().kill()
+                self._idle.get_nowait().end()
             except queue.Empty:
                 break
         discard(self._scratch, self.files.parent)
 
 
 class _Warm:
-    """A process that does one job after another."""
+    """A process that does one job after another.
+
+    Attributes:
+        jobs: that it has done, or does.
+    """
 
     def __init__(self, context: Any, root: Path) -> None:
-        self.root = root
+        self.root, self.jobs = root, 0
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, root, os.getpid()), daemon=True)
         self.process.start()
@@ -111,11 +125,14 @@ class _Warm:
         """What has ended it, if it has ended already; else this does."""
         self.process.join(0.5)
         told = ending(self.process.exitcode)
+        self.end()
+        return told
+
+    def end(self) -> None:
         self.process.kill()
         self.process.join(SECONDS_TO_CLOSE)
         self.connection.close()
         discard(self.root, self.root.parent)
-        return told
 
 
 _to_worker: Connection | None = None  # of a warm process
