@@ -102,7 +102,7 @@ def _one_thread() -> None:
 
 
 def _complain(message: str) -> int:
-    print(f"howdeep: {line(message)}", file=sys.stderr)
+    sys.stderr.write(f"howdeep: {line(message)}\n")  # in one piece: others may write too
     return 1
 
 
