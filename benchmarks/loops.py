@@ -11,7 +11,6 @@ The floor is what the products of matrices alone would take at the speed of a la
 validation over the FLOPs that one thread does in a second in a product of 1024 x 1024 matrices.
 """
 
-import gc
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ from howdeep.diagnostics.cost import training_flops
 from howdeep.diagnostics.gap import OverfittingGap
 from howdeep.diagnostics.gradients import GradientFlow, UpdateRatio
 from howdeep.files.project import Project
+from howdeep.processes.garbage import collect_seldom
 from howdeep.records.cell import Cell
 from howdeep.records.fingerprint import settings
 from howdeep.records.record import describe
@@ -204,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
     )
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    gc.set_threshold(50_000, 20, 50)  # as in `cli.script`
+    collect_seldom()
     above, throughput = measure.begin(), matmul_flops()
     cases = [(model, depth) for depth in options.depths for model in options.only]
     rows = measure.written("loops", options.results) if options.go_on else []

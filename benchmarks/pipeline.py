@@ -13,7 +13,6 @@ hold the opening of the run in MLflow, over the number of workers; evaluation is
 """
 
 import contextlib
-import gc
 import io
 import itertools
 import json
@@ -33,6 +32,7 @@ from typing import Any
 from benchmarks import measure
 from benchmarks.measure import ROOT, Row, clocked, in_turns, middle
 from howdeep.files.project import Project
+from howdeep.processes.garbage import collect_seldom
 from howdeep.processes.workers import cores, run_all
 from howdeep.records.cell import Cell
 from howdeep.runs import run as runs
@@ -159,7 +159,7 @@ def multirun(bench: Bench) -> list[Row]:
     """Jobs of one Hydra multirun in this process; whatever Hydra does once is shared among them."""
     from howdeep.runs.job import main
 
-    gc.set_threshold(50_000, 20, 50)  # as in `cli.script`
+    collect_seldom()
     seeds = ",".join(str(1000 + seed) for seed in range(bench.n_runs))
     taken = []
     with contextlib.chdir(bench.project.root):

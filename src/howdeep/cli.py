@@ -15,17 +15,14 @@ from howdeep import completion
 from howdeep.arguments import parser
 from howdeep.errors import Stopped, UserError, line, of_place
 from howdeep.names import check_name
+from howdeep.processes.garbage import collect_seldom
 
 RESTARTED = "HOWDEEP_RESTARTED"  # with the source of this folder
 
 
 def script() -> int:
-    """The command as a process of its own, which starts and ends without searching torch for garbage.
-
-    Importing it makes a million objects that live for ever: Python would look through them many times while they are
-    made, and once more when it ends, which takes a stage several seconds.
-    """
-    gc.set_threshold(50_000, 20, 50)
+    """The command as a process of its own, which starts and ends without searching torch for garbage."""
+    collect_seldom()
     atexit.register(gc.freeze)
     _one_thread()
     try:

@@ -29,6 +29,7 @@ from howdeep.files import dvc_state, project
 from howdeep.files.project import Project
 from howdeep.processes import dvc as dvcs
 from howdeep.processes import signals
+from howdeep.processes.garbage import collect_seldom
 
 # What the stages of each warm process import, and what they import only when they first use it; MLflow uses some only
 # where they are installed.
@@ -251,7 +252,7 @@ def _code() -> dict[str, int]:
 
 if __name__ == "__main__":
     kind, address, pid, descriptor, name = sys.argv[1:]
-    gc.set_threshold(50_000, 20, 50)  # as in `cli.script`
+    collect_seldom()
     listening = socket.socket(fileno=int(descriptor))
     serve(kind, Path(address).absolute(), psutil.Process(int(pid)), listening, resolve_name(name))
     os._exit(0)
