@@ -33,8 +33,10 @@ from benchmarks import measure
 from benchmarks.measure import Row, in_turns, middle
 from howdeep import cli, warm
 from howdeep.cluster.address import ADDRESS, Address
-from howdeep.cluster.pool import Elsewhere, run_all
+from howdeep.cluster.elsewhere import Elsewhere
+from howdeep.cluster.pool import run_all
 from howdeep.files.project import Project
+from howdeep.processes.garbage import collect_seldom
 
 ENTRIES = ("digits-mlp", "digits-cnn", "sunspots-lstm")
 DATA = ("digits", "sunspots")
@@ -144,7 +146,7 @@ def whole(address: Address, at_home: Project, there: Project) -> Iterator[Row]:
     """
     for name in (*warm.IMPORTS["torch"], "distributed"):
         importlib.import_module(name)
-    gc.set_threshold(50_000, 20, 50)  # as a warm process
+    collect_seldom()
     gc.freeze()
     ways = {"two local workers": (at_home, ""), "two nodes": (there, address.url)}
     spent = dict.fromkeys(ways, 0.0)

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from howdeep.cluster import address, crew, node
-from howdeep.cluster.pool import Elsewhere, Keeper, run_all
+from howdeep.cluster.elsewhere import Elsewhere
+from howdeep.cluster.pool import Keeper, run_all
 from howdeep.errors import UserError
 from howdeep.processes.workers import WorkerDied
 from tests.cluster import works
@@ -91,6 +92,11 @@ def test_no_job_waits_at_a_node_for_a_long_one(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(crew, "SHORT", 0.0)
     of = [Job(number, tmp_path, seconds=0.0 if number else 2.0) for number in range(8)]
     assert [job.number for job, _ in done(cluster, works.square, tmp_path, of)] == [*range(1, 8), 0]
+
+
+def test_what_waits_for_a_long_job_is_done_by_a_node_that_has_nothing_to_do(cluster, tmp_path):
+    of = [Job(number, tmp_path, seconds=12.0 if number == 6 else 0.05) for number in range(12)]
+    assert done(cluster, works.square, tmp_path, of)[-1][0].number == 6
 
 
 def test_files_that_a_job_reads_are_sent_and_those_that_it_makes_come_back(cluster, tmp_path):

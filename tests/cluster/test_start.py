@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from howdeep.cluster.address import Address, parsed
-from howdeep.cluster.pool import Elsewhere, run_all
+from howdeep.cluster.elsewhere import Elsewhere
+from howdeep.cluster.pool import run_all
 from tests.cluster import works
 from tests.cluster.nodes import ROOT, free_port, until
 from tests.cluster.works import Job

@@ -12,7 +12,7 @@ import pytest
 
 from howdeep.cluster import address
 from howdeep.cluster.address import Address, Unreachable
-from howdeep.cluster.crew import Elsewhere
+from howdeep.cluster.elsewhere import Elsewhere
 from howdeep.cluster.pool import Keeper
 from howdeep.files.project import Project
 from howdeep.runs.nodes import places

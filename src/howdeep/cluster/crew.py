@@ -4,23 +4,22 @@ Dask carries jobs and answers and nothing else. All that a study knows is in its
 command submits what is missing.
 """
 
-import queue
-import socket
 import statistics
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from howdeep.cluster import likeness, node
-from howdeep.cluster.address import Address, Unreachable
+from howdeep.cluster.address import Unreachable
+from howdeep.cluster.elsewhere import Answer, Elsewhere
 from howdeep.cluster.likeness import GPU
-from howdeep.cluster.parcels import Parcel, names, packed, unpacked
+from howdeep.cluster.news import News
+from howdeep.cluster.parcels import Parcel, names, packed
 from howdeep.errors import UserError
 from howdeep.files import seals
 from howdeep.processes import progress
@@ -28,92 +27,10 @@ from howdeep.processes import progress
 PART = 8 << 20  # bytes of a message with files
 DEATHS = 2  # of processes or nodes, after which a job has failed
 AHEAD = 0.5  # short jobs sent beyond those that run, as a share of the slots: one is there when another ends
-SHORT = 1.0  # seconds. Longer jobs wait here: one that waits at a node for a long one is taken by no other
+SHORT = 1.0  # seconds. Longer jobs wait here: Dask gives none that waits at a node to another one
 LOOK_SECONDS = 2.0  # between two looks at the nodes
 STRAGGLES, SOME = 4, 5  # times the median of jobs that ended, of which there are some
 LOST_SECONDS = 20.0  # without the scheduler
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """How the jobs of a stage are done on other machines.
-
-    Args:
-        address: of the scheduler.
-        root: of the project. What the work writes below it comes back.
-        reads: the files below it that a job reads.
-        work: what is done with a job: a function of a module, or a `partial` of one; None: what is done here.
-        takes: whether a job travels; others are done by workers of this machine meanwhile. None: all do.
-        arrived: what workers of this machine do with a job, its result, and the files that it made: their contents by
-            path. None: nothing.
-        gpu: whether each job needs one.
-    """
-
-    address: Address
-    root: Path
-    reads: Callable[[Any], Iterable[Path]]
-    work: Callable[[Any], Any] | None = None
-    takes: Callable[[Any], bool] | None = None
-    arrived: Callable[[Any, Any, Mapping[Path, bytes]], Any] | None = None
-    gpu: bool = False
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What has come back.
-
-    Args:
-        result: packed.
-        files: that the job made: their contents by their paths below the project.
-    """
-
-    job: Any
-    result: bytes
-    files: Mapping[str, bytes]
-
-    def __str__(self) -> str:
-        return str(self.job)
-
-    def opened(self, elsewhere: Elsewhere) -> Any:
-        """The result, or what `elsewhere` makes of it."""
-        root = elsewhere.root
-        result = unpacked(self.result, root)
-        if elsewhere.arrived is None:
-            return result
-        return elsewhere.arrived(
-            self.job, result, {root / name: content for name, content in self.files.items()}
-        )
-
-
-class _News:
-    """What Dask tells in a thread of its own.
-
-    Attributes:
-        bell: can be read once there is something.
-    """
-
-    def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self.bell, self._theirs = socket.socketpair()
-        for end in (self.bell, self._theirs):
-            end.setblocking(False)
-
-    def put(self, news: dict[str, Any]) -> None:
-        self._queue.put(news)
-        with suppress(OSError):  # full: it will be read anyway; closed: nobody waits any more
-            self._theirs.send(b"\0")
-
-    def all(self) -> Iterator[dict[str, Any]]:
-        with suppress(BlockingIOError):
-            while self.bell.recv(1 << 16):
-                pass
-        with suppress(queue.Empty):
-            while True:
-                yield self._queue.get_nowait()
-
-    def close(self) -> None:
-        self.bell.close()
-        self._theirs.close()
 
 
 class Gone(Unreachable):
@@ -132,7 +49,9 @@ class _Sent:
 
     Args:
         deaths: where and of what it has ended a process or a node.
+        submitted: when.
         node: where it has begun; None: nowhere yet.
+        since: when it has begun.
         brought: whether its files were sent to all nodes.
         heard: takes what it tells while it is done.
     """
@@ -141,9 +60,10 @@ class _Sent:
     parcel: Parcel
     future: Any = None
     deaths: list[str] = field(default_factory=list)
+    submitted: float = 0.0
     node: str | None = None
-    brought: bool = False
     since: float = 0.0
+    brought: bool = False
     heard: Callable[[Any], None] = lambda news: None
 
 
@@ -157,7 +77,7 @@ class Crew:
         self.failed: list[str] = []
         self._name = uuid.uuid4().hex[:12]
         self._number = 0
-        self.news = _News()
+        self.news = News()
         self._nodes: dict[str, tuple[str, dict[str, str]]] = {}  # name and likeness, by address
         self.slots, self._resource, self._looked = 0, "", 0.0
         self._lost: float | None = None
@@ -215,7 +135,7 @@ class Crew:
     def _submit(self, one: _Sent) -> None:
         self._number += 1
         key = self._key(self._number)
-        one.node = None
+        one.submitted, one.node = time.monotonic(), None
         one.future = self.client.submit(
             node.run, one.parcel, key=key, pure=False, retries=0, resources=dict.fromkeys(self._needs(), 1)
         )
@@ -238,7 +158,7 @@ class Crew:
                 one.node, one.since = news["node"], time.monotonic()
             else:
                 del self.sent[news["key"]]
-                if one.since:
+                if one.node:
                     self._seconds.append(time.monotonic() - one.since)
                 if (answer := self._answer(one)) is not None:
                     yield answer
@@ -322,6 +242,7 @@ class Crew:
             return False
         self._lost = None
         self._tell_stragglers()
+        self._take_back()
         return bool(self.slots)
 
     def _sees_nodes(self) -> bool:
@@ -392,6 +313,19 @@ class Crew:
             if one.node and now - one.since > max(STRAGGLES * median, LOOK_SECONDS * STRAGGLES):
                 told = f"{one.parcel.label} runs on {one.node} for more than {STRAGGLES} times the median"
                 self._say(f"{told} of {median:.1f} s")
+
+    def _take_back(self) -> None:
+        """Sends anew what waits at a node for a long job while others have nothing to do."""
+        idle = self.slots - sum(one.node is not None for one in self.sent.values())
+        waiting = [
+            key
+            for key, one in self.sent.items()
+            if one.node is None and self._looked - one.submitted > LOOK_SECONDS
+        ]
+        for key in waiting[: max(idle, 0)]:
+            one = self.sent.pop(key)
+            one.future.release()
+            self._submit(one)
 
     def _say(self, line: str) -> None:
         if line not in self._told:

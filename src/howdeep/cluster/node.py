@@ -23,6 +23,7 @@ from howdeep.cluster.likeness import about
 from howdeep.cluster.parcels import Parcel, called, linked
 from howdeep.errors import Stopped
 from howdeep.files.folders import discard
+from howdeep.processes.garbage import collect_seldom
 from howdeep.processes.signals import stop_if_asked, stop_on_signals, stop_with
 from howdeep.processes.workers import SECONDS_TO_CLOSE, ending, portable
 
@@ -154,7 +155,7 @@ def _serve(connection: Connection, root: Path, worker: int) -> None:
     _to_worker = connection
     stop_on_signals()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.set_threshold(50_000, 20, 50)  # as in `cli.script`
+    collect_seldom()
     gc.freeze()
     try:
         with stop_with(psutil.Process(worker)):
@@ -215,8 +216,8 @@ def run(parcel: Parcel) -> tuple[Any, ...]:
     lacking = sorted({digits for digits in parcel.files.values() if not node.path(digits).exists()})
     if lacking:
         return node.name, LACKS, lacking
-    warm = node.take()
     worker.log_event(topic(key), {"key": key, "node": node.name})
+    warm = node.take()
     try:
         files: Mapping[str, str] = {name: str(node.path(digits)) for name, digits in parcel.files.items()}
         warm.connection.send((parcel.payload, files))

@@ -9,7 +9,8 @@ from multiprocessing.connection import Connection, wait
 from socket import socket
 from typing import Any
 
-from howdeep.cluster.crew import LOOK_SECONDS, Answer, Crew, Elsewhere, Gone
+from howdeep.cluster.crew import LOOK_SECONDS, Crew, Gone
+from howdeep.cluster.elsewhere import Answer, Elsewhere
 from howdeep.errors import UserError
 from howdeep.processes import workers
 from howdeep.processes.workers import Workers

@@ -10,7 +10,8 @@ from hydra.types import RunMode
 
 from howdeep.cluster import address, node
 from howdeep.cluster.address import Address
-from howdeep.cluster.pool import Elsewhere, Keeper, slots
+from howdeep.cluster.elsewhere import Elsewhere
+from howdeep.cluster.pool import Keeper, slots
 from howdeep.files.project import Project
 from howdeep.processes.workers import run_all
 from howdeep.records.record import read_record

@@ -15,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from howdeep.cluster import address
-from howdeep.cluster.pool import Elsewhere, run_all
+from howdeep.cluster.elsewhere import Elsewhere
+from howdeep.cluster.pool import run_all
 from howdeep.data.batches import Batches
 from howdeep.data.examples import Examples, Split
 from howdeep.files import seals, tensors

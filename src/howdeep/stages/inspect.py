@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from howdeep.cluster import address
-from howdeep.cluster.pool import Elsewhere, run_all
+from howdeep.cluster.elsewhere import Elsewhere
+from howdeep.cluster.pool import run_all
 from howdeep.data.examples import Split
 from howdeep.files.folders import TABLES, written_aside
 from howdeep.files.project import Project

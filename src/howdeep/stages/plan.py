@@ -16,7 +16,8 @@ from omegaconf import DictConfig
 
 import howdeep.training
 from howdeep.cluster import address
-from howdeep.cluster.pool import Elsewhere, run_all
+from howdeep.cluster.elsewhere import Elsewhere
+from howdeep.cluster.pool import run_all
 from howdeep.errors import UserError
 from howdeep.files.folders import PLANS, written_aside
 from howdeep.files.project import Project

@@ -10,7 +10,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from howdeep.cluster import address
-from howdeep.cluster.pool import Elsewhere, run_all
+from howdeep.cluster.elsewhere import Elsewhere
+from howdeep.cluster.pool import run_all
 from howdeep.files.folders import RUN, check_free, clear_asides, is_ours, remove
 from howdeep.files.project import Project
 from howdeep.processes import progress

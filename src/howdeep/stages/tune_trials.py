@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from howdeep.cluster.address import Address
-from howdeep.cluster.pool import Elsewhere, run_all
+from howdeep.cluster.elsewhere import Elsewhere
+from howdeep.cluster.pool import run_all
 from howdeep.errors import UserError
 from howdeep.files.project import Project
 from howdeep.processes import progress
