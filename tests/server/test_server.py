@@ -2,18 +2,24 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
 
+from howdeep.tracking.models import drop
+from howdeep.tracking.words import CELL
 from tests.clones import STUDY, Clone, at
-from tests.commands import Command, Done, howdeep
+from tests.commands import ENV, Command, Done, howdeep
 from tests.postgresql import terminating
-from tests.server.servers import ANN, BOB, Servers, started
+from tests.server.servers import ADMIN, ANN, BOB, Servers, started
 
 pytestmark = pytest.mark.slow
+SERVER_MD = (Path(__file__).parents[2] / "docs/server.md").read_text()
 ENTRY = "digits-mlp"
 SMALL = STUDY | {"data": ["digits"], "seeds": [0, 1], "entries": {ENTRY: STUDY["entries"][ENTRY]}}
 TRAIN = ["train", "data=digits", "trainer.max_epochs=1", "train_examples=64", "model.width=4"]
@@ -49,6 +55,14 @@ def keys(clone: Clone) -> Counter:
 
 def keys_of(found: list) -> Counter:
     return Counter(run.data.tags["howdeep.key"] for run in found)
+
+
+def as_admin(servers: Servers, call: str) -> None:
+    """As docs/server.md types it."""
+    words = (
+        f"from mlflow.server import get_app_client\nget_app_client('basic-auth', '{servers.mlflow}').{call}"
+    )
+    subprocess.run([sys.executable, "-c", words], check=True, env=ENV | servers.client(ADMIN))
 
 
 def in_mlflow(servers: Servers, monkeypatch, experiment: str = "test") -> list:
@@ -139,6 +153,34 @@ def test_another_user_cannot_write_into_a_study_and_is_told_so(servers, first, m
     assert typed(first.folder, "register", **servers.client()).code == 0  # bob has not taken the name
 
 
+def test_a_run_that_names_a_model_which_was_broken_off_gets_what_it_lacks(servers, first, monkeypatch):
+    """The server refuses to write to a model that is not there as if it were that of another user."""
+    run = in_mlflow(servers, monkeypatch)[0].info
+    client = MlflowClient(servers.mlflow)
+    model = client.create_logged_model(run.experiment_id, "model", run.run_id).model_id
+    client.log_outputs(run.run_id, [LoggedModelOutput(model, step=0)])
+    drop(client, model)
+    client.delete_tag(run.run_id, CELL)
+    done = typed(first.folder, "sync", **servers.client())
+    assert done.code == 0, done.err
+    assert CELL in client.get_run(run.run_id).data.tags
+
+
+def test_the_admin_gives_a_study_to_its_owner_that_mlflow_has_made_without_one(servers, first, monkeypatch):
+    """As it does where PostgreSQL ends the connection between the experiment and the right to it."""
+    run = in_mlflow(servers, monkeypatch)[0].info
+    MlflowClient(servers.mlflow).delete_run(run.run_id)  # which is to be added again
+    as_admin(servers, f"revoke_user_permission('ann', 'experiment', '{run.experiment_id}')")
+    done = typed(first.folder, "sync", **servers.client())
+    assert (done.code, len(done.complaints)) == (1, 1), done.err
+    assert "does not let this user write there" in done.complaints[0]
+    grant = "grant_user_permission('ann', 'experiment', '1', 'MANAGE')"
+    assert grant in SERVER_MD
+    as_admin(servers, grant.replace("'1'", f"'{run.experiment_id}'"))
+    done = typed(first.folder, "sync", **servers.client())
+    assert (done.code, "sync: 1 runs" in done.err) == (0, True), done.err
+
+
 def test_the_ui_of_a_server_is_its_own(servers, first):
     done = typed(first.folder, "ui", **servers.client())
     assert (done.code, servers.mlflow in done.complaints[0]) == (1, True)
@@ -154,6 +196,10 @@ def test_connections_of_postgresql_that_end_while_a_study_trains_cost_no_run(
     other.write_params(SMALL | {"study": "cut"})
     shutil.rmtree(other.folder / "runs")
     typed(other.folder, "plan", **servers.client())
+    made = typed(
+        other.folder, "sync", **servers.client()
+    )  # the experiment, which else may have no owner: see above
+    assert made.code == 0, made.err
     with terminating(servers.runs, 0.3) as ended:
         command = Command(
             other.folder, "train-entry", ENTRY, **servers.client(), PYTHONPATH=f"{other.folder}/src"

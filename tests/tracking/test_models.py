@@ -11,13 +11,15 @@ import mlflow
 import numpy as np
 import pytest
 import torch
+from mlflow.entities import LoggedModelOutput
 from omegaconf import OmegaConf
 
 from howdeep.errors import Stopped
 from howdeep.runs.examples import load_split
 from howdeep.tracking import served
+from howdeep.tracking.models import drop
 from howdeep.tracking.store import Store
-from howdeep.tracking.words import KEY, PROCESS, TrialOf
+from howdeep.tracking.words import KEY, PROCESS, TrialOf, of_test
 from howdeep.training.run import prepare_task
 from tests.choices import MODELS, suiting
 from tests.tracking.work import CARD, NET, net, record, work
@@ -67,6 +69,39 @@ def test_a_model_that_a_kill_left_half_written_is_deleted_and_logged_again(store
     (run,) = store.find(**{KEY: "k1"})
     store.log_model(run.info.run_id, *net())
     assert models(store) == ["READY"]
+
+
+def broken_off(store: Store) -> str:
+    """A run of which a model was written in vain, as one of an older howdeep: it is among the outputs of the run."""
+    run = store.start(record(), parent=None, about={}, dataset=CARD)
+    run.end(record(), None)
+    model = store.client.create_logged_model(store.experiment_id, "model", run.run_id).model_id
+    store.client.log_outputs(run.run_id, [LoggedModelOutput(model, step=0)])
+    drop(store.client, model)
+    return run.run_id
+
+
+def test_a_run_gets_what_it_lacks_and_may_be_replaced_though_a_model_of_it_was_deleted(store):
+    store.strict = True
+    run_id = broken_off(store)
+    store.complete(*store.find(), record(), of_test("accuracy", {"accuracy": 0.875}))
+    assert store.client.get_run(run_id).data.metrics["test/score"] == 0.875
+    store.log_model(run_id, *net())
+    store.complete(*store.find(), record(), of_test("accuracy", {"accuracy": 0.5}))
+    [model] = store.client.search_logged_models([store.experiment_id])
+    assert {of.key: of.value for of in model.metrics}["test/score"] == 0.5
+    store.delete(store.find())
+    assert (store.find(), models(store)) == ([], [])
+
+
+def test_a_model_that_cannot_be_written_is_none_of_the_outputs_of_its_run(store):
+    run = store.start(record(), parent=None, about={}, dataset=CARD)
+    run.end(record(), None)
+    with pytest.raises(TypeError):
+        store.log_model(run.run_id, *net()[:2], None)
+    (found,) = store.find()
+    assert models(store) == []
+    assert not (found.outputs and found.outputs.model_outputs)
 
 
 def test_a_model_that_another_process_is_writing_is_let_alone(store):

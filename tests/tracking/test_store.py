@@ -104,6 +104,19 @@ def rows_of(store, run_ids):
     }
 
 
+def test_an_experiment_that_another_machine_makes_meanwhile_is_the_one(store, monkeypatch):
+    find, first = store.client.get_experiment_by_name, []
+
+    def made_in_between(name: str) -> object:
+        if not first:
+            first.append(store.client.create_experiment(name))
+            return None
+        return find(name)
+
+    monkeypatch.setattr(store.client, "get_experiment_by_name", made_in_between)
+    assert [store.experiment_id] == first
+
+
 def test_a_run_in_a_deleted_experiment_is_refused_in_one_line(store):
     store.client.delete_experiment(store.experiment_id)
     with pytest.raises(

@@ -43,10 +43,10 @@ def log(
             run.info.experiment_id, name_of(run.data.tags), run_id,
             tags={**resolve_tags(), **tags_of(run.data.tags), PROCESS: this_process()}, params=run.data.params,
         )  # fmt: skip
-        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-        _copy_metrics(client, run, model.model_id)
         try:
             _save(client, run_id, model, net.cpu().eval(), config, example, encoding)
+            client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])  # MLflow takes none back
+            _copy_metrics(client, run, model.model_id)
         except BaseException:
             drop(client, model.model_id)
             raise
@@ -66,6 +66,22 @@ def tags_of(tags: Mapping[str, str]) -> dict[str, str]:
     if CELL in tags and NAME in tags:
         told[NOTE] = f"The best of the runs of {tags[CELL]} by validation loss: {tags[NAME]}."
     return told
+
+
+def of_run(client: "MlflowClient", run: Any) -> list[str]:
+    """The ids of the models of a run, the newest last.
+
+    The outputs of a run name deleted ones too, to which a server with passwords lets nobody write.
+
+    Args:
+        run: as MLflow gives it.
+    """
+    found = client.search_logged_models(
+        [run.info.experiment_id],
+        filter_string=f"source_run_id = '{run.info.run_id}'",
+        order_by=[{"field_name": "creation_timestamp", "ascending": True}],
+    )
+    return [model.model_id for model in found]
 
 
 def drop(client: "MlflowClient", model_id: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from howdeep.errors import UserError
-from howdeep.tracking import failures
+from howdeep.tracking import failures, models
 from howdeep.tracking.client import locate
 from howdeep.tracking.words import KEY
 
@@ -78,9 +78,7 @@ def register(client: "MlflowClient", name: str, versions: Sequence[Version]) -> 
 
 def _model(client: "MlflowClient", run_id: str) -> str:
     """The id of the model of a run."""
-    outputs = client.get_run(run_id).outputs
-    assert outputs is not None
-    return outputs.model_outputs[-1].model_id
+    return models.of_run(client, client.get_run(run_id))[-1]
 
 
 def find(word: str, root: Path, tracking: str | None) -> Path:

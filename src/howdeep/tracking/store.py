@@ -87,19 +87,34 @@ class Store(View):
     def experiment_id(self) -> str:
         from mlflow.exceptions import MlflowException
 
-        client = self.client
+        client = self.client  # opened before the lock, which it takes too
         with database.lock(self.root):
-            if found := client.get_experiment_by_name(self.experiment):
-                if found.lifecycle_stage == "deleted":
-                    raise MlflowException(
-                        f"the experiment {self.experiment} was deleted: restore it with `mlflow experiments restore "
-                        f"-x {found.experiment_id}`"
-                    )
-                return found.experiment_id
+            if found := self._found():
+                return found
             local = self.uri.startswith("sqlite:")
             place = (self.root / database.ARTIFACTS / self.experiment).as_uri() if local else None
             kind = {"mlflow.experimentKind": "custom_model_development"}  # else the UI opens its GenAI pages
-            return client.create_experiment(self.experiment, artifact_location=place, tags=kind)
+            try:
+                return client.create_experiment(self.experiment, artifact_location=place, tags=kind)
+            except MlflowException:
+                if (
+                    found := self._found()
+                ):  # another machine was first, or a server that has made it has not said so
+                    return found
+                raise
+
+    def _found(self) -> str | None:
+        """The id of the experiment, None if there is none."""
+        from mlflow.exceptions import MlflowException
+
+        if not (found := self.client.get_experiment_by_name(self.experiment)):
+            return None
+        if found.lifecycle_stage == "deleted":
+            raise MlflowException(
+                f"the experiment {self.experiment} was deleted: restore it with `mlflow experiments restore "
+                f"-x {found.experiment_id}`"
+            )
+        return found.experiment_id
 
     @ends_no_work(lambda _: [])
     def find(self, **tags: str) -> list[Any]:
@@ -243,8 +258,8 @@ class Store(View):
     def delete(self, runs: Iterable[Any]) -> None:
         """Deletes runs and their models, as MLflow does it: until `mlflow gc` it can restore them."""
         for run in runs:
-            for model in run.outputs.model_outputs if run.outputs else ():
-                self.client.delete_logged_model(model.model_id)
+            for model_id in models.of_run(self.client, run):
+                self.client.delete_logged_model(model_id)
             self.client.delete_run(run.info.run_id)
 
     def _dataset_input(self, card: dict[str, Any]) -> Any:
@@ -317,13 +332,15 @@ class Store(View):
         fresh = [
             value for value in values if value[1] is not None and run.data.metrics.get(value[0]) != value[1]
         ]
-        owners = [{"model_id": model.model_id} for model in run.outputs.model_outputs] if run.outputs else []
-        metrics = [metric for owner in owners or [{}] for metric in self._metrics(fresh, **owner)]
         told = [Param(*param) for param in params][:TAGS]
-        if metrics or tags or told:
-            self.client.log_batch(
-                run.info.run_id, metrics, told, [RunTag(name, of) for name, of in (tags or {}).items()]
-            )
+        if not (fresh or tags or told):
+            return
+        there = models.of_run(self.client, run) if run.outputs and run.outputs.model_outputs else []
+        owners = [{"model_id": model_id} for model_id in there]
+        metrics = [metric for owner in owners or [{}] for metric in self._metrics(fresh, **owner)]
+        self.client.log_batch(
+            run.info.run_id, metrics, told, [RunTag(name, of) for name, of in (tags or {}).items()]
+        )
         if CELL in (tags or {}):
             for owner in owners:
                 self.client.set_logged_model_tags(**owner, tags=models.tags_of(run.data.tags | (tags or {})))
