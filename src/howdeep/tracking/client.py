@@ -57,3 +57,21 @@ def open_client(uri: str, root: Path) -> "MlflowClient":
             ) from error
         client.search_experiments(max_results=1)
         return client
+
+
+def experiment(client: "MlflowClient", name: str) -> str | None:
+    """The id of an experiment, None if there is none.
+
+    Raises:
+        MlflowException: it was deleted.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if not (found := client.get_experiment_by_name(name)):
+        return None
+    if found.lifecycle_stage == "deleted":
+        raise MlflowException(
+            f"the experiment {name} was deleted: restore it with `mlflow experiments restore "
+            f"-x {found.experiment_id}`"
+        )
+    return found.experiment_id

@@ -21,7 +21,7 @@ from howdeep.files.project import Project
 from howdeep.processes.locks import host_of, is_gone, this_process
 from howdeep.processes.signals import hold_stop
 from howdeep.tracking import database, datasets, models
-from howdeep.tracking.client import locate, open_client
+from howdeep.tracking.client import experiment, locate, open_client
 from howdeep.tracking.failures import clouds_are_mlflows
 from howdeep.tracking.open_runs import TrackedRun
 from howdeep.tracking.view import View, ends_no_work
@@ -89,32 +89,19 @@ class Store(View):
 
         client = self.client  # opened before the lock, which it takes too
         with database.lock(self.root):
-            if found := self._found():
+            if found := experiment(client, self.experiment):
                 return found
             local = self.uri.startswith("sqlite:")
             place = (self.root / database.ARTIFACTS / self.experiment).as_uri() if local else None
             kind = {"mlflow.experimentKind": "custom_model_development"}  # else the UI opens its GenAI pages
             try:
                 return client.create_experiment(self.experiment, artifact_location=place, tags=kind)
-            except MlflowException:
-                if (
-                    found := self._found()
-                ):  # another machine was first, or a server that has made it has not said so
-                    return found
-                raise
-
-    def _found(self) -> str | None:
-        """The id of the experiment, None if there is none."""
-        from mlflow.exceptions import MlflowException
-
-        if not (found := self.client.get_experiment_by_name(self.experiment)):
-            return None
-        if found.lifecycle_stage == "deleted":
-            raise MlflowException(
-                f"the experiment {self.experiment} was deleted: restore it with `mlflow experiments restore "
-                f"-x {found.experiment_id}`"
-            )
-        return found.experiment_id
+            except MlflowException as error:  # another machine was first, or an answer was lost
+                if error.error_code != "RESOURCE_ALREADY_EXISTS" or not (
+                    found := experiment(client, self.experiment)
+                ):
+                    raise
+                return found
 
     @ends_no_work(lambda _: [])
     def find(self, **tags: str) -> list[Any]:
