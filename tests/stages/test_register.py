@@ -46,6 +46,22 @@ def test_the_best_networks_of_each_entry_are_registered_once_and_found_by_their_
         assert "model_card.md" in {file.path for file in client.list_artifacts(of.run_id)}
 
 
+def test_a_model_that_was_deleted_is_told_with_the_way_back(clone):
+    client = MlflowClient(f"sqlite:///{clone.folder}/mlflow.db")
+    clone.run("howdeep", "register")
+    version = client.get_model_version_by_alias("test-digits-mlp", "deep")
+    client.delete_logged_model(str(version.source).removeprefix("models:/"))
+    done = clone.run("howdeep", "register", check=False)
+    assert done.returncode == 1
+    assert f"`mlflow runs delete --run-id {version.run_id}`" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert version.run_id is not None
+    client.delete_run(version.run_id)
+    clone.run("howdeep", "sync")
+    clone.run("howdeep", "register")
+    assert client.get_model_version_by_alias("test-digits-mlp", "deep").source != version.source
+
+
 def test_results_that_lack_an_entry_are_told(clone):
     path = clone.folder / "results" / "summary.csv"
     cells = pd.read_csv(path)

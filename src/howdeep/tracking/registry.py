@@ -77,8 +77,18 @@ def register(client: "MlflowClient", name: str, versions: Sequence[Version]) -> 
 
 
 def _model(client: "MlflowClient", run_id: str) -> str:
-    """The id of the model of a run."""
-    return models.of_run(client, client.get_run(run_id))[-1]
+    """The id of the model of a run.
+
+    Raises:
+        UserError: somebody has deleted it.
+    """
+    run = client.get_run(run_id)
+    if not (found := models.of_run(client, run)):
+        raise UserError(
+            f"expected a model of the run {run.info.run_name} in MLflow, found that it was deleted: delete the run too "
+            f"(`mlflow runs delete --run-id {run_id}`), then `howdeep sync` adds both"
+        )
+    return found[-1]
 
 
 def find(word: str, root: Path, tracking: str | None) -> Path:
